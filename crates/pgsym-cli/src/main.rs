@@ -1,0 +1,2 @@
+//! `pgsym`.
+fn main() {}

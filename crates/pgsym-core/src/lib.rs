@@ -1,0 +1,1 @@
+//! Reads PostgreSQL extension trees.
