@@ -1,1 +1,12 @@
-//! Reads PostgreSQL extension trees.
+//! Reads PostgreSQL extension trees as the loader would, and says what is wrong in them.
+
+pub mod error;
+pub mod fs;
+pub mod limits;
+pub mod model;
+pub mod name;
+pub mod parse;
+pub mod postgres;
+pub mod source;
+
+pub use error::{Error, FileError, FileErrorKind};

@@ -1,0 +1,80 @@
+//! Every bound on untrusted input, with its derivation. A reader that reaches one records a
+//! [`FileErrorKind::Limit`](crate::FileErrorKind::Limit) for the table it was reading, which becomes PGS903; it never stops the run.
+//!
+//! The figures were chosen against what exists: the largest ELF file of a Debian `/usr/lib` with 2,082 of them
+//! has 152,000 dynamic symbols (libLLVM), 20 MB of dynamic strings and 12,000 version records; each bound is
+//! at least eight times what was met.
+
+/// Program headers of one file. `e_phnum` is 16 bits wide, and glibc reads all of them; real files have 14.
+pub const PROGRAM_HEADERS: usize = u16::MAX as usize;
+
+/// Entries of `.dynamic` up to and including DT_NULL. Real files have about 40; one DT_NEEDED each
+/// makes a few hundred conceivable.
+pub const DYNAMIC_ENTRIES: usize = 65_536;
+
+/// DT_NEEDED entries of one file.
+pub const NEEDED: usize = 4_096;
+
+/// Bytes of a dynamic string table: DT_STRSZ is trusted up to here.
+pub const STRING_TABLE_BYTES: u64 = 256 << 20;
+
+/// Bytes of one name (soname, needed, symbol, version). C++ symbols reach 20,000.
+pub const NAME_BYTES: usize = 1 << 20;
+
+/// Bytes of a DT_RPATH, DT_RUNPATH or LD_LIBRARY_PATH value. Linux allows 128 KiB for one environment string.
+pub const SEARCH_PATH_BYTES: usize = 1 << 20;
+
+/// Directories of one search path. Each costs a probe per needed name.
+pub const SEARCH_PATH_ELEMENTS: usize = 4_096;
+
+/// Dynamic symbols of one file.
+pub const DYNAMIC_SYMBOLS: usize = 8 << 20;
+
+/// Entries of `.symtab` that the section view reads, for hidden entry points only.
+pub const STATIC_SYMBOLS: usize = 16 << 20;
+
+/// Version records (verneed, vernaux, verdef, verdaux) of one file, all together: the indices are 15 bits wide,
+/// so no file can use more than 32,768 of them.
+pub const VERSION_RECORDS: usize = 65_536;
+
+/// Buckets and chain words of a hash table, each.
+pub const HASH_WORDS: usize = 32 << 20;
+
+/// Relocations of one file. Chromium has 600,000.
+pub const RELOCATIONS: usize = 32 << 20;
+
+/// Bytes of notes read from all PT_NOTE segments.
+pub const NOTE_BYTES: u64 = 4 << 20;
+
+/// Notes of one file.
+pub const NOTES: usize = 4_096;
+
+/// Section headers of one file.
+pub const SECTIONS: usize = 65_536;
+
+/// Bytes scanned for a magic block in one file. PostGIS' raster module, with everything linked in, has 30 MB.
+pub const MAGIC_SCAN_BYTES: u64 = 512 << 20;
+
+/// Bytes of code decoded in one entry point. The longest shape seen (a Rust debug build) returns after 90.
+pub const ENTRY_POINT_BYTES: usize = 128;
+
+/// Bytes of `ld.so.cache`; a full Debian desktop has 150 KB.
+pub const LD_SO_CACHE_BYTES: u64 = 64 << 20;
+
+/// Entries of `ld.so.cache`.
+pub const LD_SO_CACHE_ENTRIES: usize = 1 << 20;
+
+/// Bytes of a small text file read whole (`ld-musl-*.path`, `ld.so.conf`).
+pub const TEXT_FILE_BYTES: u64 = 1 << 20;
+
+/// Objects in one modelled process. A server with every extension of Debian loaded has 400.
+pub const PROCESS_OBJECTS: usize = 65_536;
+
+/// Symbolic links followed in one path: Linux' own MAXSYMLINKS.
+pub const SYMLINKS: usize = 40;
+
+/// Depth of directories walked below a root.
+pub const WALK_DEPTH: usize = 128;
+
+/// Files looked at in one run.
+pub const WALK_FILES: usize = 10_000_000;

@@ -1,0 +1,62 @@
+//! Reads one binary into a [`Module`]. Everything is taken where the loader takes it, and only the tables
+//! that were asked for are touched.
+
+pub mod elf;
+
+use std::ops::BitOr;
+use std::path::Path;
+
+use crate::error::FileError;
+use crate::fs::Metadata;
+use crate::model::Module;
+use crate::source::Source;
+
+/// Which tables to read. Dependencies, search paths, versions and program headers always are: they are what
+/// resolution needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Facets(u8);
+
+impl Facets {
+    /// Only what resolution needs.
+    pub const LINK: Self = Self(0);
+    /// The dynamic symbols and their hash table.
+    pub const SYMBOLS: Self = Self(1);
+    /// `st_value` and `st_size` of each symbol, beside [`Self::SYMBOLS`].
+    pub const VALUES: Self = Self(1 << 1 | 1);
+    /// What relocations use.
+    pub const RELOCATIONS: Self = Self(1 << 2);
+    /// Build id, ABI tag, properties, `.note.dlopen`.
+    pub const NOTES: Self = Self(1 << 3);
+    /// The section headers, to compare with the segments, and local entry points in `.symtab`.
+    pub const SECTIONS: Self = Self(1 << 4);
+    /// Magic block and finfo records, beside [`Self::SYMBOLS`].
+    pub const POSTGRES: Self = Self(1 << 5 | 1);
+    /// Everything.
+    pub const ALL: Self = Self(0x3f);
+
+    /// Whether all of `other` was asked for.
+    pub fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+impl BitOr for Facets {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// Reads a binary of any format.
+///
+/// An error means that nothing useful can be said of the file; a single table that cannot be read is
+/// [`Table::Unreadable`](crate::model::Table::Unreadable) in the module.
+pub fn parse(
+    path: &Path,
+    metadata: Metadata,
+    source: &dyn Source,
+    facets: Facets,
+) -> Result<Module, FileError> {
+    elf::parse(path, metadata, source, facets)
+}
