@@ -1,6 +1,7 @@
 //! Reads PostgreSQL extension trees as the loader would, and says what is wrong in them.
 
 pub mod error;
+pub mod exports;
 pub mod fs;
 pub mod limits;
 pub mod model;
