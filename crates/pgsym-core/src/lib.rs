@@ -8,6 +8,8 @@ pub mod model;
 pub mod name;
 pub mod parse;
 pub mod postgres;
+#[cfg(feature = "audit")]
+pub mod resolve;
 pub mod source;
 
 pub use error::{Error, FileError, FileErrorKind};

@@ -78,3 +78,6 @@ pub const WALK_DEPTH: usize = 128;
 
 /// Files looked at in one run.
 pub const WALK_FILES: usize = 10_000_000;
+
+/// Bytes of the loader's own file that are read for its version and directories; the largest has 300 KB.
+pub const LOADER_BYTES: u64 = 8 << 20;

@@ -1,0 +1,371 @@
+//! `/etc/ld.so.cache`, read natively in both formats (glibc: sysdeps/generic/dl-cache.h). It answers a soname with
+//! one path; the loader trusts it for where, and nothing else.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use object::elf;
+
+use crate::error::FileError;
+use crate::fs::Fs;
+use crate::limits;
+use crate::model::{Class, Endian, Table, Target};
+use crate::name::{Name, path_from_bytes};
+
+/// Where ldconfig puts the cache.
+pub const LD_SO_CACHE: &str = "/etc/ld.so.cache";
+
+/// The entries of a cache that fit one machine.
+#[derive(Debug, Clone, Default)]
+pub struct LdSoCache {
+    entries: HashMap<Name, Vec<Entry>>,
+}
+
+/// One entry.
+#[derive(Debug, Clone)]
+struct Entry {
+    path: PathBuf,
+    /// The `glibc-hwcaps` subdirectory that it is for.
+    hwcaps: Option<Name>,
+}
+
+// The new format's header (48 bytes), then 24 bytes an entry:
+//
+//   0   17  "glibc-ld.so.cache"          0  4  flags: what kind of library
+//  17    3  "1.1"                        4  4  key: offset of the soname
+//  20    4  nlibs                        8  4  value: offset of the path
+//  24    4  len_strings                 12  4  osversion
+//  28    1  flags: byte order in bits 0-1   16  8  hwcap
+//  32    4  extension_offset
+//
+// Offsets count from the start of this header. An old-format file puts its own header ("ld.so-1.7.0", the number
+// of entries at 12, 12 bytes each from 16 on) before it; the new one then starts at the next multiple of 8.
+const NEW_MAGIC: &[u8] = b"glibc-ld.so.cache1.1";
+const OLD_MAGIC: &[u8] = b"ld.so-1.7.0";
+const NEW_HEADER: usize = 48;
+const NEW_ENTRY: usize = 24;
+const OLD_HEADER: usize = 16;
+const OLD_ENTRY: usize = 12;
+const EXTENSION_MAGIC: u32 = 0xeaa4_2174;
+const TAG_GLIBC_HWCAPS: u32 = 1;
+/// DL_CACHE_HWCAP_EXTENSION: the low half of `hwcap` is an index into the list of subdirectories.
+const HWCAP_EXTENSION: u64 = 1 << 62;
+/// DL_CACHE_HWCAP_ISA_LEVEL_MASK and its place.
+const HWCAP_ISA_LEVEL: u64 = 0x3ff << 32;
+
+impl LdSoCache {
+    /// Reads the cache of a tree, keeping what a process of `target` would take.
+    pub fn read(fs: &dyn Fs, target: Target) -> Table<Self> {
+        let path = Path::new(LD_SO_CACHE);
+        match fs.metadata(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Table::Absent,
+            Err(error) => Table::Unreadable(error.into()),
+            Ok(_) => fs
+                .read_small(path, limits::LD_SO_CACHE_BYTES)
+                .and_then(|bytes| Self::parse(&bytes, target))
+                .into(),
+        }
+    }
+
+    /// Parses the bytes of a cache.
+    pub fn parse(bytes: &[u8], target: Target) -> Result<Self, FileError> {
+        let start = new_header(bytes)?;
+        let bytes = bytes.get(start..).unwrap_or_default();
+        if bytes.starts_with(NEW_MAGIC) {
+            Self::parse_new(bytes, target)
+        } else {
+            Self::parse_old(bytes, target)
+        }
+    }
+
+    fn parse_new(bytes: &[u8], target: Target) -> Result<Self, FileError> {
+        let truncated = || FileError::too_short("the cache ends inside its header");
+        let word = Words { bytes, endian: byte_order(*bytes.get(28).ok_or_else(truncated)?, target) };
+        let count = word.u32(20).ok_or_else(truncated)? as usize;
+        check_count(count)?;
+        let hwcaps = word.u32(32).map(|offset| hwcaps_list(&word, offset as usize)).unwrap_or_default();
+        let mut cache = Self::default();
+        for index in 0..count {
+            let at = NEW_HEADER + index * NEW_ENTRY;
+            let (Some(flags), Some(key), Some(value), Some(hwcap)) =
+                (word.u32(at), word.u32(at + 4), word.u32(at + 8), word.u64(at + 16))
+            else {
+                return Err(FileError::too_short("the cache ends inside its entries").at(at as u64));
+            };
+            let subdirectory = if hwcap == 0 {
+                None
+            } else if hwcap & HWCAP_EXTENSION != 0
+                && hwcap & !(HWCAP_EXTENSION | HWCAP_ISA_LEVEL | 0xffff_ffff) == 0
+            {
+                match hwcaps.get((hwcap & 0xffff_ffff) as usize) {
+                    Some(name) => Some(name.clone()),
+                    None => continue,
+                }
+            } else {
+                // A legacy hwcap bit: no distribution that modelled servers run on writes them any more.
+                continue;
+            };
+            cache.add(&word, flags, key, value, subdirectory, target);
+        }
+        Ok(cache)
+    }
+
+    fn parse_old(bytes: &[u8], target: Target) -> Result<Self, FileError> {
+        let word = Words { bytes, endian: target.endian };
+        let count =
+            word.u32(12).ok_or_else(|| FileError::too_short("the cache ends inside its header"))? as usize;
+        check_count(count)?;
+        let strings = OLD_HEADER + count * OLD_ENTRY;
+        let words = Words { bytes: bytes.get(strings..).unwrap_or_default(), endian: target.endian };
+        let mut cache = Self::default();
+        for index in 0..count {
+            let at = OLD_HEADER + index * OLD_ENTRY;
+            let (Some(flags), Some(key), Some(value)) = (word.u32(at), word.u32(at + 4), word.u32(at + 8))
+            else {
+                return Err(FileError::too_short("the cache ends inside its entries").at(at as u64));
+            };
+            cache.add(&words, flags, key, value, None, target);
+        }
+        Ok(cache)
+    }
+
+    fn add(
+        &mut self,
+        word: &Words<'_>,
+        flags: u32,
+        key: u32,
+        value: u32,
+        hwcaps: Option<Name>,
+        target: Target,
+    ) {
+        // An entry whose strings lie outside is skipped, as `_dl_cache_verify_ptr` makes the loader do.
+        let (Some(key), Some(value)) = (word.string(key as usize), word.string(value as usize)) else {
+            return;
+        };
+        if flags == 1 || flags == cache_flags(target) {
+            let entry = Entry { path: path_from_bytes(value.to_vec()), hwcaps };
+            self.entries.entry(Name::from(key)).or_default().push(entry);
+        }
+    }
+
+    /// The path that the cache gives for a soname: the entry of the best supported `glibc-hwcaps` subdirectory, else
+    /// the plain one (elf/dl-cache.c `search_cache`).
+    pub fn lookup(&self, soname: &Name, hwcaps: &[Name]) -> Option<&Path> {
+        let entries = self.entries.get(soname)?;
+        let rank = |entry: &&Entry| match &entry.hwcaps {
+            Some(name) => hwcaps.iter().position(|supported| supported == name),
+            None => Some(hwcaps.len()),
+        };
+        // `min_by_key` keeps the first of equals: the loader's choice among plain duplicates.
+        entries
+            .iter()
+            .filter(|entry| rank(entry).is_some())
+            .min_by_key(rank)
+            .map(|entry| entry.path.as_path())
+    }
+
+    /// How many sonames it knows.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether it knows none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+/// Where the new header starts, or 0 for a file that has only the old one.
+fn new_header(bytes: &[u8]) -> Result<usize, FileError> {
+    if bytes.starts_with(NEW_MAGIC) {
+        return Ok(0);
+    }
+    if !bytes.starts_with(OLD_MAGIC) {
+        return Err(FileError::malformed(
+            "neither of the two magic strings of ld.so.cache stands at its start",
+        ));
+    }
+    let count =
+        bytes.get(12..16).and_then(|word| word.try_into().ok()).map_or(0, u32::from_le_bytes) as usize;
+    let after = count
+        .checked_mul(OLD_ENTRY)
+        .and_then(|size| size.checked_add(OLD_HEADER + 7))
+        .map_or(0, |end| end & !7);
+    Ok(if bytes.get(after..).is_some_and(|rest| rest.starts_with(NEW_MAGIC)) { after } else { 0 })
+}
+
+fn check_count(count: usize) -> Result<(), FileError> {
+    if count > limits::LD_SO_CACHE_ENTRIES {
+        return Err(FileError::limit(format!("the cache claims {count} entries")));
+    }
+    Ok(())
+}
+
+/// The byte order that the header's flags give: 2 little, 3 big, else the machine's own.
+fn byte_order(flags: u8, target: Target) -> Endian {
+    match flags & 3 {
+        2 => Endian::Little,
+        3 => Endian::Big,
+        _ => target.endian,
+    }
+}
+
+/// The `glibc-hwcaps` names of the extension section.
+fn hwcaps_list(word: &Words<'_>, offset: usize) -> Vec<Name> {
+    if offset == 0 || word.u32(offset) != Some(EXTENSION_MAGIC) {
+        return Vec::new();
+    }
+    let sections = word.u32(offset + 4).unwrap_or(0).min(64) as usize;
+    let Some(section) = (0..sections)
+        .map(|index| offset + 8 + index * 16)
+        .find(|&section| word.u32(section) == Some(TAG_GLIBC_HWCAPS))
+    else {
+        return Vec::new();
+    };
+    let (Some(at), Some(size)) = (word.u32(section + 8), word.u32(section + 12)) else { return Vec::new() };
+    (0..size as usize / 4)
+        .map_while(|index| word.string(word.u32(at as usize + index * 4)? as usize))
+        .map(Name::from)
+        .collect()
+}
+
+/// `_DL_CACHE_DEFAULT_ID`: the flags of libraries that a machine takes (sysdeps/*/dl-cache.h).
+fn cache_flags(target: Target) -> u32 {
+    match (target.machine, target.class) {
+        (elf::EM_X86_64, Class::Bits64) => 0x0303,
+        (elf::EM_X86_64, Class::Bits32) => 0x0803,
+        (elf::EM_AARCH64, _) => 0x0a03,
+        (elf::EM_PPC64, _) => 0x0503,
+        (elf::EM_S390, Class::Bits64) => 0x0403,
+        (elf::EM_RISCV, Class::Bits64) => 0x1003,
+        // FLAG_ARM_LIBHF.
+        (elf::EM_ARM, _) => 0x0903,
+        _ => 0x0003,
+    }
+}
+
+/// Checked reads of a cache's words and strings.
+struct Words<'a> {
+    bytes: &'a [u8],
+    endian: Endian,
+}
+
+impl<'a> Words<'a> {
+    fn u32(&self, at: usize) -> Option<u32> {
+        let word = self.bytes.get(at..at.checked_add(4)?)?.try_into().ok()?;
+        Some(match self.endian {
+            Endian::Little => u32::from_le_bytes(word),
+            Endian::Big => u32::from_be_bytes(word),
+        })
+    }
+
+    fn u64(&self, at: usize) -> Option<u64> {
+        let word = self.bytes.get(at..at.checked_add(8)?)?.try_into().ok()?;
+        Some(match self.endian {
+            Endian::Little => u64::from_le_bytes(word),
+            Endian::Big => u64::from_be_bytes(word),
+        })
+    }
+
+    fn string(&self, at: usize) -> Option<&'a [u8]> {
+        let bytes = self.bytes.get(at..)?;
+        let window = bytes.get(..limits::NAME_BYTES).unwrap_or(bytes);
+        window.get(..window.iter().position(|&byte| byte == 0)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const X86_64: Target = Target {
+        machine: elf::EM_X86_64,
+        class: Class::Bits64,
+        endian: Endian::Little,
+        os_abi: 0,
+        abi_version: 0,
+        flags: 0,
+    };
+
+    /// A cache in the new format: (flags, hwcap, soname, path), with one hwcaps subdirectory.
+    fn cache(entries: &[(u32, u64, &str, &str)], hwcaps: &str) -> Vec<u8> {
+        let strings_at = NEW_HEADER + entries.len() * NEW_ENTRY;
+        let mut strings = Vec::new();
+        let mut table = Vec::new();
+        let mut intern = |text: &str| {
+            let at = (strings_at + strings.len()) as u32;
+            strings.extend_from_slice(text.as_bytes());
+            strings.push(0);
+            at
+        };
+        for (flags, hwcap, key, value) in entries {
+            table.extend_from_slice(&flags.to_le_bytes());
+            table.extend_from_slice(&intern(key).to_le_bytes());
+            table.extend_from_slice(&intern(value).to_le_bytes());
+            table.extend_from_slice(&0_u32.to_le_bytes());
+            table.extend_from_slice(&hwcap.to_le_bytes());
+        }
+        let name = intern(hwcaps);
+        while (strings_at + strings.len()) % 4 != 0 {
+            strings.push(0);
+        }
+        let extension = (strings_at + strings.len()) as u32;
+        let mut bytes = NEW_MAGIC.to_vec();
+        for word in [entries.len() as u32, strings.len() as u32, 2, extension, 0, 0, 0] {
+            bytes.extend_from_slice(&word.to_le_bytes());
+        }
+        bytes.extend_from_slice(&table);
+        bytes.extend_from_slice(&strings);
+        for word in [EXTENSION_MAGIC, 1, TAG_GLIBC_HWCAPS, 0, extension + 24, 4, name] {
+            bytes.extend_from_slice(&word.to_le_bytes());
+        }
+        bytes
+    }
+
+    #[test]
+    fn a_plain_entry_answers_its_soname() {
+        let bytes = cache(&[(0x0303, 0, "libz.so.1", "/lib/libz.so.1")], "x86-64-v3");
+        let cache = LdSoCache::parse(&bytes, X86_64).unwrap();
+        assert_eq!(cache.lookup(&Name::from("libz.so.1"), &[]), Some(Path::new("/lib/libz.so.1")));
+        assert_eq!(cache.lookup(&Name::from("libz.so"), &[]), None);
+    }
+
+    #[test]
+    fn a_supported_hwcaps_entry_beats_the_plain_one() {
+        let entries = [
+            (0x0303, 0, "libz.so.1", "/lib/libz.so.1"),
+            (0x0303, HWCAP_EXTENSION, "libz.so.1", "/lib/v3/libz.so.1"),
+        ];
+        let cache = LdSoCache::parse(&cache(&entries, "x86-64-v3"), X86_64).unwrap();
+        let name = Name::from("libz.so.1");
+        assert_eq!(cache.lookup(&name, &[]), Some(Path::new("/lib/libz.so.1")));
+        assert_eq!(cache.lookup(&name, &[Name::from("x86-64-v3")]), Some(Path::new("/lib/v3/libz.so.1")));
+    }
+
+    #[test]
+    fn entries_of_other_machines_are_left_out() {
+        let bytes = cache(&[(0x0003, 0, "libz.so.1", "/lib32/libz.so.1")], "x86-64-v3");
+        assert!(LdSoCache::parse(&bytes, X86_64).unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_old_header_before_the_new_one_is_skipped() {
+        let new = cache(&[(0x0303, 0, "libz.so.1", "/lib/libz.so.1")], "x86-64-v3");
+        let mut bytes = OLD_MAGIC.to_vec();
+        bytes.push(0);
+        bytes.extend_from_slice(&1_u32.to_le_bytes());
+        bytes.extend_from_slice(&[0; OLD_ENTRY]);
+        bytes.resize(32, 0);
+        bytes.extend_from_slice(&new);
+        let cache = LdSoCache::parse(&bytes, X86_64).unwrap();
+        assert_eq!(cache.lookup(&Name::from("libz.so.1"), &[]), Some(Path::new("/lib/libz.so.1")));
+    }
+
+    #[test]
+    fn no_truncation_is_mistaken_for_an_empty_cache() {
+        let bytes = cache(&[(0x0303, 0, "libz.so.1", "/lib/libz.so.1")], "x86-64-v3");
+        for end in 0..NEW_HEADER + NEW_ENTRY {
+            assert!(LdSoCache::parse(&bytes[..end], X86_64).is_err(), "{end} bytes");
+        }
+    }
+}

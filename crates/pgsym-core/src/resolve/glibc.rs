@@ -1,0 +1,357 @@
+//! The search of glibc's loader for one name: `_dl_map_object` and what it calls (elf/dl-load.c), rule by rule
+//! and in its order. What is found here is then entered into the process by `process.rs`.
+
+use std::path::{Path, PathBuf};
+
+use object::elf;
+
+use super::environment::LoaderEnv;
+use super::process::{Object, ObjectId, Process};
+use super::store::{OpenFailure, Opened};
+use super::token::{Expanded, Tokens, expand};
+use super::trace::{LoadError, LoadErrorKind, Outcome, Probe, Refusal, Via};
+use crate::limits;
+use crate::model::{Class, SearchPathKind};
+use crate::name::{Name, bytes_as_path, path_bytes, path_from_bytes};
+
+/// One directory of a search list, as `fillin_rpath` leaves it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Directory {
+    /// The element as it stands in the file or environment.
+    pub(crate) element: Name,
+    /// The expanded directory with one trailing slash; empty for the current directory.
+    pub(crate) prefix: Vec<u8>,
+}
+
+/// A file that a search ended at.
+#[derive(Debug, Clone)]
+pub(crate) struct Hit {
+    /// The path as the loader writes it, `l_name`; relative where the element was.
+    pub(crate) path: PathBuf,
+    /// By which rule.
+    pub(crate) via: Via,
+}
+
+/// The state of one search.
+pub(crate) struct Search<'p> {
+    process: &'p Process<'p>,
+    name: &'p [u8],
+    pub(crate) probes: Vec<Probe>,
+    /// A candidate of the other word size was met, which changes the final message.
+    other_class: Option<Class>,
+}
+
+/// How one list of directories, or one candidate, ended.
+enum Step {
+    Hit(PathBuf),
+    TryOn,
+    /// The loader signals an error: nothing further is tried.
+    Stop(PathBuf, Refusal),
+    /// The rest of this list is given up, the next list is tried.
+    GiveUpList,
+}
+
+impl<'p> Search<'p> {
+    /// Searches `name` (tokens expanded) on behalf of `requester`; none for the program itself.
+    pub(crate) fn run(
+        process: &'p Process<'p>,
+        requester: Option<ObjectId>,
+        name: &'p [u8],
+    ) -> (Result<Hit, LoadError>, Vec<Probe>) {
+        let mut search = Self { process, name, probes: Vec::new(), other_class: None };
+        let result = if name.contains(&b'/') { search.exact() } else { search.lists(requester) };
+        (result, search.probes)
+    }
+
+    /// A name with a slash is the path.
+    fn exact(&mut self) -> Result<Hit, LoadError> {
+        match self.try_candidate(Via::Path, None, path_from_bytes(self.name.to_vec())) {
+            (Step::Hit(path), _) => Ok(Hit { path, via: Via::Path }),
+            (Step::Stop(path, refusal), _) => Err(refused(&path, &refusal)),
+            (Step::TryOn | Step::GiveUpList, failure) => Err(self.not_found(failure.as_deref())),
+        }
+    }
+
+    fn lists(&mut self, requester: Option<ObjectId>) -> Result<Hit, LoadError> {
+        let env = self.process.env();
+        let object = requester.and_then(|id| self.process.object(id));
+        let has_runpath =
+            object.is_some_and(|object| object.module().search_path(SearchPathKind::Runpath).is_some());
+        if has_runpath {
+            self.note_ignored_rpaths(requester);
+        } else {
+            for (owner, directories) in self.process.rpath_chain(requester) {
+                if let Some(hit) = self.list(Via::Rpath(owner), directories)? {
+                    return Ok(hit);
+                }
+            }
+        }
+        if let Some(hit) = self.list(Via::LibraryPath, self.process.library_path())? {
+            return Ok(hit);
+        }
+        if let Some(object) = object
+            && let Some(hit) = self.list(Via::Runpath, object.runpath())?
+        {
+            return Ok(hit);
+        }
+        // DF_1_NODEFLIB of the requester, or of the program where there is no requester.
+        let asking = object.or_else(|| self.process.main());
+        let no_default = asking.is_some_and(|object| {
+            object
+                .module()
+                .elf()
+                .is_some_and(|elf_file| elf_file.flags_1 & u64::from(elf::DF_1_NODEFLIB.0) != 0)
+        });
+        if let Some(hit) = self.cache(env, no_default)? {
+            return Ok(hit);
+        }
+        if no_default {
+            self.skip(Via::Default, "DF_1_NODEFLIB keeps this object from the default directories");
+        } else {
+            let default: Vec<Directory> =
+                env.system_directories.iter().map(|path| Directory::system(path)).collect();
+            if let Some(hit) = self.list(Via::Default, &default)? {
+                return Ok(hit);
+            }
+        }
+        Err(self.not_found(None))
+    }
+
+    /// Tries each directory of a list (`open_path`).
+    fn list(&mut self, via: Via, directories: &[Directory]) -> Result<Option<Hit>, LoadError> {
+        for directory in directories {
+            match self.directory(via, directory) {
+                Step::Hit(path) => return Ok(Some(Hit { path, via })),
+                Step::TryOn => {}
+                Step::Stop(path, refusal) => return Err(refused(&path, &refusal)),
+                Step::GiveUpList => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    fn directory(&mut self, via: Via, directory: &Directory) -> Step {
+        let env = self.process.env();
+        let store = self.process.store();
+        let shown = || path_from_bytes(trim_slash(&directory.prefix).to_vec());
+        let Some(absolute) = env.absolute(bytes_as_path(&directory.prefix)) else {
+            self.push(via, Some(&directory.element), shown(), Outcome::UnknownDirectory);
+            return Step::TryOn;
+        };
+        if !store.is_directory(&absolute) {
+            self.push(via, Some(&directory.element), shown(), Outcome::NoDirectory);
+            return Step::TryOn;
+        }
+        let mut last_failure = None;
+        for subdirectory in env.subdirectories.iter().map(Some).chain([None]) {
+            let mut path = directory.prefix.clone();
+            if let Some(subdirectory) = subdirectory {
+                path.extend_from_slice(subdirectory.as_bytes());
+                path.push(b'/');
+                // A subdirectory that does not exist, as nearly all, is not worth a line of the trace.
+                if !env.absolute(bytes_as_path(&path)).is_some_and(|path| store.is_directory(&path)) {
+                    continue;
+                }
+            }
+            path.extend_from_slice(self.name);
+            let (step, failure) = self.try_candidate(via, Some(&directory.element), path_from_bytes(path));
+            match step {
+                Step::TryOn => last_failure = failure,
+                done => return done,
+            }
+        }
+        // `open_path` looks at the error number of the last candidate: anything but ENOENT and EACCES ends the list.
+        if last_failure.is_some() { Step::GiveUpList } else { Step::TryOn }
+    }
+
+    /// Opens and verifies one candidate (`open_verify`). Beside the step, the text of an error number that is
+    /// neither ENOENT nor EACCES.
+    fn try_candidate(&mut self, via: Via, element: Option<&Name>, path: PathBuf) -> (Step, Option<String>) {
+        let env = self.process.env();
+        let Some(absolute) = env.absolute(&path) else {
+            self.push(via, element, path, Outcome::UnknownDirectory);
+            return (Step::TryOn, None);
+        };
+        let opened = self.process.store().open(&absolute);
+        let outcome = match &*opened {
+            Opened::Failed(OpenFailure::Missing) => Outcome::Missing,
+            Opened::Failed(OpenFailure::Denied) => Outcome::Denied,
+            Opened::Failed(OpenFailure::Unreadable(refusal)) => Outcome::Refused(refusal.clone()),
+            Opened::Failed(OpenFailure::Other(text)) => {
+                let refusal =
+                    Refusal { message: "cannot open shared object file".to_owned(), os: Some(text.clone()) };
+                self.push(via, element, path, Outcome::Refused(refusal));
+                return (Step::TryOn, Some(text.clone()));
+            }
+            Opened::File(file) => match &file.first_bytes {
+                Err(refusal) => Outcome::Refused(refusal.clone()),
+                Ok(first) => first.glibc_verdict(env.target),
+            },
+        };
+        if let Outcome::OtherClass(class) = outcome {
+            self.other_class = Some(class);
+        }
+        let step = match &outcome {
+            Outcome::Found => Step::Hit(path.clone()),
+            Outcome::Refused(refusal) => Step::Stop(path.clone(), refusal.clone()),
+            _ => Step::TryOn,
+        };
+        let denied = (outcome == Outcome::Denied).then(|| "Permission denied".to_owned());
+        self.push(via, element, path, outcome);
+        // EACCES matters for the message of a name with a slash, and never ends a list.
+        (step, if self.name.contains(&b'/') { denied } else { None })
+    }
+
+    /// One answer of `ld.so.cache`; if it does not open, the search goes on.
+    fn cache(&mut self, env: &LoaderEnv, no_default: bool) -> Result<Option<Hit>, LoadError> {
+        let Some(cache) = env.cache.get() else {
+            self.skip(
+                Via::Cache,
+                match env.cache.error() {
+                    Some(_) => "ld.so.cache cannot be read",
+                    None => "there is no ld.so.cache",
+                },
+            );
+            return Ok(None);
+        };
+        let Some(path) = cache.lookup(&Name::from(self.name), &env.hwcaps) else {
+            self.push(Via::Cache, None, PathBuf::from(super::cache::LD_SO_CACHE), Outcome::NoEntry);
+            return Ok(None);
+        };
+        if no_default
+            && env.system_directories.iter().any(|system| path_bytes(path).starts_with(path_bytes(system)))
+        {
+            self.skip(
+                Via::Cache,
+                "DF_1_NODEFLIB keeps this object from cache entries in default directories",
+            );
+            return Ok(None);
+        }
+        match self.try_candidate(Via::Cache, None, path.to_owned()) {
+            (Step::Hit(path), _) => Ok(Some(Hit { path, via: Via::Cache })),
+            (Step::Stop(path, refusal), _) => Err(refused(&path, &refusal)),
+            (Step::TryOn | Step::GiveUpList, _) => Ok(None),
+        }
+    }
+
+    /// Names in the trace the RPATHs that would have helped an object without a RUNPATH of its own.
+    fn note_ignored_rpaths(&mut self, requester: Option<ObjectId>) {
+        if self.process.rpath_chain(requester).next().is_some() {
+            self.skip(
+                Via::Runpath,
+                "the requester's DT_RUNPATH shuts out every DT_RPATH, inherited ones too",
+            );
+        }
+    }
+
+    fn skip(&mut self, via: Via, reason: &'static str) {
+        self.push(via, None, PathBuf::new(), Outcome::Skipped(reason));
+    }
+
+    fn push(&mut self, via: Via, element: Option<&Name>, path: PathBuf, outcome: Outcome) {
+        self.probes.push(Probe { via, element: element.cloned(), path, outcome });
+    }
+
+    fn not_found(&self, os: Option<&str>) -> LoadError {
+        let name = Name::from(self.name);
+        let message = match self.other_class {
+            Some(Class::Bits32) => format!("{name}: wrong ELF class: ELFCLASS32"),
+            Some(Class::Bits64) => format!("{name}: wrong ELF class: ELFCLASS64"),
+            None => {
+                let os = os.unwrap_or("No such file or directory");
+                format!("{name}: cannot open shared object file: {os}")
+            }
+        };
+        LoadError { message, kind: LoadErrorKind::NotFound, requester: None }
+    }
+}
+
+fn refused(path: &Path, refusal: &Refusal) -> LoadError {
+    let path = Name::from(path_bytes(path));
+    LoadError { message: format!("{path}: {refusal}"), kind: LoadErrorKind::Refused, requester: None }
+}
+
+fn trim_slash(prefix: &[u8]) -> &[u8] {
+    match prefix {
+        [] => b".",
+        [b'/'] => prefix,
+        [directory @ .., b'/'] => directory,
+        _ => prefix,
+    }
+}
+
+impl Directory {
+    fn system(path: &Path) -> Self {
+        let mut prefix = path_bytes(path).to_vec();
+        prefix.push(b'/');
+        Self { element: Name::from(path_bytes(path)), prefix }
+    }
+}
+
+/// Splits and expands a search path (`fillin_rpath`): empty elements mean the current directory, elements that
+/// become empty by expansion are dropped, duplicates too.
+pub(crate) fn split_search_path(raw: &[u8], separators: &[u8], tokens: Tokens<'_>) -> Vec<Directory> {
+    let mut directories: Vec<Directory> = Vec::new();
+    for element in raw.split(|byte| separators.contains(byte)).take(limits::SEARCH_PATH_ELEMENTS) {
+        let prefix = if element.is_empty() {
+            Vec::new()
+        } else {
+            match expand(element, tokens) {
+                Expanded::Discarded => continue,
+                Expanded::Text(text) if text.is_empty() => continue,
+                Expanded::Text(text) => with_one_slash(text),
+            }
+        };
+        if !directories.iter().any(|known| known.prefix == prefix) {
+            directories.push(Directory { element: Name::from(element), prefix });
+        }
+    }
+    directories
+}
+
+/// Trailing slashes trimmed to one; `/` stays as it is.
+fn with_one_slash(mut text: Vec<u8>) -> Vec<u8> {
+    while text.len() > 1 && text.last() == Some(&b'/') {
+        text.pop();
+    }
+    if text.last() != Some(&b'/') {
+        text.push(b'/');
+    }
+    text
+}
+
+/// Whether an object of the process answers to a name (`_dl_name_match_p` and the DT_SONAME test of
+/// `_dl_map_object`). A match by soname adds the name to the object.
+pub(crate) fn match_loaded(objects: &[(ObjectId, &Object)], name: &[u8]) -> Option<ObjectId> {
+    objects
+        .iter()
+        .find(|(_, object)| {
+            object.answers_to(name)
+                || object.module().soname.as_ref().is_some_and(|soname| soname.as_bytes() == name)
+        })
+        .map(|&(id, _)| id)
+}
+
+/// What opening the file as a library refuses after its first bytes are accepted
+/// (`_dl_map_object_from_fd`).
+pub(crate) fn refuse_to_map(object: &crate::model::Module, opened_by_dlopen: bool) -> Option<Refusal> {
+    let elf_file = object.elf()?;
+    let loads = elf_file.segments.iter().any(|segment| segment.kind == elf::PT_LOAD.0);
+    if !loads {
+        return Some(Refusal::new("object file has no loadable segments"));
+    }
+    let has_dynamic = elf_file.segments.iter().any(|segment| segment.kind == elf::PT_DYNAMIC.0);
+    if !has_dynamic {
+        return Some(Refusal::new("object file has no dynamic section"));
+    }
+    if object.kind == crate::model::ObjectKind::Executable {
+        return Some(Refusal::new("cannot dynamically load executable"));
+    }
+    if elf_file.flags_1 & u64::from(elf::DF_1_PIE.0) != 0 {
+        return Some(Refusal::new("cannot dynamically load position-independent executable"));
+    }
+    if opened_by_dlopen && elf_file.flags_1 & u64::from(elf::DF_1_NOOPEN.0) != 0 {
+        return Some(Refusal::new("shared object cannot be dlopen()ed"));
+    }
+    None
+}

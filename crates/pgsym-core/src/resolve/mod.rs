@@ -1,0 +1,22 @@
+//! Which file satisfies each dependency, exactly as the loader would choose it, and why. A [`Process`] is started
+//! with the server and grows by `dlopen`; every edge keeps its whole search trace.
+
+mod cache;
+mod environment;
+mod glibc;
+mod musl;
+mod process;
+mod store;
+mod token;
+mod trace;
+mod verify;
+mod versions;
+
+pub use cache::{LD_SO_CACHE, LdSoCache};
+pub use environment::{CpuLevel, Libc, LoaderEnv, LoaderOptions, usual_interpreter};
+pub use process::{Attempt, MainObject, Object, ObjectId, Process};
+pub use store::FileStore;
+pub use trace::{Edge, LoadError, LoadErrorKind, Outcome, Probe, Refusal, Via};
+pub use versions::{VersionCheck, VersionMatch, checks_of};
+
+pub(crate) use token::has_malformed_token;

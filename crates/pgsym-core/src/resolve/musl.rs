@@ -1,0 +1,206 @@
+//! The search of musl's loader: `load_library` and `path_open` of ldso/dynlink.c, where they differ from glibc. RPATH
+//! and RUNPATH are one list, inherited from everybody on the way; LD_LIBRARY_PATH comes first; there is no cache;
+//! whatever file opens first is the library.
+
+use std::path::{Path, PathBuf};
+
+use super::glibc::{Directory, Hit};
+use super::process::{Object, ObjectId, Process};
+use super::store::{OpenFailure, Opened};
+use super::trace::{LoadError, LoadErrorKind, Outcome, Probe, Refusal, Via};
+use crate::model::Target;
+use crate::name::{Name, path_bytes, path_from_bytes};
+
+/// Names that are musl itself, whatever file they would lead to.
+const RESERVED: [&str; 7] = ["c.", "pthread.", "rt.", "m.", "dl.", "util.", "xnet."];
+
+/// Searches a name; the message of a failure is only the system's sentence.
+pub(crate) fn search(
+    process: &Process<'_>,
+    requester: Option<ObjectId>,
+    name: &[u8],
+) -> (Result<Hit, LoadError>, Vec<Probe>) {
+    let mut probes = Vec::new();
+    if name.contains(&b'/') {
+        let path = path_from_bytes(name.to_vec());
+        let result = match candidate(process, Via::Path, None, path.clone(), &mut probes) {
+            Step::Hit => Ok(Hit { path, via: Via::Path }),
+            Step::TryOn => Err(failure("No such file or directory")),
+            Step::Stop(message) => Err(failure(&message)),
+        };
+        return (result, probes);
+    }
+    let library_path = [(Via::LibraryPath, process.library_path())].into_iter();
+    let chain = requester
+        .into_iter()
+        .flat_map(|id| process.loaders(id))
+        .map(|(id, object)| (Via::Rpath(id), object.rpath()));
+    for (via, directories) in library_path.chain(chain) {
+        match list(process, via, directories, name, &mut probes) {
+            Ok(Some(hit)) => return (Ok(hit), probes),
+            Ok(None) => {}
+            Err(error) => return (Err(error), probes),
+        }
+    }
+    let system: Vec<Directory> = process
+        .env()
+        .system_directories
+        .iter()
+        .map(|path| Directory { element: Name::from(path_bytes(path)), prefix: path_bytes(path).to_vec() })
+        .collect();
+    let result = match list(process, Via::Default, &system, name, &mut probes) {
+        Ok(Some(hit)) => Ok(hit),
+        Ok(None) => Err(failure("No such file or directory")),
+        Err(error) => Err(error),
+    };
+    (result, probes)
+}
+
+/// How one candidate ended.
+enum Step {
+    Hit,
+    TryOn,
+    Stop(String),
+}
+
+fn list(
+    process: &Process<'_>,
+    via: Via,
+    directories: &[Directory],
+    name: &[u8],
+    probes: &mut Vec<Probe>,
+) -> Result<Option<Hit>, LoadError> {
+    for directory in directories {
+        // `path_open` writes "%.*s/%s": a trailing slash of the element stays.
+        let mut path = directory.prefix.clone();
+        path.push(b'/');
+        path.extend_from_slice(name);
+        let path = path_from_bytes(path);
+        match candidate(process, via, Some(&directory.element), path.clone(), probes) {
+            Step::Hit => return Ok(Some(Hit { path, via })),
+            Step::TryOn => {}
+            Step::Stop(message) => return Err(failure(&message)),
+        }
+    }
+    Ok(None)
+}
+
+fn candidate(
+    process: &Process<'_>,
+    via: Via,
+    element: Option<&Name>,
+    path: PathBuf,
+    probes: &mut Vec<Probe>,
+) -> Step {
+    let env = process.env();
+    let mut step = Step::TryOn;
+    let outcome = match env.absolute(&path).map(|absolute| process.store().open(&absolute)).as_deref() {
+        None => Outcome::UnknownDirectory,
+        Some(Opened::Failed(OpenFailure::Missing)) => Outcome::Missing,
+        Some(Opened::Failed(OpenFailure::Denied)) => Outcome::Denied,
+        Some(Opened::Failed(OpenFailure::Unreadable(refusal))) => {
+            // It opens, so it is the library; reading it as one fails.
+            step = Step::Stop(refusal.os.clone().unwrap_or_else(|| EXEC_FORMAT.to_owned()));
+            Outcome::Refused(refusal.clone())
+        }
+        // ENAMETOOLONG is tried on, any other number inhibits the search: "fd = -2".
+        Some(Opened::Failed(OpenFailure::Other(text))) => {
+            step = Step::Stop(text.clone());
+            Outcome::Refused(Refusal::new(text.clone()))
+        }
+        Some(Opened::File(file)) => {
+            let verdict = match &file.first_bytes {
+                Err(_) => Outcome::Refused(Refusal::new(EXEC_FORMAT)),
+                Ok(first) => first.musl_verdict(env.target),
+            };
+            step = match &verdict {
+                Outcome::Refused(refusal) => Step::Stop(refusal.message.clone()),
+                _ => Step::Hit,
+            };
+            verdict
+        }
+    };
+    probes.push(Probe { via, element: element.cloned(), path, outcome });
+    step
+}
+
+const EXEC_FORMAT: &str = "Exec format error";
+
+fn failure(os: &str) -> LoadError {
+    let kind =
+        if os == "No such file or directory" { LoadErrorKind::NotFound } else { LoadErrorKind::Refused };
+    LoadError { message: os.to_owned(), kind, requester: None }
+}
+
+/// The whole sentence: for a `dlopen` without, for a dependency with the requester.
+pub(crate) fn not_loaded(
+    process: &Process<'_>,
+    requester: Option<ObjectId>,
+    name: &[u8],
+    os: &str,
+) -> String {
+    let name = Name::from(name);
+    match requester.and_then(|id| process.object(id)) {
+        Some(object) => {
+            let by = Name::from(path_bytes(object.path()));
+            format!("Error loading shared library {name}: {os} (needed by {by})")
+        }
+        None => format!("Error loading shared library {name}: {os}"),
+    }
+}
+
+/// Splits a path list: separators are `:` and newline, empty elements do not exist.
+pub(crate) fn split(raw: &[u8]) -> Vec<Directory> {
+    raw.split(|byte| matches!(byte, b':' | b'\n'))
+        .filter(|element| !element.is_empty())
+        .map(|element| Directory { element: Name::from(element), prefix: element.to_vec() })
+        .collect()
+}
+
+/// The one search path of an object (`fixup_rpath`): `$ORIGIN` and `${ORIGIN}` are replaced wherever they stand,
+/// and any other `$` makes the whole list void.
+pub(crate) fn rpath(object: &Object, raw: Option<&Name>) -> Vec<Directory> {
+    let Some(raw) = raw else { return Vec::new() };
+    let origin: Option<&[u8]> = object.origin();
+    let mut expanded = Vec::new();
+    let mut rest = raw.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        if byte != b'$' {
+            expanded.push(byte);
+            rest = tail;
+            continue;
+        }
+        let after = tail.strip_prefix(b"ORIGIN").or_else(|| tail.strip_prefix(b"{ORIGIN}"));
+        let (Some(after), Some(origin)) = (after, origin) else { return Vec::new() };
+        expanded.extend_from_slice(origin);
+        rest = after;
+    }
+    split(&expanded)
+}
+
+/// Objects match by the slash-less name that they were first searched by, never by soname.
+pub(crate) fn match_loaded(
+    objects: &[(ObjectId, &Object)],
+    interpreter: Option<ObjectId>,
+    name: &[u8],
+) -> Option<ObjectId> {
+    let is_reserved = name
+        .strip_prefix(b"lib")
+        .is_some_and(|rest| RESERVED.iter().any(|reserved| rest.starts_with(reserved.as_bytes())));
+    let is_interpreter_path = interpreter
+        .and_then(|id| objects.iter().find(|(object, _)| *object == id))
+        .is_some_and(|(_, object)| path_bytes(object.path()) == name);
+    if is_reserved || is_interpreter_path {
+        return interpreter;
+    }
+    if name.contains(&b'/') {
+        return None;
+    }
+    // A short name exists only where a search gave it: a path never counts.
+    objects.iter().find(|(_, object)| object.answers_to(name)).map(|&(id, _)| id)
+}
+
+/// Where musl's loader usually stands.
+pub(crate) fn interpreter(target: Target) -> PathBuf {
+    Path::new("/lib").join(format!("ld-musl-{}.so.1", super::environment::musl_arch(target)))
+}

@@ -1,0 +1,564 @@
+//! One process as its loader sees it: the program and its libraries in load order, then each `dlopen`. Libraries
+//! load breadth first, and a name that any object of the process answers to is never searched again, which
+//! is why the order of modules matters.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::environment::{Libc, LoaderEnv};
+use super::glibc::{Directory, Search, match_loaded, refuse_to_map, split_search_path};
+use super::musl;
+use super::store::{FileStore, Opened};
+use super::token::{Expanded, Tokens, expand};
+use super::trace::{Edge, LoadError, LoadErrorKind, Probe, Via};
+use super::versions;
+use crate::fs::FileId;
+use crate::limits;
+use crate::model::{DependencyKind, Module, SearchPathKind};
+use crate::name::{Name, path_bytes};
+
+/// An object of one process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectId(u32);
+
+impl ObjectId {
+    fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// One file mapped into a process.
+#[derive(Debug, Clone)]
+pub struct Object {
+    path: PathBuf,
+    id: FileId,
+    module: Arc<Module>,
+    /// The names it answers to beside its path (`l_libname`).
+    names: Vec<Name>,
+    loader: Option<ObjectId>,
+    rpath: Vec<Directory>,
+    runpath: Vec<Directory>,
+    origin: Option<Vec<u8>>,
+    /// One per dependency, once they were looked for.
+    edges: Option<Arc<[Edge]>>,
+}
+
+impl Object {
+    /// The path that it was opened by (`l_name`), symbolic links as they were.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its file.
+    pub fn id(&self) -> FileId {
+        self.id
+    }
+
+    /// What it says.
+    pub fn module(&self) -> &Arc<Module> {
+        &self.module
+    }
+
+    /// Who brought it in; the program for a `dlopen`ed object, nobody for the program.
+    pub fn loader(&self) -> Option<ObjectId> {
+        self.loader
+    }
+
+    /// What became of each of its dependencies, in file order.
+    pub fn edges(&self) -> &[Edge] {
+        self.edges.as_deref().unwrap_or_default()
+    }
+
+    pub(crate) fn runpath(&self) -> &[Directory] {
+        &self.runpath
+    }
+
+    pub(crate) fn rpath(&self) -> &[Directory] {
+        &self.rpath
+    }
+
+    pub(crate) fn origin(&self) -> Option<&[u8]> {
+        self.origin.as_deref()
+    }
+
+    /// Whether its path or one of the names it was requested by is this one.
+    pub(crate) fn answers_to(&self, name: &[u8]) -> bool {
+        path_bytes(&self.path) == name || self.names.iter().any(|known| known.as_bytes() == name)
+    }
+}
+
+/// How the first object of a process comes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MainObject {
+    /// A program that the kernel starts: `$ORIGIN` is its resolved directory.
+    Program,
+    /// Any object given to `ld.so --list`: `$ORIGIN` is the directory of the path given.
+    Listed,
+}
+
+/// The objects of one process.
+#[derive(Clone)]
+pub struct Process<'a> {
+    store: &'a FileStore<'a>,
+    env: &'a LoaderEnv,
+    objects: Vec<Object>,
+    /// The order in which the loader lists them: the interpreter stands where something needed it.
+    order: Vec<ObjectId>,
+    interpreter: Option<ObjectId>,
+    library_path: Vec<Directory>,
+    /// First failure since the start of the process or of the current `dlopen`.
+    failure: Option<LoadError>,
+}
+
+/// The end of one `dlopen`.
+pub struct Attempt<'a> {
+    /// The process with the new objects in it; with a failure, what was mapped until then and, for the
+    /// sake of the report, what could be found of the rest.
+    pub process: Process<'a>,
+    /// The opened object.
+    pub root: Option<ObjectId>,
+    /// How the file itself was looked for.
+    pub searched: Vec<Probe>,
+    /// The first failure: what `dlerror` tells.
+    pub failure: Option<LoadError>,
+}
+
+impl<'a> Process<'a> {
+    /// Starts a process: the program, its interpreter, and its libraries breadth first. A library that is missing is
+    /// left out and reported by [`failure`](Self::failure), as `ld.so --list` does.
+    pub fn start(
+        store: &'a FileStore<'a>,
+        env: &'a LoaderEnv,
+        path: &Path,
+        kind: MainObject,
+    ) -> Result<Self, LoadError> {
+        let mut process = Self {
+            store,
+            env,
+            objects: Vec::new(),
+            order: Vec::new(),
+            interpreter: None,
+            library_path: Vec::new(),
+            failure: None,
+        };
+        let opened_by = match kind {
+            MainObject::Program => store.fs().canonicalize(path).unwrap_or_else(|_| path.to_owned()),
+            MainObject::Listed => path.to_owned(),
+        };
+        let main =
+            process.map_file(None, &Name::from(path_bytes(&opened_by)), opened_by.clone(), Mapping::Main)?;
+        process.order.push(main);
+        process.map_interpreter(main);
+        if let Some(raw) = env.library_path.as_ref().filter(|raw| !raw.is_empty()) {
+            let tokens = process.tokens(main);
+            process.library_path = match env.libc {
+                Libc::Glibc(..) => split_search_path(raw.as_bytes(), b":;", tokens),
+                Libc::Musl => musl::split(raw.as_bytes()),
+            };
+        }
+        process.load_dependencies(main);
+        Ok(process)
+    }
+
+    /// What `dlopen(path, RTLD_NOW | RTLD_GLOBAL)`, called from the program, would do. The process itself stays
+    /// as it is: adopt [`Attempt::process`] where there was no failure.
+    pub fn dlopen(&self, path: &Path) -> Attempt<'a> {
+        let mut process = self.clone();
+        process.failure = None;
+        let (target, _, searched) =
+            process.request(process.order.first().copied(), path_bytes(path), Mapping::Dlopen);
+        let root = match target {
+            Ok(root) => {
+                process.load_dependencies(root);
+                if process.failure.is_none() {
+                    process.failure = versions::check(&process, root);
+                }
+                Some(root)
+            }
+            Err(error) => {
+                process.failure = Some(error);
+                None
+            }
+        };
+        let failure = process.failure.clone();
+        Attempt { process, root, searched, failure }
+    }
+
+    /// The first failure of the start, in the loader's words.
+    pub fn failure(&self) -> Option<&LoadError> {
+        self.failure.as_ref()
+    }
+
+    /// The objects in load order.
+    pub fn load_order(&self) -> impl Iterator<Item = (ObjectId, &Object)> {
+        self.order.iter().filter_map(|&id| Some((id, self.object(id)?)))
+    }
+
+    /// How many objects are loaded.
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Whether nothing is loaded; never true of a started process.
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    /// One object.
+    pub fn object(&self, id: ObjectId) -> Option<&Object> {
+        self.objects.get(id.index())
+    }
+
+    /// The program.
+    pub fn main(&self) -> Option<&Object> {
+        self.objects.first()
+    }
+
+    /// The environment that it runs in.
+    pub fn env(&self) -> &'a LoaderEnv {
+        self.env
+    }
+
+    pub(crate) fn store(&self) -> &'a FileStore<'a> {
+        self.store
+    }
+
+    /// The object loaded from a file.
+    pub fn find_file(&self, id: FileId) -> Option<ObjectId> {
+        self.order.iter().copied().find(|&object| self.object(object).is_some_and(|object| object.id == id))
+    }
+
+    /// An object and everything it brings, breadth first, each once: the order in which `dlsym` on its handle
+    /// searches.
+    pub fn closure(&self, root: ObjectId) -> Vec<ObjectId> {
+        let mut list = vec![root];
+        let mut seen = vec![false; self.objects.len()];
+        if let Some(slot) = seen.get_mut(root.index()) {
+            *slot = true;
+        }
+        let mut next = 0;
+        while let Some(&id) = list.get(next) {
+            next += 1;
+            for edge in self.object(id).map_or(&[][..], Object::edges) {
+                if let Ok(target) = edge.target
+                    && let Some(slot) = seen.get_mut(target.index())
+                    && !std::mem::replace(slot, true)
+                {
+                    list.push(target);
+                }
+            }
+        }
+        list
+    }
+
+    /// The chain of objects from `id` to the program: who brought it in.
+    pub fn loaders(&self, id: ObjectId) -> impl Iterator<Item = (ObjectId, &Object)> {
+        let mut next = Some(id);
+        std::iter::from_fn(move || {
+            let id = next?;
+            let object = self.object(id)?;
+            // A loader is always older than what it loads, so the chain ends.
+            next = object.loader;
+            Some((id, object))
+        })
+    }
+
+    pub(crate) fn library_path(&self) -> &[Directory] {
+        &self.library_path
+    }
+
+    /// The DT_RPATH lists that serve a requester: its own, its loaders', and the program's last; none of an
+    /// object that has a DT_RUNPATH.
+    pub(crate) fn rpath_chain(
+        &self,
+        requester: Option<ObjectId>,
+    ) -> impl Iterator<Item = (ObjectId, &[Directory])> {
+        let main = self.order.first().copied();
+        let start = requester.or(main);
+        let chain: Vec<ObjectId> =
+            start.map(|start| self.loaders(start).map(|(id, _)| id).collect()).unwrap_or_default();
+        let main_too = main.filter(|main| !chain.contains(main));
+        chain
+            .into_iter()
+            .chain(main_too)
+            .filter_map(|id| Some((id, self.object(id)?.rpath())))
+            .filter(|(_, directories)| !directories.is_empty())
+    }
+
+    /// One dependency or `dlopen` of `name`.
+    fn request(
+        &mut self,
+        requester: Option<ObjectId>,
+        name: &[u8],
+        mapping: Mapping,
+    ) -> (Result<ObjectId, LoadError>, Option<Via>, Vec<Probe>) {
+        if let Some(id) = self.already_loaded(name) {
+            if matches!(self.env.libc, Libc::Glibc(..)) {
+                self.add_name(id, name);
+            }
+            self.list(id);
+            return (Ok(id), Some(Via::Loaded), Vec::new());
+        }
+        let (found, probes) = match self.env.libc {
+            Libc::Glibc(..) => Search::run(self, requester, name),
+            Libc::Musl => musl::search(self, requester, name),
+        };
+        match found {
+            Err(mut error) => {
+                error.requester = requester;
+                if self.env.libc == Libc::Musl {
+                    error.message = musl::not_loaded(self, requester, name, &error.message);
+                }
+                (Err(error), None, probes)
+            }
+            Ok(hit) => {
+                let mapped = self.map_file(requester, &Name::from(name), hit.path, mapping);
+                (mapped, Some(hit.via), probes)
+            }
+        }
+    }
+
+    /// glibc: `add_name_to_object`.
+    fn add_name(&mut self, id: ObjectId, name: &[u8]) {
+        if let Some(object) = self.objects.get_mut(id.index())
+            && !object.answers_to(name)
+        {
+            object.names.push(Name::from(name));
+        }
+    }
+
+    /// musl: an object that so far had only a path gets the last component of it as short name when a
+    /// search leads to the same file.
+    fn add_short_name(&mut self, id: ObjectId, searched: &Name) {
+        if let Some(object) = self.objects.get_mut(id.index())
+            && object.names.is_empty()
+            && !searched.has_slash()
+            && let Some(last) = object.path.file_name()
+        {
+            object.names.push(Name::from(last.as_encoded_bytes()));
+        }
+    }
+
+    fn already_loaded(&self, name: &[u8]) -> Option<ObjectId> {
+        let objects: Vec<(ObjectId, &Object)> =
+            self.objects.iter().enumerate().map(|(index, object)| (ObjectId(index as u32), object)).collect();
+        match self.env.libc {
+            Libc::Glibc(..) => match_loaded(&objects, name),
+            Libc::Musl => musl::match_loaded(&objects, self.interpreter, name),
+        }
+    }
+
+    /// Enters a file that a search ended at: reuses an object of the same file, else maps it.
+    fn map_file(
+        &mut self,
+        requester: Option<ObjectId>,
+        name: &Name,
+        path: PathBuf,
+        mapping: Mapping,
+    ) -> Result<ObjectId, LoadError> {
+        let shown = Name::from(path_bytes(&path));
+        let fail = |kind, message: String| LoadError { message, kind, requester };
+        let absolute = self.env.absolute(&path).unwrap_or_else(|| path.clone());
+        let opened = self.store.open(&absolute);
+        let Opened::File(file) = &*opened else {
+            let why = self.store.module(&absolute).err().map_or_else(String::new, |error| error.to_string());
+            let message = format!("{shown}: cannot open shared object file: {why}");
+            return Err(fail(LoadErrorKind::NotFound, message));
+        };
+        if let Some(id) = self.objects.iter().position(|object| object.id == file.metadata.id) {
+            let id = ObjectId(id as u32);
+            match self.env.libc {
+                Libc::Glibc(..) => self.add_name(id, name.as_bytes()),
+                Libc::Musl => self.add_short_name(id, name),
+            }
+            self.list(id);
+            return Ok(id);
+        }
+        let module = file
+            .module
+            .clone()
+            .map_err(|error| fail(LoadErrorKind::Unreadable, format!("{shown}: {error}")))?;
+        if mapping != Mapping::Main
+            && matches!(self.env.libc, Libc::Glibc(..))
+            && let Some(refusal) = refuse_to_map(&module, mapping == Mapping::Dlopen)
+        {
+            return Err(fail(LoadErrorKind::Refused, format!("{shown}: {refusal}")));
+        }
+        if self.objects.len() >= limits::PROCESS_OBJECTS {
+            return Err(fail(
+                LoadErrorKind::Unreadable,
+                format!("{shown}: more objects than one process is modelled with"),
+            ));
+        }
+        let id = ObjectId(self.objects.len() as u32);
+        let origin = self.env.absolute(&path).and_then(|absolute| origin(&absolute));
+        // musl gives a short name only to what a search found.
+        let names = match self.env.libc {
+            Libc::Musl if name.has_slash() => Vec::new(),
+            Libc::Musl | Libc::Glibc(..) => vec![name.clone()],
+        };
+        self.objects.push(Object {
+            id: file.metadata.id,
+            names,
+            loader: requester,
+            rpath: Vec::new(),
+            runpath: Vec::new(),
+            origin,
+            edges: None,
+            path,
+            module,
+        });
+        let (rpath, runpath) = self.search_paths(id);
+        if let Some(object) = self.objects.get_mut(id.index()) {
+            object.rpath = rpath;
+            object.runpath = runpath;
+        }
+        if mapping != Mapping::Main {
+            self.list(id);
+        }
+        Ok(id)
+    }
+
+    /// The directories of an object's DT_RPATH and DT_RUNPATH; a DT_RUNPATH makes its DT_RPATH void.
+    fn search_paths(&self, id: ObjectId) -> (Vec<Directory>, Vec<Directory>) {
+        let Some(object) = self.object(id) else { return Default::default() };
+        let raw =
+            |kind| object.module.search_path(kind).map(|path| path.raw.clone()).filter(|raw| !raw.is_empty());
+        let (rpath, runpath) = (raw(SearchPathKind::Rpath), raw(SearchPathKind::Runpath));
+        if self.env.libc == Libc::Musl {
+            return (musl::rpath(object, runpath.or(rpath).as_ref()), Vec::new());
+        }
+        let tokens = self.tokens(id);
+        let split = |raw: Option<Name>| {
+            raw.map(|raw| split_search_path(raw.as_bytes(), b":", tokens)).unwrap_or_default()
+        };
+        if object.module.search_path(SearchPathKind::Runpath).is_some() {
+            (Vec::new(), split(runpath))
+        } else {
+            (split(rpath), Vec::new())
+        }
+    }
+
+    fn tokens(&self, id: ObjectId) -> Tokens<'_> {
+        Tokens {
+            origin: self.object(id).and_then(Object::origin),
+            lib: self.env.lib.as_bytes(),
+            platform: self.env.platform.as_ref().map(Name::as_bytes),
+        }
+    }
+
+    /// The interpreter is in every process before the first library, and answers to its path and soname.
+    fn map_interpreter(&mut self, main: ObjectId) {
+        let named = self.object(main).and_then(|object| {
+            object.module.elf().and_then(|elf| elf.interpreter.get()).map(|name| name.as_path().to_owned())
+        });
+        let usual = super::environment::usual_interpreter(self.env.target).map(PathBuf::from);
+        let path = match self.env.libc {
+            Libc::Glibc(..) => named.or(usual),
+            Libc::Musl => named.or_else(|| Some(musl::interpreter(self.env.target))),
+        };
+        let Some(path) = path else { return };
+        let before = self.order.len();
+        if let Ok(id) =
+            self.map_file(None, &Name::from(path_bytes(&path)), path.clone(), Mapping::Interpreter)
+        {
+            // It is listed where the first object needs it.
+            self.order.truncate(before);
+            self.interpreter = Some(id);
+        }
+    }
+
+    /// Puts an object at the end of the load order, once.
+    fn list(&mut self, id: ObjectId) {
+        if !self.order.contains(&id) && !self.objects.is_empty() {
+            self.order.push(id);
+        }
+    }
+
+    /// Loads what `root` needs, breadth first (`_dl_map_object_deps`). A failure is noted and the walk goes on.
+    fn load_dependencies(&mut self, root: ObjectId) {
+        let mut list = vec![root];
+        let mut next = 0;
+        while let Some(&id) = list.get(next) {
+            next += 1;
+            self.find_dependencies(id);
+            let targets: Vec<ObjectId> = self
+                .object(id)
+                .map_or(&[][..], Object::edges)
+                .iter()
+                .filter_map(|edge| edge.target.clone().ok())
+                .collect();
+            for target in targets {
+                if !list.contains(&target) {
+                    list.push(target);
+                }
+            }
+        }
+    }
+
+    fn find_dependencies(&mut self, id: ObjectId) {
+        let Some(object) = self.object(id) else { return };
+        if object.edges.is_some() {
+            return;
+        }
+        let module = Arc::clone(&object.module);
+        let mut edges = Vec::with_capacity(module.needed().len());
+        for (dependency, wanted) in module.needed().iter().enumerate() {
+            let name = match self.env.libc {
+                Libc::Glibc(..) => expand(wanted.name.as_bytes(), self.tokens(id)),
+                Libc::Musl => Expanded::Text(wanted.name.as_bytes().to_vec()),
+            };
+            let (name, (target, via, searched)) = match name {
+                Expanded::Text(name) => {
+                    let result = self.request(Some(id), &name, Mapping::Dependency);
+                    (Name::from(name), result)
+                }
+                Expanded::Discarded => {
+                    // `expand_dst`: "empty dynamic string token substitution".
+                    let error = LoadError {
+                        message: format!("{}: empty dynamic string token substitution", wanted.name),
+                        kind: LoadErrorKind::NotFound,
+                        requester: Some(id),
+                    };
+                    (wanted.name.clone(), (Err(error), None, Vec::new()))
+                }
+            };
+            if let Err(error) = &target
+                && wanted.kind != DependencyKind::Auxiliary
+                && self.failure.is_none()
+            {
+                self.failure = Some(LoadError { requester: Some(id), ..error.clone() });
+            }
+            edges.push(Edge { requester: id, dependency, name, kind: wanted.kind, target, via, searched });
+        }
+        if let Some(object) = self.objects.get_mut(id.index()) {
+            object.edges = Some(edges.into());
+        }
+    }
+}
+
+/// Why a file is mapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mapping {
+    Main,
+    Interpreter,
+    Dependency,
+    Dlopen,
+}
+
+/// The directory of an absolute path without a trailing slash, `/` for a file in the root (`_dl_new_object`).
+fn origin(absolute: &Path) -> Option<Vec<u8>> {
+    let bytes = path_bytes(absolute);
+    let slash = bytes.iter().rposition(|&byte| byte == b'/')?;
+    Some(bytes[..slash.max(1)].to_vec())
+}
+
+impl LoaderEnv {
+    /// A path as the process would open it, relative ones from its current directory; none where that is not known.
+    pub(crate) fn absolute(&self, path: &Path) -> Option<PathBuf> {
+        if path.is_absolute() {
+            return Some(path.to_owned());
+        }
+        self.current_directory.as_ref().map(|directory| directory.join(path))
+    }
+}

@@ -1,0 +1,123 @@
+//! Each file of a run is opened and parsed once, whichever searches and however many processes meet it.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::trace::Refusal;
+use super::verify::FirstBytes;
+use crate::error::{FileError, os_text};
+use crate::fs::{FileId, Fs, Metadata};
+use crate::model::Module;
+use crate::parse::{Facets, parse};
+
+/// The files that a run has met.
+pub struct FileStore<'a> {
+    fs: &'a dyn Fs,
+    facets: Facets,
+    by_path: RwLock<HashMap<PathBuf, Arc<Opened>>>,
+    by_id: RwLock<HashMap<FileId, Arc<File>>>,
+}
+
+/// What became of opening one path.
+#[derive(Debug, Clone)]
+pub(crate) enum Opened {
+    /// `open` or `fstat` failed.
+    Failed(OpenFailure),
+    /// It is a file.
+    File(Arc<File>),
+}
+
+/// Why a path does not open.
+#[derive(Debug, Clone)]
+pub(crate) enum OpenFailure {
+    /// ENOENT or ENOTDIR.
+    Missing,
+    /// EACCES.
+    Denied,
+    /// It opens, but cannot be read as a file: a directory or special file.
+    Unreadable(Refusal),
+    /// Any other error number: the loader gives up on the rest of the list.
+    Other(String),
+}
+
+/// One file.
+#[derive(Debug)]
+pub(crate) struct File {
+    pub(crate) metadata: Metadata,
+    pub(crate) first_bytes: Result<FirstBytes, Refusal>,
+    pub(crate) module: Result<Arc<Module>, FileError>,
+}
+
+impl<'a> FileStore<'a> {
+    /// A store that reads the given tables of each file, beside those that resolution needs.
+    pub fn new(fs: &'a dyn Fs, facets: Facets) -> Self {
+        Self { fs, facets, by_path: RwLock::default(), by_id: RwLock::default() }
+    }
+
+    /// The tree that it reads.
+    pub fn fs(&self) -> &'a dyn Fs {
+        self.fs
+    }
+
+    /// The module at a path, parsed once.
+    pub fn module(&self, path: &Path) -> Result<Arc<Module>, FileError> {
+        match &*self.open(path) {
+            Opened::File(file) => file.module.clone(),
+            // Asked again for the sake of the error's own words.
+            Opened::Failed(_) => match self.fs.open(path) {
+                Err(error) => Err(error.into()),
+                Ok(_) => Err(FileError::malformed("the file changed while it was read")),
+            },
+        }
+    }
+
+    /// Opens a path, or remembers what came of it before.
+    pub(crate) fn open(&self, path: &Path) -> Arc<Opened> {
+        if let Some(opened) = self.by_path.read().unwrap_or_else(PoisonError::into_inner).get(path) {
+            return Arc::clone(opened);
+        }
+        // Two threads may both do this; the file is the same for both.
+        let opened = Arc::new(self.open_anew(path));
+        let mut paths = self.by_path.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(paths.entry(path.to_owned()).or_insert(opened))
+    }
+
+    fn open_anew(&self, path: &Path) -> Opened {
+        let (source, metadata) = match self.fs.open(path) {
+            Ok(opened) => opened,
+            Err(error) => return Opened::Failed(open_failure(&error)),
+        };
+        if let Some(file) = self.by_id.read().unwrap_or_else(PoisonError::into_inner).get(&metadata.id) {
+            return Opened::File(Arc::clone(file));
+        }
+        let file = Arc::new(File {
+            metadata,
+            first_bytes: FirstBytes::read(&*source, metadata),
+            module: parse(path, metadata, &*source, self.facets).map(Arc::new),
+        });
+        let mut files = self.by_id.write().unwrap_or_else(PoisonError::into_inner);
+        Opened::File(Arc::clone(files.entry(metadata.id).or_insert(file)))
+    }
+
+    /// Whether a directory exists, which the loader asks once for each.
+    pub(crate) fn is_directory(&self, path: &Path) -> bool {
+        self.fs.metadata(path).is_ok_and(|metadata| metadata.kind == crate::fs::FileKind::Directory)
+    }
+}
+
+fn open_failure(error: &io::Error) -> OpenFailure {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => OpenFailure::Missing,
+        io::ErrorKind::PermissionDenied => OpenFailure::Denied,
+        // `open` of a directory succeeds for the loader, `read` then fails.
+        io::ErrorKind::IsADirectory => OpenFailure::Unreadable(Refusal {
+            message: "cannot read file data".to_owned(),
+            os: Some("Is a directory".to_owned()),
+        }),
+        // A FIFO or device: the loader would wait for it or read from it; either way no library comes of it.
+        io::ErrorKind::Unsupported => OpenFailure::Unreadable(Refusal::new("file too short")),
+        _ => OpenFailure::Other(os_text(error)),
+    }
+}

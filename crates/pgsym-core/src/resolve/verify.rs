@@ -1,0 +1,145 @@
+//! Whether the loader takes a file for a library, before it looks inside: glibc's `open_verify` and the first
+//! lines of `_dl_map_object_from_fd` (elf/dl-load.c), check by check and in their order.
+
+use object::elf;
+
+use super::trace::{Outcome, Refusal};
+use crate::error::FileErrorKind;
+use crate::fs::Metadata;
+use crate::model::{Class, Endian, Target};
+use crate::source::{Source, read_range};
+
+/// What the first bytes of a file decide, whatever process wants it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FirstBytes {
+    ident: [u8; 16],
+    kind: elf::FileType,
+    machine: elf::Machine,
+    version: u32,
+    header_entry_size: u16,
+    class: Option<Class>,
+}
+
+/// EI_PAD.
+const PADDING: usize = 9;
+
+impl FirstBytes {
+    /// Reads the ELF header; a file shorter than it is `file too short`.
+    pub(crate) fn read(source: &dyn Source, metadata: Metadata) -> Result<Self, Refusal> {
+        let length = metadata.len.min(64);
+        let bytes = read_range(source, 0, length, "the ELF header").map_err(|error| match error.kind {
+            FileErrorKind::Io(_) => {
+                Refusal { message: "cannot read file data".to_owned(), os: Some(error.message.into_owned()) }
+            }
+            _ => Refusal::new("file too short"),
+        })?;
+        let too_short = || Refusal::new("file too short");
+        let ident: [u8; 16] =
+            bytes.get(..16).and_then(|ident| ident.try_into().ok()).ok_or_else(too_short)?;
+        let class = match elf::FileClass(ident[4]) {
+            elf::ELFCLASS32 => Some(Class::Bits32),
+            elf::ELFCLASS64 => Some(Class::Bits64),
+            _ => None,
+        };
+        let big = elf::DataEncoding(ident[5]) == elf::ELFDATA2MSB;
+        let half = |at: usize| {
+            let word: [u8; 2] = bytes.get(at..at + 2)?.try_into().ok()?;
+            Some(if big { u16::from_be_bytes(word) } else { u16::from_le_bytes(word) })
+        };
+        let word = |at: usize| Some((half(at)?, half(at + 2)?));
+        let (kind, machine) = (half(16).ok_or_else(too_short)?, half(18).ok_or_else(too_short)?);
+        let (first, second) = word(20).ok_or_else(too_short)?;
+        let version = if big {
+            u32::from(first) << 16 | u32::from(second)
+        } else {
+            u32::from(second) << 16 | u32::from(first)
+        };
+        // The loader demands its own header's size: 64 bytes, or 52 in a 32-bit process.
+        let (needed, entry_size_at) = if class == Some(Class::Bits32) { (52, 42) } else { (64, 54) };
+        if bytes.len() < needed {
+            return Err(too_short());
+        }
+        Ok(Self {
+            ident,
+            kind: elf::FileType(kind),
+            machine: elf::Machine(machine),
+            version,
+            header_entry_size: half(entry_size_at).ok_or_else(too_short)?,
+            class,
+        })
+    }
+
+    /// glibc's verdict for a process of `target`.
+    pub(crate) fn glibc_verdict(&self, target: Target) -> Outcome {
+        let refuse = |message: &str| Outcome::Refused(Refusal::new(message));
+        let wanted_data = match target.endian {
+            Endian::Little => elf::ELFDATA2LSB,
+            Endian::Big => elf::ELFDATA2MSB,
+        };
+        if self.ident[..4] != elf::ELFMAG {
+            return refuse("invalid ELF header");
+        }
+        if self.class != Some(target.class) {
+            // A class of neither kind is "not a fatal error" as well.
+            let other = match target.class {
+                Class::Bits32 => Class::Bits64,
+                Class::Bits64 => Class::Bits32,
+            };
+            return Outcome::OtherClass(self.class.unwrap_or(other));
+        }
+        if elf::DataEncoding(self.ident[5]) != wanted_data {
+            return refuse(match target.endian {
+                Endian::Little => "ELF file data encoding not little-endian",
+                Endian::Big => "ELF file data encoding not big-endian",
+            });
+        }
+        if self.ident[6] != 1 {
+            return refuse("ELF file version ident does not match current one");
+        }
+        let os_abi = elf::OsAbi(self.ident[7]);
+        if os_abi != elf::ELFOSABI_SYSV && os_abi != elf::ELFOSABI_GNU {
+            return refuse("ELF file OS ABI invalid");
+        }
+        // LIBC_ABI_MAX: GNU objects may carry an ABI version below it.
+        if self.ident[8] != 0 && !(os_abi == elf::ELFOSABI_GNU && self.ident[8] < LIBC_ABI_MAX) {
+            return refuse("ELF file ABI version invalid");
+        }
+        if self.ident[PADDING..].iter().any(|&byte| byte != 0) {
+            return refuse("nonzero padding in e_ident");
+        }
+        if self.version != 1 {
+            return refuse("ELF file version does not match current one");
+        }
+        if self.machine != target.machine {
+            return Outcome::OtherMachine(self.arch(target));
+        }
+        if self.kind != elf::ET_DYN && self.kind != elf::ET_EXEC {
+            return refuse("only ET_DYN and ET_EXEC can be loaded");
+        }
+        let entry_size = match target.class {
+            Class::Bits32 => 32,
+            Class::Bits64 => 56,
+        };
+        if self.header_entry_size != entry_size {
+            return refuse("ELF file's phentsize not the expected size");
+        }
+        Outcome::Found
+    }
+
+    /// musl's verdict: any file that opens is the library; `map_library` (ldso/dynlink.c) then takes it or gives
+    /// ENOEXEC. It looks at the magic, the type and the program headers only.
+    pub(crate) fn musl_verdict(&self, target: Target) -> Outcome {
+        let usable = self.ident[..4] == elf::ELFMAG
+            && self.class == Some(target.class)
+            && self.machine == target.machine
+            && (self.kind == elf::ET_DYN || self.kind == elf::ET_EXEC);
+        if usable { Outcome::Found } else { Outcome::Refused(Refusal::new("Exec format error")) }
+    }
+
+    fn arch(&self, target: Target) -> String {
+        Target { machine: self.machine, class: self.class.unwrap_or(target.class), ..target }.arch()
+    }
+}
+
+/// LIBC_ABI_MAX of glibc 2.36 (libc-abis): UNIQUE and ABSOLUTE are the last on x86-64.
+const LIBC_ABI_MAX: u8 = 4;
