@@ -34,7 +34,7 @@ pub(crate) struct Hit {
 
 /// The state of one search.
 pub(crate) struct Search<'p> {
-    process: &'p Process<'p>,
+    process: &'p Process,
     name: &'p [u8],
     pub(crate) probes: Vec<Probe>,
     /// A candidate of the other word size was met, which changes the final message.
@@ -54,7 +54,7 @@ enum Step {
 impl<'p> Search<'p> {
     /// Searches `name` (tokens expanded) on behalf of `requester`; none for the program itself.
     pub(crate) fn run(
-        process: &'p Process<'p>,
+        process: &'p Process,
         requester: Option<ObjectId>,
         name: &'p [u8],
     ) -> (Result<Hit, LoadError>, Vec<Probe>) {

@@ -16,7 +16,7 @@ const RESERVED: [&str; 7] = ["c.", "pthread.", "rt.", "m.", "dl.", "util.", "xne
 
 /// Searches a name; the message of a failure is only the system's sentence.
 pub(crate) fn search(
-    process: &Process<'_>,
+    process: &Process,
     requester: Option<ObjectId>,
     name: &[u8],
 ) -> (Result<Hit, LoadError>, Vec<Probe>) {
@@ -64,7 +64,7 @@ enum Step {
 }
 
 fn list(
-    process: &Process<'_>,
+    process: &Process,
     via: Via,
     directories: &[Directory],
     name: &[u8],
@@ -86,7 +86,7 @@ fn list(
 }
 
 fn candidate(
-    process: &Process<'_>,
+    process: &Process,
     via: Via,
     element: Option<&Name>,
     path: PathBuf,
@@ -133,12 +133,7 @@ fn failure(os: &str) -> LoadError {
 }
 
 /// The whole sentence: for a `dlopen` without, for a dependency with the requester.
-pub(crate) fn not_loaded(
-    process: &Process<'_>,
-    requester: Option<ObjectId>,
-    name: &[u8],
-    os: &str,
-) -> String {
+pub(crate) fn not_loaded(process: &Process, requester: Option<ObjectId>, name: &[u8], os: &str) -> String {
     let name = Name::from(name);
     match requester.and_then(|id| process.object(id)) {
         Some(object) => {

@@ -98,10 +98,10 @@ pub enum MainObject {
 
 /// The objects of one process.
 #[derive(Clone)]
-pub struct Process<'a> {
-    store: &'a FileStore<'a>,
-    env: &'a LoaderEnv,
-    objects: Vec<Object>,
+pub struct Process {
+    store: Arc<FileStore>,
+    env: Arc<LoaderEnv>,
+    objects: Vec<Arc<Object>>,
     /// The order in which the loader lists them: the interpreter stands where something needed it.
     order: Vec<ObjectId>,
     interpreter: Option<ObjectId>,
@@ -111,10 +111,10 @@ pub struct Process<'a> {
 }
 
 /// The end of one `dlopen`.
-pub struct Attempt<'a> {
+pub struct Attempt {
     /// The process with the new objects in it; with a failure, what was mapped until then and, for the
     /// sake of the report, what could be found of the rest.
-    pub process: Process<'a>,
+    pub process: Process,
     /// The opened object.
     pub root: Option<ObjectId>,
     /// How the file itself was looked for.
@@ -123,12 +123,12 @@ pub struct Attempt<'a> {
     pub failure: Option<LoadError>,
 }
 
-impl<'a> Process<'a> {
+impl Process {
     /// Starts a process: the program, its interpreter, and its libraries breadth first. A library that is missing is
     /// left out and reported by [`failure`](Self::failure), as `ld.so --list` does.
     pub fn start(
-        store: &'a FileStore<'a>,
-        env: &'a LoaderEnv,
+        store: Arc<FileStore>,
+        env: Arc<LoaderEnv>,
         path: &Path,
         kind: MainObject,
     ) -> Result<Self, LoadError> {
@@ -142,16 +142,16 @@ impl<'a> Process<'a> {
             failure: None,
         };
         let opened_by = match kind {
-            MainObject::Program => store.fs().canonicalize(path).unwrap_or_else(|_| path.to_owned()),
+            MainObject::Program => process.store.fs().canonicalize(path).unwrap_or_else(|_| path.to_owned()),
             MainObject::Listed => path.to_owned(),
         };
         let main =
             process.map_file(None, &Name::from(path_bytes(&opened_by)), opened_by.clone(), Mapping::Main)?;
         process.order.push(main);
         process.map_interpreter(main);
-        if let Some(raw) = env.library_path.as_ref().filter(|raw| !raw.is_empty()) {
+        if let Some(raw) = process.env.library_path.as_ref().filter(|raw| !raw.is_empty()) {
             let tokens = process.tokens(main);
-            process.library_path = match env.libc {
+            process.library_path = match process.env.libc {
                 Libc::Glibc(..) => split_search_path(raw.as_bytes(), b":;", tokens),
                 Libc::Musl => musl::split(raw.as_bytes()),
             };
@@ -162,7 +162,7 @@ impl<'a> Process<'a> {
 
     /// What `dlopen(path, RTLD_NOW | RTLD_GLOBAL)`, called from the program, would do. The process itself stays
     /// as it is: adopt [`Attempt::process`] where there was no failure.
-    pub fn dlopen(&self, path: &Path) -> Attempt<'a> {
+    pub fn dlopen(&self, path: &Path) -> Attempt {
         let mut process = self.clone();
         process.failure = None;
         let (target, _, searched) =
@@ -206,21 +206,22 @@ impl<'a> Process<'a> {
 
     /// One object.
     pub fn object(&self, id: ObjectId) -> Option<&Object> {
-        self.objects.get(id.index())
+        self.objects.get(id.index()).map(|object| &**object)
     }
 
     /// The program.
     pub fn main(&self) -> Option<&Object> {
-        self.objects.first()
+        self.objects.first().map(|object| &**object)
     }
 
     /// The environment that it runs in.
-    pub fn env(&self) -> &'a LoaderEnv {
-        self.env
+    pub fn env(&self) -> &LoaderEnv {
+        &self.env
     }
 
-    pub(crate) fn store(&self) -> &'a FileStore<'a> {
-        self.store
+    /// The files that it opens.
+    pub fn store(&self) -> &FileStore {
+        &self.store
     }
 
     /// The object loaded from a file.
@@ -320,7 +321,7 @@ impl<'a> Process<'a> {
 
     /// glibc: `add_name_to_object`.
     fn add_name(&mut self, id: ObjectId, name: &[u8]) {
-        if let Some(object) = self.objects.get_mut(id.index())
+        if let Some(object) = self.object_mut(id)
             && !object.answers_to(name)
         {
             object.names.push(Name::from(name));
@@ -330,7 +331,7 @@ impl<'a> Process<'a> {
     /// musl: an object that so far had only a path gets the last component of it as short name when a
     /// search leads to the same file.
     fn add_short_name(&mut self, id: ObjectId, searched: &Name) {
-        if let Some(object) = self.objects.get_mut(id.index())
+        if let Some(object) = self.object_mut(id)
             && object.names.is_empty()
             && !searched.has_slash()
             && let Some(last) = object.path.file_name()
@@ -340,8 +341,12 @@ impl<'a> Process<'a> {
     }
 
     fn already_loaded(&self, name: &[u8]) -> Option<ObjectId> {
-        let objects: Vec<(ObjectId, &Object)> =
-            self.objects.iter().enumerate().map(|(index, object)| (ObjectId(index as u32), object)).collect();
+        let objects: Vec<(ObjectId, &Object)> = self
+            .objects
+            .iter()
+            .enumerate()
+            .map(|(index, object)| (ObjectId(index as u32), &**object))
+            .collect();
         match self.env.libc {
             Libc::Glibc(..) => match_loaded(&objects, name),
             Libc::Musl => musl::match_loaded(&objects, self.interpreter, name),
@@ -397,7 +402,7 @@ impl<'a> Process<'a> {
             Libc::Musl if name.has_slash() => Vec::new(),
             Libc::Musl | Libc::Glibc(..) => vec![name.clone()],
         };
-        self.objects.push(Object {
+        self.objects.push(Arc::new(Object {
             id: file.metadata.id,
             names,
             loader: requester,
@@ -407,9 +412,9 @@ impl<'a> Process<'a> {
             edges: None,
             path,
             module,
-        });
+        }));
         let (rpath, runpath) = self.search_paths(id);
-        if let Some(object) = self.objects.get_mut(id.index()) {
+        if let Some(object) = self.object_mut(id) {
             object.rpath = rpath;
             object.runpath = runpath;
         }
@@ -437,6 +442,11 @@ impl<'a> Process<'a> {
         } else {
             (split(rpath), Vec::new())
         }
+    }
+
+    /// An object to change; other processes that share it keep theirs.
+    fn object_mut(&mut self, id: ObjectId) -> Option<&mut Object> {
+        self.objects.get_mut(id.index()).map(Arc::make_mut)
     }
 
     fn tokens(&self, id: ObjectId) -> Tokens<'_> {
@@ -531,7 +541,7 @@ impl<'a> Process<'a> {
             }
             edges.push(Edge { requester: id, dependency, name, kind: wanted.kind, target, via, searched });
         }
-        if let Some(object) = self.objects.get_mut(id.index()) {
+        if let Some(object) = self.object_mut(id) {
             object.edges = Some(edges.into());
         }
     }

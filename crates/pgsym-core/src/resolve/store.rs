@@ -11,10 +11,11 @@ use crate::error::{FileError, os_text};
 use crate::fs::{FileId, Fs, Metadata};
 use crate::model::Module;
 use crate::parse::{Facets, parse};
+use crate::source::Source;
 
 /// The files that a run has met.
-pub struct FileStore<'a> {
-    fs: &'a dyn Fs,
+pub struct FileStore {
+    fs: Arc<dyn Fs>,
     facets: Facets,
     by_path: RwLock<HashMap<PathBuf, Arc<Opened>>>,
     by_id: RwLock<HashMap<FileId, Arc<File>>>,
@@ -50,15 +51,31 @@ pub(crate) struct File {
     pub(crate) module: Result<Arc<Module>, FileError>,
 }
 
-impl<'a> FileStore<'a> {
+impl FileStore {
     /// A store that reads the given tables of each file, beside those that resolution needs.
-    pub fn new(fs: &'a dyn Fs, facets: Facets) -> Self {
+    pub fn new(fs: Arc<dyn Fs>, facets: Facets) -> Self {
         Self { fs, facets, by_path: RwLock::default(), by_id: RwLock::default() }
     }
 
     /// The tree that it reads.
-    pub fn fs(&self) -> &'a dyn Fs {
-        self.fs
+    pub fn fs(&self) -> &dyn Fs {
+        &*self.fs
+    }
+
+    /// Enters a file that was parsed elsewhere, with more tables; later openings of the same file share it.
+    pub fn insert(
+        &self,
+        path: &Path,
+        metadata: Metadata,
+        first: &dyn Source,
+        module: Result<Arc<Module>, FileError>,
+    ) {
+        let file = Arc::new(File { metadata, first_bytes: FirstBytes::read(first, metadata), module });
+        let mut files = self.by_id.write().unwrap_or_else(PoisonError::into_inner);
+        let file = Arc::clone(files.entry(metadata.id).or_insert(file));
+        drop(files);
+        let mut paths = self.by_path.write().unwrap_or_else(PoisonError::into_inner);
+        paths.entry(path.to_owned()).or_insert_with(|| Arc::new(Opened::File(file)));
     }
 
     /// The module at a path, parsed once.

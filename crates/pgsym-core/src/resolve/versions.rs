@@ -39,7 +39,7 @@ pub struct VersionCheck<'p> {
 
 /// Every version that one object needs, in file order, with the answer of the library chosen. Records whose
 /// file is not loaded are left out: the missing library is the finding.
-pub fn checks_of<'p>(process: &'p Process<'_>, requester: ObjectId) -> Vec<VersionCheck<'p>> {
+pub fn checks_of<'p>(process: &'p Process, requester: ObjectId) -> Vec<VersionCheck<'p>> {
     let needs = process
         .object(requester)
         .and_then(|object| object.module().elf())
@@ -56,7 +56,7 @@ pub fn checks_of<'p>(process: &'p Process<'_>, requester: ObjectId) -> Vec<Versi
 }
 
 /// The first version that is missing for the objects of a `dlopen`, in the loader's words.
-pub(crate) fn check(process: &Process<'_>, root: ObjectId) -> Option<LoadError> {
+pub(crate) fn check(process: &Process, root: ObjectId) -> Option<LoadError> {
     if process.env().libc == Libc::Musl {
         return None;
     }
@@ -79,7 +79,7 @@ pub(crate) fn check(process: &Process<'_>, root: ObjectId) -> Option<LoadError> 
 }
 
 /// `find_needed`: the object that answers to the record's file name.
-fn find_needed<'p>(process: &'p Process<'_>, file: &Name) -> Option<(ObjectId, &'p Object)> {
+fn find_needed<'p>(process: &'p Process, file: &Name) -> Option<(ObjectId, &'p Object)> {
     process.load_order().find(|(_, object)| {
         object.answers_to(file.as_bytes()) || object.module().soname.as_ref() == Some(file)
     })
