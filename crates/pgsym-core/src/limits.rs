@@ -18,6 +18,21 @@ pub const NEEDED: usize = 4_096;
 /// Bytes of a dynamic string table: DT_STRSZ is trusted up to here.
 pub const STRING_TABLE_BYTES: u64 = 256 << 20;
 
+/// Bytes of all names copied out of one file's string table, the symbols' apart: needed names, search paths and
+/// version records. The largest real file has 60 KB of them.
+pub const OWNED_NAME_BYTES: u64 = 16 << 20;
+
+/// Bytes of all dynamic symbol names of one file, each counted as often as a symbol has it. The largest file of a
+/// Debian tree (libLLVM) has 20 MB.
+pub const SYMBOL_NAME_BYTES: u64 = 1 << 30;
+
+/// Bytes of PT_INTERP: the kernel takes no more than PATH_MAX.
+pub const INTERPRETER_BYTES: u64 = 4096;
+
+/// Bytes of a local function's name in `.symtab` that can be an entry point of PostgreSQL; longer ones are passed
+/// over. C names rarely reach 100 bytes.
+pub const ENTRY_POINT_NAME_BYTES: usize = 1024;
+
 /// Bytes of one name (soname, needed, symbol, version). C++ symbols reach 20,000.
 pub const NAME_BYTES: usize = 1 << 20;
 

@@ -2,6 +2,7 @@
 //! pointer costs one fact and not the file.
 
 use super::Table;
+use crate::error::FileError;
 use crate::name::Name;
 
 /// ELF facts, beside those in [`Module`](super::Module).
@@ -16,6 +17,8 @@ pub struct Elf {
     /// DT_FLAGS (DF_*), with DT_SYMBOLIC, DT_TEXTREL and DT_BIND_NOW folded in as glibc does
     /// (`elf_get_dynamic_info`).
     pub flags: u64,
+    /// DT_SONAME, DT_RPATH or DT_RUNPATH where their string cannot be read: what they say is then not known.
+    pub unreadable_entries: Vec<FileError>,
     /// DT_FLAGS_1 (DF_1_*).
     pub flags_1: u64,
     /// DT_VERNEED.

@@ -2,6 +2,7 @@
 //! its libraries bring a million of them. The hash table of the file is kept as it is, since what the loader
 //! cannot find through it does not exist for the loader.
 
+use bstr::ByteSlice as _;
 use object::elf;
 
 use crate::name::Name;
@@ -181,12 +182,22 @@ impl SymbolTable {
 
     /// Global, weak and unique symbols that another object must define.
     pub fn imports(&self) -> impl Iterator<Item = Symbol<'_>> {
-        self.iter().filter(|symbol| symbol.is_import())
+        self.iter().filter(Symbol::is_import)
     }
 
     /// Global, weak and unique symbols that another object can bind to.
     pub fn exports(&self) -> impl Iterator<Item = Symbol<'_>> {
-        self.iter().filter(|symbol| symbol.is_export())
+        self.iter().filter(Symbol::is_export)
+    }
+
+    /// Whether the hash table tells how many symbols there are. GNU ld writes an empty one for a program without
+    /// exports; the count is then the highest symbol that a relocation uses.
+    pub(crate) fn has_counting_hash(&self) -> bool {
+        match &self.hash {
+            HashTable::None => false,
+            HashTable::Gnu { first, chains, .. } => *first > 1 || !chains.is_empty(),
+            HashTable::Sysv { .. } => true,
+        }
     }
 
     /// The file's hash table.
@@ -299,7 +310,7 @@ impl<'a> Symbol<'a> {
     /// Its name, without the NUL.
     pub fn name(&self) -> &'a [u8] {
         let bytes = self.table.names.get(self.record.name as usize..).unwrap_or_default();
-        let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+        let end = bytes.find_byte(0).unwrap_or(bytes.len());
         bytes.get(..end).unwrap_or_default()
     }
 

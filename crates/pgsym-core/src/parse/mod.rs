@@ -23,8 +23,8 @@ impl Facets {
     pub const SYMBOLS: Self = Self(1);
     /// `st_value` and `st_size` of each symbol, beside [`Self::SYMBOLS`].
     pub const VALUES: Self = Self(1 << 1 | 1);
-    /// What relocations use.
-    pub const RELOCATIONS: Self = Self(1 << 2);
+    /// What relocations use, beside [`Self::SYMBOLS`].
+    pub const RELOCATIONS: Self = Self(1 << 2 | 1);
     /// Build id, ABI tag, properties, `.note.dlopen`.
     pub const NOTES: Self = Self(1 << 3);
     /// The section headers, to compare with the segments, and local entry points in `.symtab`.

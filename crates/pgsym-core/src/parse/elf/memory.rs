@@ -3,11 +3,13 @@
 
 use std::ops::Range;
 
+use bstr::ByteSlice as _;
 use object::elf;
 
+use super::encoding::Encoding;
 use crate::error::FileError;
 use crate::limits;
-use crate::model::{Endian, Segment, Target};
+use crate::model::{Segment, Target};
 use crate::source::{Source, read_range};
 
 /// One file seen at its addresses, before relocation.
@@ -25,6 +27,10 @@ impl<'a> Memory<'a> {
 
     pub(crate) fn target(&self) -> Target {
         self.target
+    }
+
+    pub(crate) fn encoding(&self) -> Encoding {
+        Encoding::from(self.target)
     }
 
     pub(crate) fn source(&self) -> &'a dyn Source {
@@ -76,7 +82,7 @@ impl<'a> Memory<'a> {
         let mut window = 256;
         loop {
             let bytes = self.read_up_to(address, window, what)?;
-            if let Some(end) = bytes.iter().position(|&byte| byte == 0) {
+            if let Some(end) = bytes.find_byte(0) {
                 return Ok(bytes[..end].to_vec());
             }
             if (bytes.len() as u64) < window || window >= limits::NAME_BYTES as u64 {
@@ -85,26 +91,74 @@ impl<'a> Memory<'a> {
             window *= 8;
         }
     }
+}
 
-    /// The 32-bit word at the start of `bytes`, in the file's byte order.
-    pub(crate) fn u32(&self, bytes: &[u8], offset: usize) -> Option<u32> {
-        let word: [u8; 4] = bytes.get(offset..offset.checked_add(4)?)?.try_into().ok()?;
-        Some(match self.target.endian {
-            Endian::Little => u32::from_le_bytes(word),
-            Endian::Big => u32::from_be_bytes(word),
-        })
+/// A table of unknown length: read from its address on as far as its reader goes, in growing steps.
+pub(crate) struct Region<'a> {
+    memory: Memory<'a>,
+    start: u64,
+    end: u64,
+    bytes: Vec<u8>,
+    what: &'static str,
+}
+
+impl<'a> Region<'a> {
+    /// Opens the table at `address`; `expected` bytes of it are read first.
+    pub(crate) fn open(
+        memory: Memory<'a>,
+        address: u64,
+        expected: u64,
+        what: &'static str,
+    ) -> Result<Self, FileError> {
+        let range = memory.file_range(address).ok_or_else(|| outside(what, address))?;
+        let mut region = Self { memory, start: range.start, end: range.end, bytes: Vec::new(), what };
+        region.grow(expected.min(region.available()))?;
+        Ok(region)
     }
 
-    /// The pointer-sized word at `offset` of `bytes`, in the file's byte order.
-    pub(crate) fn pointer(&self, bytes: &[u8], offset: usize) -> Option<u64> {
-        if self.target.pointer_size() == 4 {
-            return self.u32(bytes, offset).map(u64::from);
+    pub(crate) fn encoding(&self) -> Encoding {
+        self.memory.encoding()
+    }
+
+    /// Bytes from the start of the file to the table.
+    pub(crate) fn file_offset(&self) -> u64 {
+        self.start
+    }
+
+    /// `length` bytes at `offset` from the start of the table.
+    pub(crate) fn get(&mut self, offset: u64, length: u64) -> Result<&[u8], FileError> {
+        let end = offset.checked_add(length).filter(|&end| end <= self.end - self.start);
+        let Some(end) = end else {
+            let at = self.start.saturating_add(offset);
+            return Err(FileError::malformed(format!("{} reaches past its segment", self.what)).at(at));
+        };
+        if end > self.bytes.len() as u64 {
+            let at = self.start.saturating_add(offset);
+            if end > self.available() {
+                return Err(
+                    FileError::too_short(format!("{} reaches past the end of the file", self.what)).at(at)
+                );
+            }
+            self.grow(end.max(self.bytes.len() as u64 * 2).min(self.available()))?;
         }
-        let word: [u8; 8] = bytes.get(offset..offset.checked_add(8)?)?.try_into().ok()?;
-        Some(match self.target.endian {
-            Endian::Little => u64::from_le_bytes(word),
-            Endian::Big => u64::from_be_bytes(word),
-        })
+        self.bytes.get(offset as usize..end as usize).ok_or_else(|| outside(self.what, self.start))
+    }
+
+    /// Bytes that both the segment and the file hold.
+    fn available(&self) -> u64 {
+        self.end.min(self.memory.source.len()).saturating_sub(self.start)
+    }
+
+    fn grow(&mut self, length: u64) -> Result<(), FileError> {
+        let have = self.bytes.len() as u64;
+        let Some(more) = length.checked_sub(have).filter(|&more| more > 0) else { return Ok(()) };
+        let rest = read_range(self.memory.source, self.start + have, more, self.what)?;
+        if self.bytes.is_empty() {
+            self.bytes = rest;
+        } else {
+            self.bytes.extend_from_slice(&rest);
+        }
+        Ok(())
     }
 }
 

@@ -1,22 +1,228 @@
 //! ELF, loader-true: from the program headers through PT_LOAD to PT_DYNAMIC and what it points at. The section
 //! headers are only a second view, compared with the first.
 
+mod dynamic;
+pub(crate) mod encoding;
+mod hash;
+mod head;
+mod header;
+mod hidden;
 pub(crate) mod memory;
+mod notes;
+pub(crate) mod relocations;
+mod sections;
+mod symbols;
+mod versions;
+
+pub use header::{Header, HeaderTable, Ident};
 
 use std::path::Path;
 
+use object::elf;
+
+use self::dynamic::{Dynamic, Reach, Strings};
+use self::head::Head;
+use self::memory::Memory;
+use self::relocations::Tables;
+use self::symbols::Values;
 use super::Facets;
-use crate::error::{FileError, FileErrorKind};
+use crate::error::FileError;
 use crate::fs::Metadata;
-use crate::model::Module;
+use crate::model::{
+    Detail, Elf, Module, ObjectKind, Relro, SearchPathKind, Segment, SymbolTable, Table, TlsSegment,
+};
 use crate::source::Source;
 
 /// Reads an ELF file.
 pub fn parse(
-    _path: &Path,
-    _metadata: Metadata,
-    _source: &dyn Source,
-    _facets: Facets,
+    path: &Path,
+    metadata: Metadata,
+    source: &dyn Source,
+    facets: Facets,
 ) -> Result<Module, FileError> {
-    Err(FileError::new(FileErrorKind::Unsupported, "ELF is not read yet"))
+    let head = Head::read(source)?;
+    let header = Header::decode(head.bytes())?;
+    let segments = header.segments(&head)?;
+    let memory = Memory::new(&head, &segments, header.target);
+    let mut module = Module {
+        path: path.to_owned(),
+        id: metadata.id,
+        len: metadata.len,
+        target: header.target,
+        kind: kind(header.kind, 0),
+        soname: None,
+        dependencies: Table::Absent,
+        search_paths: Vec::new(),
+        symbols: Table::NotRead,
+        postgres: Table::NotRead,
+        detail: Detail::Elf(Box::default()),
+    };
+    let mut detail = Elf {
+        interpreter: Table::from_optional(dynamic::interpreter(memory, &segments)),
+        ..program_headers(&segments)
+    };
+    if facets.has(Facets::NOTES) {
+        notes::read(&head, memory.encoding(), &segments, &mut detail);
+    }
+    let dynamic = Dynamic::read(memory, &segments);
+    match &dynamic {
+        Ok(Some(dynamic)) => dynamic_tables(memory, &segments, dynamic, facets, &mut module, &mut detail),
+        Ok(None) => without_dynamic(facets, &mut module, &mut detail),
+        Err(error) => unreadable_dynamic(error, facets, &mut module, &mut detail),
+    }
+    module.kind = kind(header.kind, detail.flags_1);
+    if facets.has(Facets::SECTIONS) {
+        detail.sections = sections::read(
+            memory,
+            &header,
+            &module,
+            dynamic.as_ref().ok().and_then(Option::as_ref),
+            &segments,
+        )
+        .into();
+    }
+    if let Ok(Some(dynamic)) = dynamic {
+        detail.dynamic = Table::Read(dynamic.entries);
+    }
+    detail.segments = segments;
+    module.detail = Detail::Elf(Box::new(detail));
+    Ok(module)
+}
+
+/// What the program headers alone tell.
+fn program_headers(segments: &[Segment]) -> Elf {
+    // Of each kind the last counts, as in _dl_map_object_from_fd.
+    let last = |kind: elf::ProgramType| segments.iter().rfind(|segment| segment.kind == kind.0);
+    Elf {
+        stack_flags: last(elf::PT_GNU_STACK).map(|segment| segment.flags),
+        relro: if last(elf::PT_GNU_RELRO).is_some() { Relro::Partial } else { Relro::None },
+        tls: last(elf::PT_TLS).map(|segment| TlsSegment { size: segment.memory_size, align: segment.align }),
+        ..Elf::default()
+    }
+}
+
+/// Everything that hangs on a readable `.dynamic`.
+fn dynamic_tables(
+    memory: Memory<'_>,
+    segments: &[Segment],
+    dynamic: &Dynamic,
+    facets: Facets,
+    module: &mut Module,
+    detail: &mut Elf,
+) {
+    detail.flags = dynamic.flags();
+    detail.flags_1 = dynamic.flags_1();
+    let binds_now = detail.flags & elf::DF_BIND_NOW.0 != 0 || detail.flags_1 & elf::DF_1_NOW.0 != 0;
+    if detail.relro == Relro::Partial && binds_now {
+        detail.relro = Relro::Full;
+    }
+    let reach = if facets.has(Facets::SYMBOLS) { Reach::All } else { Reach::Few };
+    let strings = Strings::open(memory, dynamic, reach);
+    let names = strings.as_ref();
+    module.dependencies = dynamic.dependencies(names).into();
+    match dynamic.soname(names) {
+        Ok(soname) => module.soname = soname,
+        Err(error) => detail.unreadable_entries.push(error),
+    }
+    for kind in [SearchPathKind::Rpath, SearchPathKind::Runpath] {
+        match dynamic.search_path(kind, names) {
+            Ok(path) => module.search_paths.extend(path),
+            Err(error) => detail.unreadable_entries.push(error),
+        }
+    }
+    module.search_paths.sort_by_key(|path| path.entry);
+    detail.version_needs = Table::from_optional(versions::needs(memory, dynamic, names));
+    detail.version_definitions = Table::from_optional(versions::definitions(memory, dynamic, names));
+    detail.has_version_symbols = dynamic.value(elf::DT_VERSYM).is_some();
+    let mut relocations = None;
+    if facets.has(Facets::SYMBOLS) {
+        module.symbols =
+            Table::from_optional(symbol_table(memory, dynamic, strings, facets, detail, &mut relocations));
+    }
+    if facets.has(Facets::RELOCATIONS) {
+        let tables = relocations.get_or_insert_with(|| Tables::read(memory, dynamic));
+        let symbols = match &module.symbols {
+            Table::Read(symbols) => Ok(symbols.len()),
+            Table::Unreadable(error) => Err(error.clone()),
+            Table::NotRead | Table::Absent => Ok(0),
+        };
+        detail.relocations = match (tables, symbols) {
+            (Ok(tables), Ok(symbols)) => tables.summary(segments, symbols).into(),
+            (Err(error), _) => Table::Unreadable(error.clone()),
+            (_, Err(error)) => Table::Unreadable(error),
+        };
+    }
+}
+
+/// Reads the symbols, and for lack of another count the relocations before them.
+fn symbol_table(
+    memory: Memory<'_>,
+    dynamic: &Dynamic,
+    strings: Result<Strings<'_>, FileError>,
+    facets: Facets,
+    detail: &Elf,
+    relocations: &mut Option<Result<Tables, FileError>>,
+) -> Result<Option<SymbolTable>, FileError> {
+    let Some(address) = symbols::address(dynamic) else { return Ok(None) };
+    let hash = hash::read(memory, dynamic)?;
+    let used = if hash.symbols.is_none() {
+        match relocations.get_or_insert_with(|| Tables::read(memory, dynamic)) {
+            Ok(tables) => tables.symbol_end(),
+            Err(error) => return Err(error.clone()),
+        }
+    } else {
+        0
+    };
+    // Without its version records an imported symbol would look unversioned, which it is not.
+    if let Some(error) = detail.version_needs.error().or(detail.version_definitions.error()) {
+        return Err(error.clone());
+    }
+    let needs = detail.version_needs.get().map_or(&[][..], Vec::as_slice);
+    let definitions = detail.version_definitions.get().map_or(&[][..], Vec::as_slice);
+    let parts = symbols::Parts {
+        names: strings?.into_blob()?,
+        versions: versions::names(needs, definitions),
+        hash,
+        used,
+    };
+    let values = if facets.has(Facets::VALUES) { Values::Keep } else { Values::Drop };
+    symbols::read(memory, dynamic, address, parts, values).map(Some)
+}
+
+/// A static program or a relocatable file: nothing of it is dynamic.
+fn without_dynamic(facets: Facets, module: &mut Module, detail: &mut Elf) {
+    detail.dynamic = Table::Absent;
+    detail.version_needs = Table::Absent;
+    detail.version_definitions = Table::Absent;
+    if facets.has(Facets::SYMBOLS) {
+        module.symbols = Table::Absent;
+    }
+    if facets.has(Facets::RELOCATIONS) {
+        detail.relocations = Table::Absent;
+    }
+}
+
+/// A `.dynamic` that cannot be read takes everything it would have pointed at with it.
+fn unreadable_dynamic(error: &FileError, facets: Facets, module: &mut Module, detail: &mut Elf) {
+    module.dependencies = Table::Unreadable(error.clone());
+    detail.dynamic = Table::Unreadable(error.clone());
+    detail.version_needs = Table::Unreadable(error.clone());
+    detail.version_definitions = Table::Unreadable(error.clone());
+    if facets.has(Facets::SYMBOLS) {
+        module.symbols = Table::Unreadable(error.clone());
+    }
+    if facets.has(Facets::RELOCATIONS) {
+        detail.relocations = Table::Unreadable(error.clone());
+    }
+}
+
+fn kind(kind: elf::FileType, flags_1: u64) -> ObjectKind {
+    match kind {
+        elf::ET_EXEC => ObjectKind::Executable,
+        elf::ET_DYN if flags_1 & elf::DF_1_PIE.0 != 0 => ObjectKind::PositionIndependentExecutable,
+        elf::ET_DYN => ObjectKind::SharedObject,
+        elf::ET_REL => ObjectKind::Relocatable,
+        elf::ET_CORE => ObjectKind::Core,
+        other => ObjectKind::Other(other.0),
+    }
 }

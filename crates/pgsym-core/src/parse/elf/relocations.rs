@@ -1,0 +1,293 @@
+//! The dynamic relocations: DT_RELA, DT_REL, DT_JMPREL and DT_RELR, and what they tell – which symbols are used
+//! and how, whether code has to be patched, whether the static TLS block is needed.
+//!
+//! ```text
+//! Elf64_Rela  r_offset:u64 r_info:u64 r_addend:i64     Elf64_Rel  without r_addend
+//! Elf32_Rela  r_offset:u32 r_info:u32 r_addend:i32     r_info = symbol << 8 | type (32), symbol << 32 | type (64)
+//! Relr        an even word is an address; an odd one a bitmap of the words that follow it
+//! ```
+
+use object::elf;
+
+use super::dynamic::Dynamic;
+use super::encoding::Encoding;
+use super::memory::Memory;
+use crate::error::{FileError, FileErrorKind};
+use crate::limits;
+use crate::model::{Relocations, Segment, SymbolUse, TextRelocations};
+
+/// The raw tables of one file.
+pub(crate) struct Tables {
+    encoding: Encoding,
+    machine: elf::Machine,
+    entries: Vec<EntryTable>,
+    relr: Vec<u8>,
+}
+
+struct EntryTable {
+    bytes: Vec<u8>,
+    has_addends: bool,
+    is_plt: bool,
+}
+
+/// One entry of DT_RELA, DT_REL or DT_JMPREL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// `r_offset`: the address that is written.
+    pub(crate) address: u64,
+    /// Index in `.dynsym`, or 0.
+    pub(crate) symbol: u32,
+    /// `R_*`.
+    pub(crate) kind: u32,
+    /// `r_addend`; REL keeps it in place.
+    pub(crate) addend: Option<i64>,
+    /// Whether it stands in DT_JMPREL.
+    pub(crate) is_plt: bool,
+}
+
+impl Tables {
+    /// Reads all relocation tables; a file without any has empty ones.
+    pub(crate) fn read(memory: Memory<'_>, dynamic: &Dynamic) -> Result<Self, FileError> {
+        let machine = memory.target().machine;
+        if matches!(machine, elf::EM_MIPS | elf::EM_MIPS_RS3_LE) {
+            return Err(FileError::new(
+                FileErrorKind::Unsupported,
+                "relocations of MIPS, which the loader partly derives from the GOT, are not read",
+            ));
+        }
+        let plt_is_rela = dynamic.value(elf::DT_PLTREL).is_none_or(|tag| tag.cast_signed() == elf::DT_RELA.0);
+        let plt = table(dynamic, elf::DT_JMPREL, elf::DT_PLTRELSZ, "DT_PLTRELSZ is missing")?;
+        let mut tables = Self { encoding: memory.encoding(), machine, entries: Vec::new(), relr: Vec::new() };
+        let kinds = [
+            (elf::DT_RELA, elf::DT_RELASZ, true, "DT_RELASZ is missing", "DT_RELA"),
+            (elf::DT_REL, elf::DT_RELSZ, false, "DT_RELSZ is missing", "DT_REL"),
+        ];
+        for (tag, size_tag, has_addends, missing, what) in kinds {
+            let Some((address, mut size)) = table(dynamic, tag, size_tag, missing)? else { continue };
+            // Some linkers count the PLT's entries in DT_RELASZ too (glibc: elf_dynamic_do_*).
+            if let Some((plt_address, plt_size)) = plt
+                && plt_is_rela == has_addends
+                && address.checked_add(size) == plt_address.checked_add(plt_size)
+            {
+                size = size.saturating_sub(plt_size);
+            }
+            tables.push(memory, (address, size), has_addends, false, what)?;
+        }
+        if let Some(place) = plt {
+            tables.push(memory, place, plt_is_rela, true, "DT_JMPREL")?;
+        }
+        if let Some((address, size)) = table(dynamic, elf::DT_RELR, elf::DT_RELRSZ, "DT_RELRSZ is missing")? {
+            within_limit(size / tables.encoding.word_size() as u64)?;
+            tables.relr = memory.read(address, size, "DT_RELR")?;
+        }
+        Ok(tables)
+    }
+
+    fn push(
+        &mut self,
+        memory: Memory<'_>,
+        (address, size): (u64, u64),
+        has_addends: bool,
+        is_plt: bool,
+        what: &'static str,
+    ) -> Result<(), FileError> {
+        if size == 0 {
+            return Ok(());
+        }
+        within_limit(size / self.entry_size(has_addends) as u64)?;
+        let bytes = memory.read(address, size, what)?;
+        self.entries.push(EntryTable { bytes, has_addends, is_plt });
+        Ok(())
+    }
+
+    fn entry_size(&self, has_addends: bool) -> usize {
+        self.encoding.word_size() * if has_addends { 3 } else { 2 }
+    }
+
+    /// Every entry of DT_RELA, DT_REL and DT_JMPREL.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Entry> {
+        self.entries.iter().flat_map(move |table| {
+            let size = self.entry_size(table.has_addends);
+            table.bytes.chunks_exact(size).filter_map(move |entry| self.decode(entry, table))
+        })
+    }
+
+    fn decode(&self, entry: &[u8], table: &EntryTable) -> Option<Entry> {
+        let word = self.encoding.word_size();
+        let info = self.encoding.word(entry, word)?;
+        let (symbol, kind) = if !self.encoding.is_64() {
+            ((info >> 8) as u32, (info & 0xff) as u32)
+        } else if self.machine == elf::EM_SPARCV9 {
+            // The upper 24 bits of the type are data of R_SPARC_OLO10.
+            ((info >> 32) as u32, (info & 0xff) as u32)
+        } else {
+            ((info >> 32) as u32, info as u32)
+        };
+        let addend = if table.has_addends { self.encoding.signed_word(entry, word * 2) } else { None };
+        Some(Entry { address: self.encoding.word(entry, 0)?, symbol, kind, addend, is_plt: table.is_plt })
+    }
+
+    /// Every address that DT_RELR rebases.
+    pub(crate) fn relr(&self) -> impl Iterator<Item = u64> {
+        let encoding = self.encoding;
+        let size = encoding.word_size() as u64;
+        let mut next = 0_u64;
+        self.relr.chunks_exact(size as usize).filter_map(move |bytes| encoding.word(bytes, 0)).flat_map(
+            move |word| {
+                // Of an address only itself; of a bitmap, bit n stands for the nth word from `next`.
+                let (base, bits) = if word & 1 == 0 { (word, 1) } else { (next, word >> 1) };
+                let span = if word & 1 == 0 { 1 } else { size * 8 - 1 };
+                next = base.wrapping_add(span * size);
+                (0..span)
+                    .filter(move |bit| bits >> bit & 1 == 1)
+                    .map(move |bit| base.wrapping_add(bit * size))
+            },
+        )
+    }
+
+    /// One more than the highest symbol in use, or 1.
+    pub(crate) fn symbol_end(&self) -> u32 {
+        self.iter().map(|entry| entry.symbol).max().unwrap_or(0).saturating_add(1)
+    }
+
+    /// What the relocations tell. `symbols` is the length of `.dynsym`.
+    pub(crate) fn summary(&self, segments: &[Segment], symbols: usize) -> Result<Relocations, FileError> {
+        let kinds = Kinds::of(self.machine);
+        let mut summary = Relocations::default();
+        let mut uses = vec![SymbolUse { symbol: 0, calls: 0, data: 0, copies: 0 }; symbols];
+        let mut writable = Writable { segments, last: None };
+        for entry in self.iter() {
+            let count = if entry.is_plt { &mut summary.plt_count } else { &mut summary.count };
+            *count += 1;
+            // R_*_NONE is 0 on every machine: nothing is written.
+            if entry.kind != 0 && writable.forbids(entry.address) {
+                let text = summary.text.get_or_insert(TextRelocations { count: 0, first: entry.address });
+                text.count += 1;
+            }
+            summary.static_tls += u64::from(kinds.static_tls.contains(&entry.kind));
+            if entry.symbol == 0 {
+                continue;
+            }
+            let symbol = uses.get_mut(entry.symbol as usize).ok_or_else(|| {
+                FileError::malformed(format!(
+                    "a relocation at address {:#x} uses symbol {} of {symbols}",
+                    entry.address, entry.symbol
+                ))
+            })?;
+            symbol.symbol = entry.symbol;
+            let count = if Some(entry.kind) == kinds.copy {
+                &mut symbol.copies
+            } else if Some(entry.kind) == kinds.jump_slot || (kinds.jump_slot.is_none() && entry.is_plt) {
+                &mut symbol.calls
+            } else {
+                &mut symbol.data
+            };
+            *count = count.saturating_add(1);
+        }
+        for address in self.relr() {
+            summary.relr_count += 1;
+            if writable.forbids(address) {
+                let text = summary.text.get_or_insert(TextRelocations { count: 0, first: address });
+                text.count += 1;
+            }
+        }
+        uses.retain(|symbol| symbol.symbol != 0);
+        summary.symbols = uses;
+        Ok(summary)
+    }
+}
+
+/// Address and size of a table, where it has an address.
+fn table(
+    dynamic: &Dynamic,
+    address: elf::DynamicTag,
+    size: elf::DynamicTag,
+    missing: &'static str,
+) -> Result<Option<(u64, u64)>, FileError> {
+    let Some(address) = dynamic.value(address) else { return Ok(None) };
+    let size = dynamic.value(size).ok_or_else(|| FileError::malformed(missing))?;
+    Ok(Some((address, size)))
+}
+
+fn within_limit(count: u64) -> Result<(), FileError> {
+    if count <= limits::RELOCATIONS as u64 {
+        return Ok(());
+    }
+    Err(FileError::limit(format!("there are {count} relocations, more than {}", limits::RELOCATIONS)))
+}
+
+/// Tells which addresses lie in segments without PF_W; relocations come sorted, so the last answer is tried
+/// first.
+struct Writable<'a> {
+    segments: &'a [Segment],
+    last: Option<&'a Segment>,
+}
+
+impl Writable<'_> {
+    fn forbids(&mut self, address: u64) -> bool {
+        let holds = |segment: &&Segment| {
+            address.checked_sub(segment.address).is_some_and(|inside| inside < segment.memory_size)
+        };
+        if self.last.as_ref().is_none_or(|segment| !holds(segment)) {
+            self.last = self
+                .segments
+                .iter()
+                .filter(|segment| segment.kind == elf::PT_LOAD.0)
+                .rfind(|segment| holds(segment));
+        }
+        self.last.is_some_and(|segment| segment.flags & elf::PF_W.0 == 0)
+    }
+}
+
+/// The relocation types of one machine that mean something here.
+struct Kinds {
+    copy: Option<u32>,
+    jump_slot: Option<u32>,
+    /// Those that write an offset from the thread pointer: only the static TLS block has one.
+    static_tls: &'static [u32],
+}
+
+impl Kinds {
+    fn of(machine: elf::Machine) -> Self {
+        let known = |copy: elf::RelocationType, jump_slot: elf::RelocationType, static_tls| Self {
+            copy: Some(copy.0),
+            jump_slot: Some(jump_slot.0),
+            static_tls,
+        };
+        match machine {
+            elf::EM_X86_64 => known(
+                elf::R_X86_64_COPY,
+                elf::R_X86_64_JUMP_SLOT,
+                &[elf::R_X86_64_TPOFF64.0, elf::R_X86_64_TPOFF32.0],
+            ),
+            elf::EM_386 => known(
+                elf::R_386_COPY,
+                elf::R_386_JMP_SLOT,
+                &[elf::R_386_TLS_TPOFF.0, elf::R_386_TLS_TPOFF32.0],
+            ),
+            elf::EM_AARCH64 => {
+                known(elf::R_AARCH64_COPY, elf::R_AARCH64_JUMP_SLOT, &[elf::R_AARCH64_TLS_TPREL.0])
+            }
+            elf::EM_ARM => known(elf::R_ARM_COPY, elf::R_ARM_JUMP_SLOT, &[elf::R_ARM_TLS_TPOFF32.0]),
+            elf::EM_PPC64 => known(elf::R_PPC64_COPY, elf::R_PPC64_JMP_SLOT, &[elf::R_PPC64_TPREL64.0]),
+            elf::EM_PPC => known(elf::R_PPC_COPY, elf::R_PPC_JMP_SLOT, &[elf::R_PPC_TPREL32.0]),
+            elf::EM_S390 => known(elf::R_390_COPY, elf::R_390_JMP_SLOT, &[elf::R_390_TLS_TPOFF.0]),
+            elf::EM_RISCV => known(
+                elf::R_RISCV_COPY,
+                elf::R_RISCV_JUMP_SLOT,
+                &[elf::R_RISCV_TLS_TPREL32.0, elf::R_RISCV_TLS_TPREL64.0],
+            ),
+            elf::EM_LOONGARCH => known(
+                elf::R_LARCH_COPY,
+                elf::R_LARCH_JUMP_SLOT,
+                &[elf::R_LARCH_TLS_TPREL32.0, elf::R_LARCH_TLS_TPREL64.0],
+            ),
+            elf::EM_SPARC | elf::EM_SPARC32PLUS | elf::EM_SPARCV9 => known(
+                elf::R_SPARC_COPY,
+                elf::R_SPARC_JMP_SLOT,
+                &[elf::R_SPARC_TLS_TPOFF32.0, elf::R_SPARC_TLS_TPOFF64.0],
+            ),
+            _ => Self { copy: None, jump_slot: None, static_tls: &[] },
+        }
+    }
+}
