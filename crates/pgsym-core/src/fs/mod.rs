@@ -62,6 +62,15 @@ pub struct DirEntry {
     pub kind: FileKind,
 }
 
+/// One path that [`Fs::walk`] met.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WalkEntry {
+    /// The path.
+    pub path: PathBuf,
+    /// Why it cannot be looked at.
+    pub error: Option<FileError>,
+}
+
 /// A tree of files, read only. Paths are absolute inside the tree, or relative to its current directory
 /// where it has one.
 pub trait Fs: Send + Sync {
@@ -85,6 +94,35 @@ pub trait Fs: Send + Sync {
 
     /// The path with every symbolic link resolved inside the tree, as the tree's own processes see it.
     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf>;
+
+    /// Every file below a directory that is not a directory itself, in path order; symbolic links are met, not
+    /// followed. A directory that cannot be entered is an entry with its error.
+    fn walk(&self, directory: &Path) -> io::Result<Vec<WalkEntry>> {
+        let mut found = Vec::new();
+        let mut pending = vec![(directory.to_owned(), 0)];
+        self.read_dir(directory)?;
+        while let Some((directory, depth)) = pending.pop() {
+            let error = match self.read_dir(&directory) {
+                Ok(_) if depth > limits::WALK_DEPTH => {
+                    FileError::limit(format!("directories are nested deeper than {}", limits::WALK_DEPTH))
+                }
+                Ok(entries) => {
+                    for entry in entries {
+                        let path = directory.join(entry.name);
+                        match entry.kind {
+                            FileKind::Directory => pending.push((path, depth + 1)),
+                            _ => found.push(WalkEntry { path, error: None }),
+                        }
+                    }
+                    continue;
+                }
+                Err(error) => error.into(),
+            };
+            found.push(WalkEntry { path: directory, error: Some(error) });
+        }
+        found.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(found)
+    }
 
     /// The whole of a small file, up to `limit` bytes.
     fn read_small(&self, path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {

@@ -6,9 +6,16 @@ use std::io;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+#[cfg(feature = "audit")]
+use super::WalkEntry;
 use super::{DirEntry, FileId, FileKind, FollowLast, Fs, Metadata, walk};
-use crate::error::Error;
+use crate::error::{Error, os_text};
 use crate::source::{Source, Windowed};
+#[cfg(feature = "audit")]
+use crate::{
+    error::{FileError, FileErrorKind},
+    limits,
+};
 
 /// Files on disk.
 #[derive(Debug, Clone)]
@@ -30,7 +37,7 @@ impl RealFs {
             seen,
             advice: "name a directory that holds a file system tree",
         };
-        let root = fs::canonicalize(root).map_err(|error| refuse(crate::error::os_text(&error)))?;
+        let root = fs::canonicalize(root).map_err(|error| refuse(os_text(&error)))?;
         if !root.is_dir() {
             return Err(refuse("it is not a directory".to_owned()));
         }
@@ -95,6 +102,42 @@ impl Fs for RealFs {
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
+    }
+
+    #[cfg(feature = "audit")]
+    fn walk(&self, directory: &Path) -> io::Result<Vec<WalkEntry>> {
+        let host = self.host(directory, FollowLast::Yes)?;
+        fs::read_dir(&host)?;
+        let shown = |path: &Path| match path.strip_prefix(&host) {
+            Ok(rest) if rest.as_os_str().is_empty() => directory.to_owned(),
+            Ok(rest) => directory.join(rest),
+            Err(_) => path.to_owned(),
+        };
+        let walk = walkdir::WalkDir::new(&host).max_depth(limits::WALK_DEPTH).sort_by_file_name();
+        let mut found = Vec::new();
+        for entry in walk.into_iter().take(limits::WALK_FILES) {
+            match entry {
+                Ok(entry) if entry.file_type().is_dir() && entry.depth() == limits::WALK_DEPTH => {
+                    let error = FileError::limit(format!(
+                        "directories are nested deeper than {}",
+                        limits::WALK_DEPTH
+                    ));
+                    found.push(WalkEntry { path: shown(entry.path()), error: Some(error) });
+                }
+                Ok(entry) if entry.file_type().is_dir() => {}
+                Ok(entry) => found.push(WalkEntry { path: shown(entry.path()), error: None }),
+                Err(error) => {
+                    let path = shown(error.path().unwrap_or(&host));
+                    let error = error.io_error().map_or_else(
+                        || FileError::malformed("the directory contains itself"),
+                        |error| FileError::new(FileErrorKind::Io(error.kind()), os_text(error)),
+                    );
+                    found.push(WalkEntry { path, error: Some(error) });
+                }
+            }
+        }
+        found.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(found)
     }
 
     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {

@@ -1,10 +1,13 @@
 //! What PostgreSQL looks for in a module: its names, the magic block, the function records.
 
 mod classify;
+mod server;
 
 pub use classify::{CALLBACKS, EntryPoint, FINFO_PREFIX, MAGIC_FUNCTION, SymbolClass, classify};
 
 use crate::error::FileError;
+pub use server::ServerFacts;
+
 use crate::name::Name;
 
 /// What PostgreSQL would find in one module, read without running it.

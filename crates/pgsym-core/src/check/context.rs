@@ -1,0 +1,135 @@
+//! What a rule can see, and where it puts what it found. Nothing here does I/O: a rule works on what the
+//! phases before it read.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::finding::Finding;
+use super::rule::Rule;
+use super::select::Selection;
+use crate::model::{Elf, Module};
+use crate::postgres::PgFacts;
+use crate::tree::{Load, Role, Server, Settings, Tree, TreeFile};
+
+/// One file of the tree.
+pub struct ModuleCx<'t> {
+    tree: &'t Tree,
+    file: &'t TreeFile,
+}
+
+impl<'t> ModuleCx<'t> {
+    pub(crate) fn new(tree: &'t Tree, file: &'t TreeFile) -> Self {
+        Self { tree, file }
+    }
+
+    /// The tree that it belongs to.
+    pub fn tree(&self) -> &'t Tree {
+        self.tree
+    }
+
+    /// The file's own record.
+    pub fn file(&self) -> &'t TreeFile {
+        self.file
+    }
+
+    /// Its path inside the tree.
+    pub fn path(&self) -> &'t Path {
+        &self.file.path
+    }
+
+    /// What it is for.
+    pub fn role(&self) -> Role {
+        self.file.role
+    }
+
+    /// The parsed binary, where it could be parsed.
+    pub fn module(&self) -> Option<&'t Arc<Module>> {
+        self.file.module.as_ref().ok()
+    }
+
+    /// The ELF part.
+    pub fn elf(&self) -> Option<&'t Elf> {
+        self.module().and_then(|module| module.elf())
+    }
+
+    /// What PostgreSQL finds in it.
+    pub fn postgres(&self) -> Option<&'t PgFacts> {
+        self.module().and_then(|module| module.postgres.get())
+    }
+
+    /// What loading it into the server does.
+    pub fn load(&self) -> Option<&'t Load> {
+        self.file.load.as_ref()
+    }
+
+    /// The server that would load it, where one is known.
+    pub fn server(&self) -> Option<&'t Server> {
+        self.tree.server()
+    }
+
+    /// The question as it was asked.
+    pub fn settings(&self) -> &'t Settings {
+        self.tree.settings()
+    }
+}
+
+/// The whole tree.
+pub struct TreeCx<'t> {
+    tree: &'t Tree,
+}
+
+impl<'t> TreeCx<'t> {
+    pub(crate) fn new(tree: &'t Tree) -> Self {
+        Self { tree }
+    }
+
+    /// The tree.
+    pub fn tree(&self) -> &'t Tree {
+        self.tree
+    }
+
+    /// Each of its files as a rule for one file sees it, in path order.
+    pub fn files(&self) -> impl Iterator<Item = ModuleCx<'t>> + use<'t> {
+        let tree = self.tree;
+        tree.files().iter().map(move |file| ModuleCx::new(tree, file))
+    }
+}
+
+/// Where findings go.
+pub struct Sink<'s> {
+    selection: &'s Selection,
+    findings: Vec<Finding>,
+    rule: Option<&'static Rule>,
+}
+
+impl<'s> Sink<'s> {
+    pub(crate) fn new(selection: &'s Selection) -> Self {
+        Self { selection, findings: Vec::new(), rule: None }
+    }
+
+    /// The sink for one rule's check.
+    pub(crate) fn of(&mut self, rule: &'static Rule) -> &mut Self {
+        self.rule = Some(rule);
+        self
+    }
+
+    /// Starts a finding of the running rule. It counts once it is given to [`report`](Self::report).
+    ///
+    /// # Panics
+    ///
+    /// Outside a check: the engine names the rule before it calls one.
+    pub fn finding(&self, path: &Path, subject: impl ToString, message: impl Into<String>) -> Finding {
+        let rule = self.rule.expect("the engine names the rule before its check runs");
+        Finding::new(rule, path, subject, message)
+    }
+
+    /// Takes a finding, at the severity that the selection gives its rule.
+    pub fn report(&mut self, mut finding: Finding) {
+        finding.severity = self.selection.severity(&finding);
+        self.findings.push(finding);
+    }
+
+    pub(crate) fn into_findings(self) -> Vec<Finding> {
+        self.findings
+    }
+}

@@ -1,0 +1,47 @@
+//! Runs the rules over a tree and collects what they find, in an order that depends on the tree alone.
+
+mod context;
+mod finding;
+mod rule;
+mod select;
+
+pub use context::{ModuleCx, Sink, TreeCx};
+pub use finding::{Evidence, Finding, Severity};
+pub use rule::{Check, Group, Rule};
+pub use select::{Selection, Selector};
+
+pub(crate) use rule::declare_rule;
+
+use rayon::prelude::*;
+
+use crate::rules::RULES;
+use crate::tree::Tree;
+
+/// Checks a tree with the selected rules. The findings are sorted by path, code, subject and message.
+pub fn check(tree: &Tree, selection: &Selection) -> Vec<Finding> {
+    let rules: Vec<&'static Rule> = RULES.iter().copied().filter(|rule| selection.includes(rule)).collect();
+    let mut findings: Vec<Finding> = tree
+        .files()
+        .par_iter()
+        .flat_map_iter(|file| {
+            let mut sink = Sink::new(selection);
+            let cx = ModuleCx::new(tree, file);
+            for rule in &rules {
+                if let Check::Module(check) = rule.check {
+                    check(&cx, &mut sink.of(rule));
+                }
+            }
+            sink.into_findings()
+        })
+        .collect();
+    let mut sink = Sink::new(selection);
+    for rule in &rules {
+        if let Check::Tree(check) = rule.check {
+            check(&TreeCx::new(tree), &mut sink.of(rule));
+        }
+    }
+    findings.extend(sink.into_findings());
+    findings.sort_by(|a, b| a.sort_key().cmp(&b.sort_key()));
+    findings.dedup();
+    findings
+}

@@ -1,0 +1,85 @@
+//! What a file is by its first bytes and by its name.
+
+use std::path::Path;
+
+use crate::error::FileError;
+use crate::fs::Fs;
+use crate::name::path_bytes;
+use crate::source::read_range;
+
+/// What the first bytes of a file say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// `\x7fELF`.
+    Elf,
+    /// A Mach-O file, thin or fat.
+    MachO,
+    /// A linker script in the place of a library: text that begins with a comment, `INPUT` or `GROUP`.
+    LinkerScript,
+    /// No bytes at all.
+    Empty,
+    /// Anything else.
+    Other,
+}
+
+/// Reads the first bytes of a file.
+pub fn sniff(fs: &dyn Fs, path: &Path) -> Result<Format, FileError> {
+    let (source, _) = fs.open(path)?;
+    let bytes = read_range(&*source, 0, source.len().min(512), "the file")?;
+    Ok(match bytes.first_chunk::<4>() {
+        _ if bytes.is_empty() => Format::Empty,
+        Some(b"\x7fELF") => Format::Elf,
+        Some([0xcf | 0xce, 0xfa, 0xed, 0xfe] | [0xfe, 0xed, 0xfa, 0xce | 0xcf]) => Format::MachO,
+        // A Java class has the same magic; its next word is a version of at least 45.
+        Some([0xca, 0xfe, 0xba, 0xbe | 0xbf])
+            if bytes.get(4..8).is_some_and(|count| count < &[0, 0, 0, 45][..]) =>
+        {
+            Format::MachO
+        }
+        _ if is_linker_script(&bytes) => Format::LinkerScript,
+        _ => Format::Other,
+    })
+}
+
+fn is_linker_script(bytes: &[u8]) -> bool {
+    let text = bytes.trim_ascii_start();
+    [&b"/* GNU ld script"[..], b"INPUT", b"GROUP", b"OUTPUT_FORMAT"]
+        .iter()
+        .any(|start| text.starts_with(start))
+}
+
+/// Whether a path has the name of a library or module: `x.so`, `libx.so.5.2`, `x.dylib`, `x.bundle`.
+pub fn has_library_name(path: &Path) -> bool {
+    let Some(name) = path.file_name() else { return false };
+    let name = path_bytes(Path::new(name));
+    let ends = |suffix: &[u8]| name.len() > suffix.len() && name.ends_with(suffix);
+    if ends(b".so") || ends(b".dylib") || ends(b".bundle") {
+        return true;
+    }
+    let Some(at) = bstr::ByteSlice::rfind(name, b".so.") else { return false };
+    at > 0 && name[at + 4..].iter().all(|byte| byte.is_ascii_digit() || *byte == b'.') && name.len() > at + 4
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs::MemoryFs;
+
+    #[test]
+    fn library_names_are_told_from_others() {
+        let is = |name: &str| has_library_name(Path::new(name));
+        assert!(is("x.so") && is("libx.so.5.2") && is("x.dylib"));
+        assert!(!is("x.so.conf") && !is(".so") && !is("x.so.") && !is("x.sql"));
+    }
+
+    #[test]
+    fn a_java_class_is_no_fat_binary() {
+        let fs = MemoryFs::new()
+            .file("/class", [0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, 52])
+            .file("/fat", [0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, 2])
+            .file("/script.so", "/* GNU ld script */ INPUT(libx.so.1)");
+        assert_eq!(sniff(&fs, Path::new("/class")), Ok(Format::Other));
+        assert_eq!(sniff(&fs, Path::new("/fat")), Ok(Format::MachO));
+        assert_eq!(sniff(&fs, Path::new("/script.so")), Ok(Format::LinkerScript));
+    }
+}

@@ -1,0 +1,3 @@
+//! PGS1xx: which file satisfies a dependency.
+
+pub(crate) mod missing_dependency;

@@ -1,0 +1,400 @@
+//! A tree of modules under one server: the value that rules check and programs ask. Loading it runs the phases
+//! up to resolution; everything after that only reads it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::discover::{Candidate, Format, Installation, discover, find_installation, server_at};
+use crate::error::{Error, FileError, FileErrorKind};
+use crate::fs::{FileId, Fs};
+use crate::model::{Module, ObjectKind, Target};
+use crate::parse::{Facets, parse};
+use crate::postgres::{Magic, ServerFacts, SymbolClass, classify};
+use crate::resolve::{
+    Attempt, FileStore, LoadError, LoaderEnv, LoaderOptions, MainObject, ObjectId, Process,
+};
+
+/// The question: which files, under which process.
+#[derive(Clone, Default)]
+pub struct Settings {
+    /// The server.
+    pub server: ServerChoice,
+    /// What the process's environment says, and which C library it has.
+    pub loader: LoaderOptions,
+    /// `shared_preload_libraries`, in order: paths or names in `$libdir`.
+    pub preload: Vec<String>,
+    /// The major version that modules should be for, where no server says it.
+    pub pg_major: Option<u32>,
+    /// The newest glibc that modules may ask for.
+    pub max_glibc: Option<(u32, u32)>,
+    /// Told of each finished file: how many are done, how many there are.
+    pub progress: Option<Arc<dyn Fn(usize, usize) + Send + Sync>>,
+}
+
+/// Which server loads the modules.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ServerChoice {
+    /// The one of the installation that the first path lies in, if it lies in one.
+    #[default]
+    Detect,
+    /// The one at this path: binary, prefix or `pg_config`.
+    At(PathBuf),
+    /// None: each file is its own process, as `ld.so --list` treats it.
+    None,
+}
+
+/// The server of a tree.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Its directories.
+    pub installation: Installation,
+    /// Its binary.
+    pub module: Arc<Module>,
+    /// What PostgreSQL says of itself in it.
+    pub facts: ServerFacts,
+}
+
+/// One file of a tree.
+pub struct TreeFile {
+    /// Its path inside the tree.
+    pub path: PathBuf,
+    /// What it is, or why that cannot be told.
+    pub format: Result<Format, FileError>,
+    /// The parsed binary, or why it cannot be parsed.
+    pub module: Result<Arc<Module>, FileError>,
+    /// What it is for.
+    pub role: Role,
+    /// What loading it does; none for what is not loaded (object files, unreadable files, other machines).
+    pub load: Option<Load>,
+    /// Whether the caller named it.
+    pub is_named: bool,
+}
+
+/// What a file of a tree is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// A PostgreSQL module: it has a magic block, or everything else that a module has.
+    Module,
+    /// A library that modules need, or one that has nothing of a module.
+    Library,
+    /// An executable program.
+    Program,
+    /// Anything that a process does not load: object files, unreadable files.
+    Other,
+}
+
+/// What loading a file into the modelled process does.
+pub struct Load {
+    /// The process afterwards.
+    pub process: Process,
+    /// The file's object in it.
+    pub root: Option<ObjectId>,
+    /// The first failure, in the loader's words.
+    pub failure: Option<LoadError>,
+}
+
+/// A tree of modules under one server.
+pub struct Tree {
+    settings: Settings,
+    files: Vec<TreeFile>,
+    server: Option<Server>,
+    process: Option<Process>,
+    store: Arc<FileStore>,
+    roots: Vec<PathBuf>,
+}
+
+impl Tree {
+    /// Finds, parses and resolves the files below `roots`.
+    ///
+    /// Fails only when the question cannot be answered: a root that does not exist, a server that is none. A broken
+    /// file is a file of the tree like any other.
+    pub fn load(fs: Arc<dyn Fs>, roots: &[PathBuf], settings: Settings) -> Result<Self, Error> {
+        let candidates = discover(&*fs, roots)?;
+        // Everything else that a process loads needs its symbols too, but neither notes nor relocations.
+        let store = Arc::new(FileStore::new(Arc::clone(&fs), Facets::SYMBOLS));
+        let server = find_server(&*fs, &store, roots, &settings)?;
+        let mut files = parse_all(&store, candidates, &settings);
+        let process = server.as_ref().map(|server| start_server(&store, server, &settings)).transpose()?;
+        let mut envs = Environments { fs: &*fs, settings: &settings, known: Vec::new() };
+        if let Some(process) = &process {
+            envs.known.push((process.env().target, Arc::new(process.env().clone())));
+        }
+        let env_of: Vec<Option<Arc<LoaderEnv>>> =
+            files.iter().map(|file| file.module.as_ref().ok().map(|module| envs.of(module))).collect();
+        let loads: Vec<Option<Load>> = files
+            .par_iter()
+            .zip(env_of)
+            .map(|(file, env)| load_file(file, &store, env?, process.as_ref()))
+            .collect();
+        for (file, load) in files.iter_mut().zip(loads) {
+            file.load = load;
+        }
+        demote_needed_libraries(&mut files);
+        Ok(Self { settings, files, server, process, store, roots: roots.to_vec() })
+    }
+
+    /// Its files in path order.
+    pub fn files(&self) -> &[TreeFile] {
+        &self.files
+    }
+
+    /// The PostgreSQL modules among them.
+    pub fn modules(&self) -> impl Iterator<Item = &TreeFile> {
+        self.files.iter().filter(|file| file.role == Role::Module)
+    }
+
+    /// The server that loads them, where one is known.
+    pub fn server(&self) -> Option<&Server> {
+        self.server.as_ref()
+    }
+
+    /// The server's process before any of the tree's modules, its preloaded ones included.
+    pub fn process(&self) -> Option<&Process> {
+        self.process.as_ref()
+    }
+
+    /// The question.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The files that the run has met, the tree's and others.
+    pub fn store(&self) -> &FileStore {
+        &self.store
+    }
+
+    /// The paths that were asked about.
+    pub fn roots(&self) -> &[PathBuf] {
+        &self.roots
+    }
+
+    /// Whether a path lies below one of the roots.
+    pub fn contains(&self, path: &Path) -> bool {
+        self.roots.iter().any(|root| path.starts_with(root))
+    }
+
+    /// The file of the tree with an identity.
+    pub fn find(&self, id: FileId) -> Option<&TreeFile> {
+        self.files.iter().find(|file| file.module.as_ref().is_ok_and(|module| module.id == id))
+    }
+
+    /// The major version that modules are expected to be for.
+    pub fn pg_major(&self) -> Option<u32> {
+        self.server.as_ref().and_then(|server| server.facts.major()).or(self.settings.pg_major)
+    }
+}
+
+fn find_server(
+    fs: &dyn Fs,
+    store: &FileStore,
+    roots: &[PathBuf],
+    settings: &Settings,
+) -> Result<Option<Server>, Error> {
+    let installation = match &settings.server {
+        ServerChoice::None => return Ok(None),
+        ServerChoice::At(path) => server_at(fs, path)?,
+        ServerChoice::Detect => {
+            let absolute = |root: &PathBuf| fs.canonicalize(root).unwrap_or_else(|_| root.clone());
+            match roots.iter().find_map(|root| {
+                find_installation(fs, root).or_else(|| find_installation(fs, &absolute(root)))
+            }) {
+                Some(installation) => installation,
+                None => return Ok(None),
+            }
+        }
+    };
+    read_server(store, installation).map(Some)
+}
+
+fn read_server(store: &FileStore, installation: Installation) -> Result<Server, Error> {
+    let path = installation.server.clone();
+    let refuse = |seen: String| Error::Path {
+        what: "cannot read the server",
+        path: path.clone(),
+        seen,
+        advice: "name another one with --server",
+    };
+    let (source, metadata) = store.fs().open(&path).map_err(|error| refuse(crate::error::os_text(&error)))?;
+    let module =
+        parse(&path, metadata, &*source, Facets::SYMBOLS).map_err(|error| refuse(error.to_string()))?;
+    let facts = ServerFacts::read(&*source, &module);
+    let module = Arc::new(module);
+    store.insert(&path, metadata, &*source, Ok(Arc::clone(&module)));
+    Ok(Server { installation, module, facts })
+}
+
+/// Starts the server and loads what it preloads.
+fn start_server(store: &Arc<FileStore>, server: &Server, settings: &Settings) -> Result<Process, Error> {
+    let interpreter =
+        server.module.elf().and_then(|elf| elf.interpreter.get()).map(crate::name::Name::as_path);
+    let env = Arc::new(LoaderEnv::read(store.fs(), server.module.target, interpreter, &settings.loader));
+    let path = &server.installation.server;
+    let mut process =
+        Process::start(Arc::clone(store), env, path, MainObject::Program).map_err(|error| Error::Path {
+            what: "cannot model the server",
+            path: path.clone(),
+            seen: error.message,
+            advice: "name another one with --server",
+        })?;
+    for name in &settings.preload {
+        let path = preload_path(store.fs(), server, name);
+        let attempt = process.dlopen(&path);
+        if let Some(failure) = attempt.failure {
+            return Err(Error::Value {
+                option: "--preload",
+                value: name.clone(),
+                seen: format!("the server would not start: {}", failure.message),
+                advice: "name modules that load, in the order of shared_preload_libraries".to_owned(),
+            });
+        }
+        process = attempt.process;
+    }
+    Ok(process)
+}
+
+/// Where a name of `shared_preload_libraries` leads (src/backend/utils/fmgr/dfmgr.c,
+/// `expand_dynamic_library_name`): in `$libdir`, as it is and then with `.so`.
+fn preload_path(fs: &dyn Fs, server: &Server, name: &str) -> PathBuf {
+    let below = name.strip_prefix("$libdir/").unwrap_or(name);
+    let plain =
+        if name.starts_with('/') { PathBuf::from(name) } else { server.installation.pkglibdir.join(below) };
+    let mut suffixed = plain.clone().into_os_string();
+    suffixed.push(".so");
+    let is_file =
+        |path: &Path| fs.metadata(path).is_ok_and(|metadata| metadata.kind != crate::fs::FileKind::Directory);
+    if !is_file(&plain) && is_file(Path::new(&suffixed)) { suffixed.into() } else { plain }
+}
+
+fn parse_all(store: &FileStore, candidates: Vec<Candidate>, settings: &Settings) -> Vec<TreeFile> {
+    let total = candidates.len();
+    let done = std::sync::atomic::AtomicUsize::new(0);
+    candidates
+        .into_par_iter()
+        .map(|candidate| {
+            let file = parse_one(store, candidate);
+            if let Some(progress) = &settings.progress {
+                progress(done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1, total);
+            }
+            file
+        })
+        .collect()
+}
+
+fn parse_one(store: &FileStore, candidate: Candidate) -> TreeFile {
+    let Candidate { path, format, is_named } = candidate;
+    let module = match &format {
+        Ok(Format::Elf) => parse_caught(store, &path),
+        Ok(Format::Empty) => Err(FileError::too_short("the file is empty")),
+        Ok(Format::LinkerScript) => Err(FileError::new(
+            FileErrorKind::NotAnObject,
+            "the file is a linker script: text, which the linker follows and the loader refuses",
+        )),
+        Ok(Format::MachO) => Err(FileError::new(FileErrorKind::Unsupported, "Mach-O files are not read yet")),
+        Ok(Format::Other) => {
+            Err(FileError::new(FileErrorKind::NotAnObject, "the file is neither ELF nor Mach-O"))
+        }
+        Err(error) => Err(error.clone()),
+    };
+    let role = module.as_ref().map_or(Role::Other, |module| role(module));
+    TreeFile { path, format, module, role, load: None, is_named }
+}
+
+/// Parses a file; even a fault of our own costs that one file and names it.
+fn parse_caught(store: &FileStore, path: &Path) -> Result<Arc<Module>, FileError> {
+    let (source, metadata) = store.fs().open(path)?;
+    let parsed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        parse(path, metadata, &*source, Facets::ALL)
+    }));
+    let module = parsed
+        .unwrap_or_else(|_| Err(FileError::malformed("the reader failed on this file: please report it")))
+        .map(Arc::new);
+    store.insert(path, metadata, &*source, module.clone());
+    module
+}
+
+/// What a file is for, by itself.
+fn role(module: &Module) -> Role {
+    match module.kind {
+        ObjectKind::Executable | ObjectKind::PositionIndependentExecutable => return Role::Program,
+        ObjectKind::Relocatable | ObjectKind::Core | ObjectKind::Other(_) => return Role::Other,
+        ObjectKind::SharedObject => {}
+    }
+    if module.postgres.get().is_some_and(|facts| !matches!(facts.magic, Magic::Absent)) {
+        return Role::Module;
+    }
+    let has_entry_point = module.symbols.get().is_some_and(|symbols| {
+        symbols.exports().any(|symbol| classify(symbol.name(), || false) != SymbolClass::Other)
+    });
+    let hides_entry_point = module
+        .elf()
+        .and_then(|elf| elf.sections.get())
+        .and_then(|sections| sections.hidden_entry_points.get())
+        .is_some_and(|hidden| !hidden.is_empty());
+    if has_entry_point || hides_entry_point { Role::Module } else { Role::Library }
+}
+
+/// A file without a magic block that some other file of the tree needs is a library, whatever it exports.
+fn demote_needed_libraries(files: &mut [TreeFile]) {
+    let needed: std::collections::HashSet<FileId> = files
+        .iter()
+        .filter_map(|file| file.load.as_ref())
+        .flat_map(|load| {
+            load.process.load_order().filter(|(id, _)| Some(*id) != load.root).map(|(_, object)| object.id())
+        })
+        .collect();
+    for file in files.iter_mut().filter(|file| file.role == Role::Module) {
+        let Ok(module) = &file.module else { continue };
+        let has_magic = module.postgres.get().is_some_and(|facts| !matches!(facts.magic, Magic::Absent));
+        if !has_magic && needed.contains(&module.id) {
+            file.role = Role::Library;
+        }
+    }
+}
+
+/// One environment for each machine that the tree has files of.
+struct Environments<'t> {
+    fs: &'t dyn Fs,
+    settings: &'t Settings,
+    known: Vec<(Target, Arc<LoaderEnv>)>,
+}
+
+impl Environments<'_> {
+    fn of(&mut self, module: &Module) -> Arc<LoaderEnv> {
+        if let Some((_, env)) = self.known.iter().find(|(target, _)| target.same_machine(module.target)) {
+            return Arc::clone(env);
+        }
+        let interpreter = module.elf().and_then(|elf| elf.interpreter.get()).map(crate::name::Name::as_path);
+        let env = Arc::new(LoaderEnv::read(self.fs, module.target, interpreter, &self.settings.loader));
+        self.known.push((module.target, Arc::clone(&env)));
+        env
+    }
+}
+
+/// Loads one file: a module or library into the server, a program or, without a server, anything as its
+/// own process.
+fn load_file(
+    file: &TreeFile,
+    store: &Arc<FileStore>,
+    env: Arc<LoaderEnv>,
+    server: Option<&Process>,
+) -> Option<Load> {
+    let module = file.module.as_ref().ok()?;
+    let kind = match file.role {
+        Role::Other => return None,
+        Role::Program => MainObject::Program,
+        Role::Module | Role::Library => match server {
+            Some(process) if process.env().target.same_machine(module.target) => {
+                let Attempt { process, root, failure, .. } = process.dlopen(&file.path);
+                return Some(Load { process, root, failure });
+            }
+            Some(_) => return None,
+            None => MainObject::Listed,
+        },
+    };
+    let process = Process::start(Arc::clone(store), env, &file.path, kind).ok()?;
+    let root = process.find_file(module.id);
+    let failure = process.failure().cloned();
+    Some(Load { process, root, failure })
+}
