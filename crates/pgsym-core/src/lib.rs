@@ -6,6 +6,7 @@ pub mod check;
 pub mod discover;
 pub mod error;
 pub mod exports;
+pub mod extension;
 pub mod fs;
 pub mod limits;
 pub mod model;

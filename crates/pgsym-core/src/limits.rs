@@ -96,3 +96,20 @@ pub const WALK_FILES: usize = 10_000_000;
 
 /// Bytes of the loader's own file that are read for its version and directories; the largest has 300 KB.
 pub const LOADER_BYTES: u64 = 8 << 20;
+
+/// Control files that include each other this deep: the server's CONF_FILE_MAX_DEPTH.
+pub const CONTROL_INCLUDE_DEPTH: usize = 10;
+
+/// Files that one control file includes, all together. The server has no bound; ten levels that each include a
+/// hundred files would be 100^10.
+pub const CONTROL_INCLUDES: usize = 1_000;
+
+/// Bytes of one extension script. The largest real one, PostGIS' 3.3 upgrade, has 8 MB.
+pub const SCRIPT_BYTES: u64 = 64 << 20;
+
+/// Tokens of one statement that is read in full. The largest CREATE FUNCTION of Debian's tree has 400; the bound
+/// only keeps a script that is one statement from being held as 64 million tokens.
+pub const STATEMENT_TOKENS: usize = 1 << 16;
+
+/// Strings inside strings that are searched for CREATE FUNCTION. PostGIS' upgrade scripts nest two.
+pub const NESTED_CODE: usize = 4;

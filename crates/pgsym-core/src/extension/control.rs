@@ -1,0 +1,671 @@
+//! A control file as CREATE EXTENSION reads it: which parameters there are, what their values must be, and what a
+//! secondary file may say (src/backend/commands/extension.c: parse_extension_control_file). Errors carry the server's
+//! message and the place of the setting.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bstr::ByteSlice;
+
+use super::config_file::{Setting, Settings};
+use super::library_path::canonicalize;
+use crate::error::{FileErrorKind, os_text};
+use crate::fs::{FileKind, Fs};
+use crate::limits;
+use crate::name::{Shown, bytes_as_path, path_bytes, path_from_bytes};
+
+/// The parameters in force for one version of an extension.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Control {
+    /// `directory`: where the scripts are.
+    pub directory: Option<Vec<u8>>,
+    /// `default_version`.
+    pub default_version: Option<Vec<u8>>,
+    /// `module_pathname`: what `MODULE_PATHNAME` in scripts becomes.
+    pub module_pathname: Option<Vec<u8>>,
+    /// `comment`.
+    pub comment: Option<Vec<u8>>,
+    /// `schema`: the only schema the extension can be installed in.
+    pub schema: Option<Vec<u8>>,
+    /// `relocatable`; false unless said.
+    pub relocatable: bool,
+    /// `superuser`; true unless said.
+    pub superuser: bool,
+    /// `trusted`; false unless said.
+    pub trusted: bool,
+    /// `encoding` of the script files; the database's unless said.
+    pub encoding: Option<Vec<u8>>,
+    /// `requires`: extensions that must be there first.
+    pub requires: Vec<Vec<u8>>,
+    /// `no_relocate`: required extensions that must stay in their schema (16 and later).
+    pub no_relocate: Vec<Vec<u8>>,
+    /// Where each of `requires` was said, for messages.
+    pub requires_place: Option<Place>,
+    /// Where `default_version` was said.
+    pub default_version_place: Option<Place>,
+    /// Where `module_pathname` was said.
+    pub module_pathname_place: Option<Place>,
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Self {
+            directory: None,
+            default_version: None,
+            module_pathname: None,
+            comment: None,
+            schema: None,
+            relocatable: false,
+            superuser: true,
+            trusted: false,
+            encoding: None,
+            requires: Vec::new(),
+            no_relocate: Vec::new(),
+            requires_place: None,
+            default_version_place: None,
+            module_pathname_place: None,
+        }
+    }
+}
+
+/// A place in a text file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The file.
+    pub path: PathBuf,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in bytes, from 1.
+    pub column: usize,
+}
+
+/// Which rule a control file broke.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ControlErrorKind {
+    /// The grammar of configuration files.
+    Syntax,
+    /// A parameter that the server does not know, or not in this file.
+    UnknownKey,
+    /// A value of the wrong type, or two that exclude each other.
+    Value,
+    /// The file, or one that it includes, cannot be read.
+    Unreadable,
+    /// A bound of `limits.rs`.
+    Limit,
+}
+
+/// Why CREATE EXTENSION would refuse a control file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ControlError {
+    /// Which rule.
+    pub kind: ControlErrorKind,
+    /// The server's message after `ERROR:`.
+    pub message: String,
+    /// Where; `None` when the file could not be opened.
+    pub place: Option<Place>,
+}
+
+impl ControlError {
+    fn new(kind: ControlErrorKind, message: String, place: Option<Place>) -> Self {
+        Self { kind, message, place }
+    }
+}
+
+/// Which control file of an extension is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ControlRole {
+    /// `ext.control`.
+    Primary,
+    /// `ext--version.control`, which changes some parameters for one version.
+    Secondary,
+}
+
+/// Reads the primary control file at `path` for a server of this major version.
+pub fn read_primary(fs: &dyn Fs, path: &Path, major: u32) -> Result<Control, ControlError> {
+    let mut control = Control::default();
+    read_into(fs, path, ControlRole::Primary, major, &mut control)?;
+    Ok(control)
+}
+
+/// Overlays the secondary file at `path`, which need not exist.
+pub fn read_secondary(
+    fs: &dyn Fs,
+    path: &Path,
+    major: u32,
+    primary: &Control,
+) -> Result<Control, ControlError> {
+    let mut control = primary.clone();
+    if fs.metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+        return Ok(control);
+    }
+    read_into(fs, path, ControlRole::Secondary, major, &mut control)?;
+    Ok(control)
+}
+
+/// Reads one control file from its bytes, with no file to include from: an `include` is an error.
+pub fn parse_control(bytes: &[u8], path: &Path, major: u32) -> Result<Control, ControlError> {
+    let mut control = Control::default();
+    for setting in Settings::new(bytes) {
+        let setting = setting.map_err(|error| syntax_error(&error, path))?;
+        apply(&setting, path, path, ControlRole::Primary, major, &mut control)?;
+    }
+    check(&control, path)?;
+    Ok(control)
+}
+
+fn read_into(
+    fs: &dyn Fs,
+    path: &Path,
+    role: ControlRole,
+    major: u32,
+    control: &mut Control,
+) -> Result<(), ControlError> {
+    let bytes = fs.read_small(path, limits::TEXT_FILE_BYTES).map_err(|error| {
+        let kind = match error.kind {
+            FileErrorKind::Limit => ControlErrorKind::Limit,
+            _ => ControlErrorKind::Unreadable,
+        };
+        // Opening a directory succeeds; it is the scanner's read that fails.
+        let message = if error.kind == FileErrorKind::Io(io::ErrorKind::IsADirectory) {
+            format!("input in flex scanner failed at file \"{}\" line 1", shown(path))
+        } else {
+            format!("could not open extension control file \"{}\": {}", shown(path), error.message)
+        };
+        ControlError::new(kind, message, None)
+    })?;
+    let mut found = Vec::new();
+    let mut reader = Reader { fs, files: 0, found: &mut found };
+    reader.file(&bytes, path, 0)?;
+    for (setting, file) in &found {
+        apply(setting, file, path, role, major, control)?;
+    }
+    check(control, path)
+}
+
+fn shown(path: &Path) -> Shown<'_> {
+    Shown(path_bytes(path))
+}
+
+fn syntax_error(error: &super::config_file::ConfigSyntaxError, path: &Path) -> ControlError {
+    let place = Place { path: path.to_owned(), line: error.line, column: error.column };
+    ControlError::new(ControlErrorKind::Syntax, error.message(path_bytes(path)), Some(place))
+}
+
+/// Follows include directives, which `ParseConfigFp` honours in control files too.
+struct Reader<'a> {
+    fs: &'a dyn Fs,
+    files: usize,
+    found: &'a mut Vec<(Setting, PathBuf)>,
+}
+
+impl Reader<'_> {
+    /// The settings of one file and of those that it includes. Recursion is bounded by
+    /// [`limits::CONTROL_INCLUDE_DEPTH`], the server's own bound.
+    fn file(&mut self, bytes: &[u8], path: &Path, depth: usize) -> Result<(), ControlError> {
+        for setting in Settings::new(bytes) {
+            let setting = setting.map_err(|error| syntax_error(&error, path))?;
+            let is = |name: &[u8]| setting.name.eq_ignore_ascii_case(name);
+            if is(b"include_dir") {
+                self.include_directory(&setting, path, depth + 1)?;
+            } else if is(b"include_if_exists") {
+                self.include(&setting.value, false, &setting, path, depth + 1)?;
+            } else if is(b"include") {
+                self.include(&setting.value, true, &setting, path, depth + 1)?;
+            } else {
+                self.found.push((setting, path.to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    /// `ParseConfigFile`.
+    fn include(
+        &mut self,
+        written: &[u8],
+        must_exist: bool,
+        setting: &Setting,
+        from: &Path,
+        depth: usize,
+    ) -> Result<(), ControlError> {
+        let fail = |kind, message: String| {
+            let place = Place { path: from.to_owned(), line: setting.line, column: setting.column };
+            Err(ControlError::new(kind, message, Some(place)))
+        };
+        if written.iter().all(|b| b" \t\r\n".contains(b)) {
+            return fail(
+                ControlErrorKind::Value,
+                format!("empty configuration file name: \"{}\"", Shown(written)),
+            );
+        }
+        if depth > limits::CONTROL_INCLUDE_DEPTH {
+            return fail(
+                ControlErrorKind::Value,
+                format!(
+                    "could not open configuration file \"{}\": maximum nesting depth exceeded",
+                    Shown(written)
+                ),
+            );
+        }
+        let path = absolute_location(written, from);
+        if path == from {
+            return fail(
+                ControlErrorKind::Value,
+                format!("configuration file recursion in \"{}\"", shown(from)),
+            );
+        }
+        self.files += 1;
+        if self.files > limits::CONTROL_INCLUDES {
+            return fail(
+                ControlErrorKind::Limit,
+                format!("the control file includes more than {} files", limits::CONTROL_INCLUDES),
+            );
+        }
+        match self.fs.read_small(&path, limits::TEXT_FILE_BYTES) {
+            Ok(bytes) => self.file(&bytes, &path, depth),
+            Err(_) if !must_exist => Ok(()),
+            Err(error) => {
+                let kind = match error.kind {
+                    FileErrorKind::Limit => ControlErrorKind::Limit,
+                    _ => ControlErrorKind::Unreadable,
+                };
+                fail(
+                    kind,
+                    format!("could not open configuration file \"{}\": {}", shown(&path), error.message),
+                )
+            }
+        }
+    }
+
+    /// `ParseConfigDirectory`: the `*.conf` files, in byte order, hidden ones left out.
+    fn include_directory(
+        &mut self,
+        setting: &Setting,
+        from: &Path,
+        depth: usize,
+    ) -> Result<(), ControlError> {
+        let place = || Some(Place { path: from.to_owned(), line: setting.line, column: setting.column });
+        if setting.value.iter().all(|b| b" \t\r\n".contains(b)) {
+            let message = format!("empty configuration directory name: \"{}\"", Shown(&setting.value));
+            return Err(ControlError::new(ControlErrorKind::Value, message, place()));
+        }
+        let directory = absolute_location(&setting.value, from);
+        let entries = self.fs.read_dir(&directory).map_err(|error| {
+            let message = format!(
+                "could not open configuration directory \"{}\": {}",
+                shown(&directory),
+                os_text(&error)
+            );
+            ControlError::new(ControlErrorKind::Unreadable, message, place())
+        })?;
+        for entry in entries {
+            let name = path_bytes(Path::new(&entry.name));
+            let file = directory.join(&entry.name);
+            let is_config = name.len() >= 6 && !name.starts_with(b".") && name.ends_with(b".conf");
+            if is_config && !self.fs.metadata(&file).is_ok_and(|found| found.kind == FileKind::Directory) {
+                self.include(path_bytes(&file), true, setting, from, depth)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `AbsoluteConfigLocation`: relative to the directory of the file that names it.
+fn absolute_location(written: &[u8], from: &Path) -> PathBuf {
+    if written.starts_with(b"/") {
+        return bytes_as_path(written).to_owned();
+    }
+    let directory = from.parent().unwrap_or(Path::new("."));
+    path_from_bytes(canonicalize(path_bytes(&directory.join(bytes_as_path(written)))))
+}
+
+/// One setting of the list, in the order of the server's `if` chain.
+fn apply(
+    setting: &Setting,
+    file: &Path,
+    control_file: &Path,
+    role: ControlRole,
+    major: u32,
+    control: &mut Control,
+) -> Result<(), ControlError> {
+    let place = Place { path: file.to_owned(), line: setting.line, column: setting.column };
+    let name = Shown(&setting.name);
+    let fail = |kind, message| Err(ControlError::new(kind, message, Some(place.clone())));
+    let text = || Some(setting.value.clone());
+    let boolean = |target: &mut bool| match parse_bool(&setting.value) {
+        Some(value) => {
+            *target = value;
+            Ok(())
+        }
+        None => fail(ControlErrorKind::Value, format!("parameter \"{name}\" requires a Boolean value")),
+    };
+    let list = |target: &mut Vec<Vec<u8>>| match split_identifiers(&setting.value) {
+        Some(names) => {
+            *target = names;
+            Ok(())
+        }
+        None => {
+            fail(ControlErrorKind::Value, format!("parameter \"{name}\" must be a list of extension names"))
+        }
+    };
+    match setting.name.as_slice() {
+        b"directory" | b"default_version" if role == ControlRole::Secondary => {
+            return fail(
+                ControlErrorKind::UnknownKey,
+                format!("parameter \"{name}\" cannot be set in a secondary extension control file"),
+            );
+        }
+        b"directory" => control.directory = text(),
+        b"default_version" => {
+            control.default_version = text();
+            control.default_version_place = Some(place);
+        }
+        b"module_pathname" => {
+            control.module_pathname = text();
+            control.module_pathname_place = Some(place);
+        }
+        b"comment" => control.comment = text(),
+        b"schema" => control.schema = text(),
+        b"relocatable" => boolean(&mut control.relocatable)?,
+        b"superuser" => boolean(&mut control.superuser)?,
+        b"trusted" => boolean(&mut control.trusted)?,
+        b"encoding" if is_server_encoding(&setting.value) => control.encoding = text(),
+        b"encoding" => {
+            return fail(
+                ControlErrorKind::Value,
+                format!("\"{}\" is not a valid encoding name", Shown(&setting.value)),
+            );
+        }
+        b"requires" => {
+            list(&mut control.requires)?;
+            control.requires_place = Some(place);
+        }
+        b"no_relocate" if major >= 16 => list(&mut control.no_relocate)?,
+        _ => {
+            return fail(
+                ControlErrorKind::UnknownKey,
+                format!("unrecognized parameter \"{name}\" in file \"{}\"", shown(control_file)),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The check behind the list.
+fn check(control: &Control, path: &Path) -> Result<(), ControlError> {
+    if control.relocatable && control.schema.is_some() {
+        let message = "parameter \"schema\" cannot be specified when \"relocatable\" is true".to_owned();
+        let place = Place { path: path.to_owned(), line: 1, column: 1 };
+        return Err(ControlError::new(ControlErrorKind::Value, message, Some(place)));
+    }
+    Ok(())
+}
+
+/// `parse_bool` (src/backend/utils/adt/bool.c): unique prefixes, any case.
+fn parse_bool(value: &[u8]) -> Option<bool> {
+    let is = |word: &[u8], least: usize| {
+        value.len() >= least && word.get(..value.len()).is_some_and(|word| word.eq_ignore_ascii_case(value))
+    };
+    if is(b"true", 1) || is(b"yes", 1) || is(b"on", 2) || value == b"1" {
+        Some(true)
+    } else if is(b"false", 1) || is(b"no", 1) || is(b"off", 2) || value == b"0" {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+/// `SplitIdentifierString` (src/backend/utils/adt/varlena.c): names folded unless in double quotes.
+fn split_identifiers(value: &[u8]) -> Option<Vec<Vec<u8>>> {
+    const SPACE: &[u8] = b" \t\n\r\x0b\x0c";
+    let skip =
+        |rest: &mut &[u8]| *rest = rest.trim_start_with(|c| c.is_ascii() && SPACE.contains(&(c as u8)));
+    let mut names = Vec::new();
+    let mut rest = value;
+    skip(&mut rest);
+    if rest.is_empty() {
+        return Some(names);
+    }
+    loop {
+        let mut name;
+        if let Some(quoted) = rest.strip_prefix(b"\"") {
+            name = Vec::new();
+            let mut tail = quoted;
+            loop {
+                let end = tail.find_byte(b'"')?;
+                name.extend_from_slice(tail.get(..end).unwrap_or_default());
+                tail = tail.get(end + 1..).unwrap_or_default();
+                match tail.strip_prefix(b"\"") {
+                    Some(more) => {
+                        name.push(b'"');
+                        tail = more;
+                    }
+                    None => break,
+                }
+            }
+            rest = tail;
+        } else {
+            let length = rest.iter().take_while(|b| **b != b',' && !SPACE.contains(b)).count();
+            if length == 0 {
+                return None;
+            }
+            name = rest.get(..length).unwrap_or_default().to_ascii_lowercase();
+            rest = rest.get(length..).unwrap_or_default();
+        }
+        name.truncate(63);
+        names.push(name);
+        skip(&mut rest);
+        match rest.split_first() {
+            None => return Some(names),
+            Some((b',', tail)) => {
+                rest = tail;
+                skip(&mut rest);
+            }
+            Some(_) => return None,
+        }
+    }
+}
+
+/// `pg_valid_server_encoding`: letters and digits decide, in any case (src/common/encnames.c).
+fn is_server_encoding(name: &[u8]) -> bool {
+    const NAMES: &[&str] = &[
+        "abc",
+        "alt",
+        "euccn",
+        "eucjis2004",
+        "eucjp",
+        "euckr",
+        "euctw",
+        "iso88591",
+        "iso885910",
+        "iso885913",
+        "iso885914",
+        "iso885915",
+        "iso885916",
+        "iso88592",
+        "iso88593",
+        "iso88594",
+        "iso88595",
+        "iso88596",
+        "iso88597",
+        "iso88598",
+        "iso88599",
+        "koi8",
+        "koi8r",
+        "koi8u",
+        "latin1",
+        "latin10",
+        "latin2",
+        "latin3",
+        "latin4",
+        "latin5",
+        "latin6",
+        "latin7",
+        "latin8",
+        "latin9",
+        "muleinternal",
+        "sqlascii",
+        "tcvn",
+        "tcvn5712",
+        "unicode",
+        "utf8",
+        "vscii",
+        "win",
+        "win1250",
+        "win1251",
+        "win1252",
+        "win1253",
+        "win1254",
+        "win1255",
+        "win1256",
+        "win1257",
+        "win1258",
+        "win866",
+        "win874",
+        "windows1250",
+        "windows1251",
+        "windows1252",
+        "windows1253",
+        "windows1254",
+        "windows1255",
+        "windows1256",
+        "windows1257",
+        "windows1258",
+        "windows866",
+        "windows874",
+    ];
+    let clean: Vec<u8> =
+        name.iter().filter(|b| b.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase).collect();
+    NAMES.iter().any(|known| known.as_bytes() == clean)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs::MemoryFs;
+
+    const PATH: &str = "/share/extension/x.control";
+
+    fn parse(text: &str) -> Result<Control, String> {
+        read_primary(&MemoryFs::new().file(PATH, text), Path::new(PATH), 15).map_err(|error| error.message)
+    }
+
+    #[test]
+    fn a_real_control_file_is_read() {
+        let control = parse(
+            "# x\ncomment = 'it''s'\ndefault_version = 1.0\nmodule_pathname = '$libdir/x'\n\
+             relocatable = ON\nrequires = 'cube, \"Upper\"\"x\" , PLPGSQL'\nencoding = UTF-8\n",
+        )
+        .unwrap();
+        assert_eq!(control.default_version.as_deref(), Some(&b"1.0"[..]));
+        assert_eq!(control.module_pathname.as_deref(), Some(&b"$libdir/x"[..]));
+        assert_eq!(control.requires, [&b"cube"[..], b"Upper\"x", b"plpgsql"]);
+        assert!(control.relocatable && control.superuser && !control.trusted);
+    }
+
+    #[test]
+    fn the_last_of_repeated_parameters_wins() {
+        assert_eq!(parse("comment = a\ncomment = b").unwrap().comment.as_deref(), Some(&b"b"[..]));
+    }
+
+    #[test]
+    fn wrong_parameters_are_refused_in_the_servers_words() {
+        let error = |text: &str| parse(text).unwrap_err();
+        assert_eq!(error("Comment = a"), format!("unrecognized parameter \"Comment\" in file \"{PATH}\""));
+        assert_eq!(error("trusted = maybe"), "parameter \"trusted\" requires a Boolean value");
+        assert_eq!(error("trusted = o"), "parameter \"trusted\" requires a Boolean value");
+        assert_eq!(error("requires = 'a b'"), "parameter \"requires\" must be a list of extension names");
+        assert_eq!(error("requires = 'a,'"), "parameter \"requires\" must be a list of extension names");
+        assert_eq!(error("encoding = big5"), "\"big5\" is not a valid encoding name");
+        assert_eq!(
+            error("relocatable = 1\nschema = s"),
+            "parameter \"schema\" cannot be specified when \"relocatable\" is true"
+        );
+        assert_eq!(
+            error("no_relocate = a"),
+            format!("unrecognized parameter \"no_relocate\" in file \"{PATH}\"")
+        );
+        assert_eq!(parse_control(b"no_relocate = a", Path::new(PATH), 16).unwrap().no_relocate, [b"a"]);
+    }
+
+    #[test]
+    fn an_error_tells_its_place() {
+        let fs = MemoryFs::new().file(PATH, "comment = x\n  superuser = 2\n");
+        let error = read_primary(&fs, Path::new(PATH), 15).unwrap_err();
+        assert_eq!(error.kind, ControlErrorKind::Value);
+        assert_eq!(error.place, Some(Place { path: PATH.into(), line: 2, column: 3 }));
+    }
+
+    #[test]
+    fn a_secondary_file_overlays_all_but_two_parameters() {
+        let secondary = "/share/extension/x--1.0.control";
+        let primary = parse("default_version = 1.0\nmodule_pathname = a\ncomment = c").unwrap();
+        let read = |text: &str| {
+            let fs = MemoryFs::new().file(secondary, text);
+            read_secondary(&fs, Path::new(secondary), 15, &primary).map_err(|error| error.message)
+        };
+        let control = read("module_pathname = b").unwrap();
+        assert_eq!(control.module_pathname.as_deref(), Some(&b"b"[..]));
+        assert_eq!(control.comment, primary.comment);
+        assert_eq!(
+            read("default_version = 2.0").unwrap_err(),
+            "parameter \"default_version\" cannot be set in a secondary extension control file"
+        );
+        let missing = read_secondary(&MemoryFs::new(), Path::new(secondary), 15, &primary).unwrap();
+        assert_eq!(missing, primary);
+    }
+
+    #[test]
+    fn includes_are_followed_as_far_as_the_server_follows_them() {
+        let read = |fs: MemoryFs| read_primary(&fs, Path::new(PATH), 15).map_err(|error| error.message);
+        let fs = MemoryFs::new()
+            .file(PATH, "include 'more.conf'\nINCLUDE_DIR = d\ninclude_if_exists = nothing")
+            .file("/share/extension/more.conf", "comment = a")
+            .file("/share/extension/d/b.conf", "comment = b")
+            .file("/share/extension/d/a.conf", "schema = s")
+            .file("/share/extension/d/.c.conf", "nonsense")
+            .file("/share/extension/d/c.txt", "nonsense");
+        let control = read(fs).unwrap();
+        assert_eq!((control.comment.unwrap(), control.schema.unwrap()), (b"b".to_vec(), b"s".to_vec()));
+
+        let own = MemoryFs::new().file(PATH, "include = 'x.control'");
+        assert_eq!(read(own).unwrap_err(), format!("configuration file recursion in \"{PATH}\""));
+        let cycle = MemoryFs::new()
+            .file(PATH, "include = a")
+            .file("/share/extension/a", "include = b")
+            .file("/share/extension/b", "include = a");
+        assert_eq!(
+            read(cycle).unwrap_err(),
+            "could not open configuration file \"a\": maximum nesting depth exceeded"
+        );
+        let missing = MemoryFs::new().file(PATH, "include = a");
+        assert_eq!(
+            read(missing).unwrap_err(),
+            "could not open configuration file \"/share/extension/a\": No such file or directory"
+        );
+    }
+
+    #[test]
+    fn a_fan_of_includes_ends() {
+        let mut fs = MemoryFs::new().file(PATH, "include = f1\n".repeat(100));
+        for level in 1..10 {
+            let body = format!("include = f{}\n", level + 1).repeat(100);
+            fs = fs.file(format!("/share/extension/f{level}"), body);
+        }
+        let fs = fs.file("/share/extension/f10", "");
+        let error = read_primary(&fs, Path::new(PATH), 15).unwrap_err();
+        assert_eq!(error.kind, ControlErrorKind::Limit);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_as_the_server_tells_it() {
+        let read = |fs: MemoryFs| read_primary(&fs, Path::new(PATH), 15).unwrap_err().message;
+        assert_eq!(
+            read(MemoryFs::new()),
+            format!("could not open extension control file \"{PATH}\": No such file or directory")
+        );
+        assert_eq!(
+            read(MemoryFs::new().directory(PATH)),
+            format!("input in flex scanner failed at file \"{PATH}\" line 1")
+        );
+    }
+}

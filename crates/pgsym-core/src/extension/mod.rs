@@ -1,0 +1,21 @@
+//! Extensions on disk, as CREATE EXTENSION sees them: control files, versions and scripts, the C functions that the
+//! scripts declare, and the search that leads from a function's file name to a module.
+//!
+//! The way of the data: [`tree`] finds control files ([`config_file`], [`control`]) and scripts ([`name`]) and
+//! chooses the scripts that an installation runs ([`update_graph`]); [`script`] makes the server's replacements
+//! ([`preprocess`]) and reads the SQL ([`sql`]); [`catalog`] keeps what is left after a chain of scripts; and
+//! [`library_path`] finds the modules. Those who have only a script ask
+//! [`declared_c_functions`](script::declared_c_functions).
+
+pub mod catalog;
+pub mod config_file;
+pub mod control;
+pub mod library_path;
+pub mod name;
+pub mod preprocess;
+pub mod script;
+pub mod sql;
+pub mod tree;
+pub mod update_graph;
+
+pub use script::{CFunction, declared_c_functions};

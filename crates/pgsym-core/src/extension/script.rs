@@ -1,0 +1,257 @@
+//! One script file: read, checked for its encoding, preprocessed and scanned, with the place of each statement
+//! in the file as a person sees it.
+
+use std::path::Path;
+
+use bstr::ByteSlice;
+
+use super::control::Control;
+use super::preprocess::{Preprocessed, Substitutions, preprocess};
+use super::sql::{Declaration, DynamicRoutine, StandardConformingStrings, SyntaxError, scan_script};
+use crate::error::FileError;
+use crate::fs::Fs;
+use crate::limits;
+
+/// The role that is taken to run CREATE EXTENSION.
+pub const OWNER: &[u8] = b"postgres";
+
+/// The schema that CREATE EXTENSION is taken to install into, where the control file names none.
+pub const SCHEMA: &[u8] = b"public";
+
+/// A line and a column, both from 1; columns count bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// Line.
+    pub line: usize,
+    /// Column.
+    pub column: usize,
+}
+
+/// What a script says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Script {
+    /// The statements that matter, in order, each with its place.
+    pub declarations: Vec<(Position, Declaration)>,
+    /// C functions that code in the script would create.
+    pub dynamic: Vec<(Position, DynamicRoutine)>,
+    /// The first reason for the server not to run any of it.
+    pub error: Option<(Position, SyntaxError)>,
+}
+
+/// The file's bytes, up to [`limits::SCRIPT_BYTES`].
+pub fn read_script(fs: &dyn Fs, path: &Path) -> Result<Vec<u8>, FileError> {
+    fs.read_small(path, limits::SCRIPT_BYTES)
+}
+
+/// The values that the server would put into a script of an extension with this control file.
+pub fn substitutions<'a>(
+    control: &'a Control,
+    required_schemas: &'a [(Vec<u8>, Vec<u8>)],
+) -> Substitutions<'a> {
+    Substitutions {
+        owner: OWNER,
+        schema: (!control.relocatable).then(|| control.schema.as_deref().unwrap_or(SCHEMA)),
+        required_schemas,
+        module_pathname: control.module_pathname.as_deref(),
+    }
+}
+
+/// Reads a script that is in memory.
+pub fn parse_script(
+    bytes: &[u8],
+    values: &Substitutions<'_>,
+    encoding: Option<&[u8]>,
+    strings: StandardConformingStrings,
+) -> Script {
+    let preprocessed = preprocess(bytes, values);
+    let facts = scan_script(&preprocessed.text, strings);
+    let mut lines = Lines { bytes, text: &preprocessed, offset: 0, line: 1, line_start: 0 };
+    let mut script = Script::default();
+    for declaration in facts.declarations {
+        let position =
+            offset_of(&declaration).map_or(Position { line: 1, column: 1 }, |at| lines.position(at));
+        script.declarations.push((position, declaration));
+    }
+    lines.rewind();
+    for dynamic in facts.dynamic {
+        script.dynamic.push((lines.position(dynamic.offset), dynamic));
+    }
+    lines.rewind();
+    script.error = facts.error.map(|error| (lines.position(error.offset), error));
+    if let Some(error) = encoding_error(bytes, encoding) {
+        lines.rewind();
+        script.error = Some((lines.original(error.offset), error));
+    }
+    script
+}
+
+fn offset_of(declaration: &Declaration) -> Option<usize> {
+    match declaration {
+        Declaration::Create(routine) => Some(routine.offset),
+        Declaration::Load { offset, .. } | Declaration::TransactionControl { offset } => Some(*offset),
+        _ => None,
+    }
+}
+
+/// Counts lines as it goes forward, so that thousands of statements cost one walk over the file.
+struct Lines<'a> {
+    bytes: &'a [u8],
+    text: &'a Preprocessed<'a>,
+    offset: usize,
+    line: usize,
+    line_start: usize,
+}
+
+impl Lines<'_> {
+    fn rewind(&mut self) {
+        (self.offset, self.line, self.line_start) = (0, 1, 0);
+    }
+
+    /// The place of an offset in the preprocessed text; offsets must not decrease.
+    fn position(&mut self, offset: usize) -> Position {
+        self.original(self.text.original_offset(offset))
+    }
+
+    /// The place of an offset in the file.
+    fn original(&mut self, offset: usize) -> Position {
+        for newline in self.bytes.get(self.offset..offset).unwrap_or_default().find_iter("\n") {
+            self.line += 1;
+            self.line_start = self.offset + newline + 1;
+        }
+        self.offset = self.offset.max(offset);
+        Position { line: self.line, column: offset.saturating_sub(self.line_start) + 1 }
+    }
+}
+
+/// What `pg_verify_mbstr` says of the file. Without an `encoding` the database's decides, so only what no
+/// encoding allows, a zero byte, is certain.
+fn encoding_error(bytes: &[u8], encoding: Option<&[u8]>) -> Option<SyntaxError> {
+    let clean: Vec<u8> = encoding
+        .unwrap_or_default()
+        .iter()
+        .filter(|b| b.is_ascii_alphanumeric())
+        .map(u8::to_ascii_lowercase)
+        .collect();
+    let is_utf8 = clean == b"utf8" || clean == b"unicode";
+    let zero = bytes.find_byte(0);
+    let invalid =
+        if is_utf8 { std::str::from_utf8(bytes).err().map(|error| error.valid_up_to()) } else { None };
+    let offset = match (zero, invalid) {
+        (Some(zero), Some(invalid)) => zero.min(invalid),
+        (zero, invalid) => zero.or(invalid)?,
+    };
+    // The server lists the bytes that the first one announces, as far as there are any.
+    let announced = match bytes.get(offset) {
+        Some(0xc0..=0xdf) => 2,
+        Some(0xe0..=0xef) => 3,
+        Some(0xf0..=0xf7) => 4,
+        _ => 1,
+    };
+    let listed = bytes.get(offset..).unwrap_or_default().iter().take(announced);
+    let hex: Vec<String> = listed.map(|b| format!("0x{b:02x}")).collect();
+    let message = format!("invalid byte sequence for encoding \"UTF8\": {}", hex.join(" "));
+    Some(SyntaxError { message, offset })
+}
+
+/// A C function that a script declares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CFunction {
+    /// The SQL name.
+    pub name: Vec<u8>,
+    /// The file name behind AS, after `MODULE_PATHNAME` was replaced if its value was given.
+    pub probin: Vec<u8>,
+    /// The symbol: the second string behind AS, or the SQL name.
+    pub prosrc: Vec<u8>,
+    /// Where CREATE stands.
+    pub position: Position,
+}
+
+/// Every C function that a script declares, in order, for those who have a script and no installation: a build
+/// script that exports exactly these symbols.
+///
+/// Functions that code in the script would create are among them, because their symbols must be there too.
+/// `module_pathname` is the control file's setting of that name; without it `MODULE_PATHNAME` stays.
+pub fn declared_c_functions(script: &[u8], module_pathname: Option<&[u8]>) -> Vec<CFunction> {
+    let values = Substitutions { owner: OWNER, schema: Some(SCHEMA), required_schemas: &[], module_pathname };
+    let script = parse_script(script, &values, None, StandardConformingStrings::On);
+    let declared = script.declarations.iter().filter_map(|(position, declaration)| match declaration {
+        Declaration::Create(routine) => Some((position, routine)),
+        _ => None,
+    });
+    let dynamic =
+        script.dynamic.iter().filter_map(|(position, dynamic)| Some((position, dynamic.routine.as_ref()?)));
+    let mut functions: Vec<CFunction> = declared
+        .chain(dynamic)
+        .filter_map(|(position, routine)| {
+            let (probin, prosrc) = routine.c_link()?;
+            Some(CFunction {
+                name: routine.name.clone(),
+                probin: probin.to_vec(),
+                prosrc: prosrc.to_vec(),
+                position: *position,
+            })
+        })
+        .collect();
+    functions.sort_by_key(|function| function.position);
+    functions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(bytes: &[u8], encoding: Option<&[u8]>) -> Script {
+        let control = Control::default();
+        parse_script(bytes, &substitutions(&control, &[]), encoding, StandardConformingStrings::On)
+    }
+
+    #[test]
+    fn positions_are_those_of_the_file() {
+        let script = b"\\echo Use this\n\n  CREATE FUNCTION @extschema@.f() RETURNS int\n LANGUAGE c AS 'MODULE_PATHNAME';\n\
+                       CREATE FUNCTION @extschema@.g() RETURNS int LANGUAGE c AS 'MODULE_PATHNAME', 'h';";
+        let functions = declared_c_functions(script, Some(b"$libdir/m"));
+        let found: Vec<_> = functions
+            .iter()
+            .map(|f| (f.name.to_str_lossy(), f.probin.to_str_lossy(), f.prosrc.to_str_lossy(), f.position))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("f".into(), "$libdir/m".into(), "f".into(), Position { line: 3, column: 3 }),
+                ("g".into(), "$libdir/m".into(), "h".into(), Position { line: 5, column: 1 }),
+            ]
+        );
+    }
+
+    #[test]
+    fn an_error_is_placed_where_the_file_has_it() {
+        let (position, error) = parse(b"SELECT '@extschema@', '@extschema@';\n \\quit", None).error.unwrap();
+        assert_eq!(
+            (position, error.message.as_str()),
+            (Position { line: 2, column: 2 }, "syntax error at or near \"\\\"")
+        );
+    }
+
+    #[test]
+    fn bytes_outside_the_encoding_stop_the_script() {
+        let message = |bytes: &[u8], encoding| parse(bytes, encoding).error.map(|(_, error)| error.message);
+        assert_eq!(
+            message(b"SELECT '\0';", None).unwrap(),
+            "invalid byte sequence for encoding \"UTF8\": 0x00"
+        );
+        assert_eq!(message(b"SELECT '\xe9';", None), None);
+        assert_eq!(
+            message(b"SELECT '\xe9';", Some(b"utf-8")).unwrap(),
+            "invalid byte sequence for encoding \"UTF8\": 0xe9 0x27 0x3b"
+        );
+        assert_eq!(message(b"SELECT '\xe9';", Some(b"LATIN1")), None);
+    }
+
+    #[test]
+    fn functions_that_code_creates_are_declared_too() {
+        let script = b"DO $$ BEGIN CREATE FUNCTION f() RETURNS int LANGUAGE c AS 'm', 's'; END $$;";
+        let functions = declared_c_functions(script, None);
+        assert_eq!(functions.len(), 1);
+        assert_eq!(functions[0].prosrc, b"s");
+    }
+}

@@ -1,0 +1,163 @@
+//! A statement's tokens, read one after the other by the readers of single statements. Each method either
+//! takes what it names, or leaves the cursor where it was; nothing recurses, so nesting costs nothing.
+
+use super::lexer::{Lexer, StandardConformingStrings, Token, TokenKind};
+use super::literal::{self, LiteralError};
+use super::split::Statement;
+use crate::limits;
+
+/// Reads the tokens of one statement.
+#[derive(Debug)]
+pub(super) struct Cursor<'a> {
+    text: &'a [u8],
+    tokens: Vec<Token>,
+    position: usize,
+}
+
+impl<'a> Cursor<'a> {
+    /// The tokens of a statement, or `None` when it has more than any statement worth reading has.
+    pub(super) fn new(
+        text: &'a [u8],
+        statement: &Statement,
+        strings: StandardConformingStrings,
+    ) -> Option<Self> {
+        let lexer = Lexer::range(text, statement.start, statement.end, strings);
+        let tokens: Vec<Token> = lexer.take(limits::STATEMENT_TOKENS + 1).collect();
+        (tokens.len() <= limits::STATEMENT_TOKENS).then_some(Self { text, tokens, position: 0 })
+    }
+
+    /// A cursor over a part of this one's tokens.
+    pub(super) fn part(&self, from: usize, to: usize) -> Self {
+        let tokens = self.tokens.get(from..to).unwrap_or_default().to_vec();
+        Self { text: self.text, tokens, position: 0 }
+    }
+
+    /// Index of the next token.
+    pub(super) fn position(&self) -> usize {
+        self.position
+    }
+
+    /// Goes back, or forward, to a token.
+    pub(super) fn seek(&mut self, position: usize) {
+        self.position = position;
+    }
+
+    /// The next token, which stays.
+    pub(super) fn peek(&self) -> Option<Token> {
+        self.tokens.get(self.position).copied()
+    }
+
+    /// The next token, which is taken.
+    pub(super) fn take(&mut self) -> Option<Token> {
+        let token = self.peek()?;
+        self.position += 1;
+        Some(token)
+    }
+
+    /// Whether every token was taken.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.position >= self.tokens.len()
+    }
+
+    /// Whether the next token is this unquoted word.
+    pub(super) fn is_word(&self, word: &str) -> bool {
+        self.peek().is_some_and(|token| self.token_is_word(token, word))
+    }
+
+    fn token_is_word(&self, token: Token, word: &str) -> bool {
+        token.kind == TokenKind::Word && token.text(self.text).eq_ignore_ascii_case(word.as_bytes())
+    }
+
+    /// Takes this word, if it is next.
+    pub(super) fn word(&mut self, word: &str) -> bool {
+        let found = self.is_word(word);
+        self.position += usize::from(found);
+        found
+    }
+
+    /// Takes these words, if they are next, all of them.
+    pub(super) fn words(&mut self, words: &[&str]) -> bool {
+        let start = self.position;
+        let found = words.iter().all(|word| self.word(word));
+        if !found {
+            self.position = start;
+        }
+        found
+    }
+
+    /// Takes this sign, if it is next.
+    pub(super) fn sign(&mut self, sign: u8) -> bool {
+        let found = self.peek().is_some_and(|token| token.kind == TokenKind::Sign(sign));
+        self.position += usize::from(found);
+        found
+    }
+
+    /// Takes the rest of a parenthesis, or bracket, whose opening was just taken; false when it has no end.
+    pub(super) fn close(&mut self) -> bool {
+        let mut depth = 1_usize;
+        while let Some(token) = self.take() {
+            match token.kind {
+                TokenKind::Sign(b'(' | b'[') => depth += 1,
+                TokenKind::Sign(b')' | b']') => depth -= 1,
+                _ => {}
+            }
+            if depth == 0 {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Takes a whole number; one that does not fit counts as the largest.
+    pub(super) fn take_number(&mut self) -> Option<u32> {
+        let token = self.peek().filter(|token| token.kind == TokenKind::Number)?;
+        self.position += 1;
+        Some(token.text(self.text).iter().fold(0_u32, |value, &digit| {
+            value.saturating_mul(10).saturating_add(u32::from(digit.wrapping_sub(b'0')))
+        }))
+    }
+
+    /// Takes a string constant (`Sconst`), with its UESCAPE clause.
+    pub(super) fn string(&mut self) -> Option<Result<Vec<u8>, LiteralError>> {
+        let token = self.peek()?;
+        let uescape = self.uescape(token, TokenKind::UnicodeText);
+        let value = literal::string_value(self.text, &token, uescape.0)?;
+        self.position += uescape.1;
+        Some(value)
+    }
+
+    /// Takes a name or key word.
+    pub(super) fn name(&mut self) -> Option<Result<Vec<u8>, LiteralError>> {
+        let token = self.peek()?;
+        let uescape = self.uescape(token, TokenKind::UnicodeName);
+        let value = literal::name_value(self.text, &token, uescape.0)?;
+        self.position += uescape.1;
+        Some(value)
+    }
+
+    /// The escape character of the token that is next, and how many tokens make the constant.
+    fn uescape(&self, token: Token, kind: TokenKind) -> (u8, usize) {
+        if token.kind == kind
+            && self.tokens.get(self.position + 1).is_some_and(|&next| self.token_is_word(next, "uescape"))
+            && let Some(value) = self.tokens.get(self.position + 2)
+            && let [b'\'', character, b'\''] = value.text(self.text)
+        {
+            return (*character, 3);
+        }
+        (b'\\', 1)
+    }
+
+    /// Takes a name with its qualifiers: the parts, last one the object's own.
+    pub(super) fn qualified_name(&mut self) -> Option<Result<Vec<Vec<u8>>, LiteralError>> {
+        let mut parts = Vec::new();
+        loop {
+            match self.name()? {
+                Ok(part) => parts.push(part),
+                Err(error) => return Some(Err(error)),
+            }
+            if !self.sign(b'.') {
+                return Some(Ok(parts));
+            }
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The SQL of extension scripts: cut into tokens and statements as the server does, and read as far as C
+//! functions go. Nothing here recurses, allocates by what a number in the text says, or takes more than a
+//! linear walk, because scripts come from anybody; that is also why no general SQL parser reads them.
+
+mod cursor;
+mod lexer;
+mod literal;
+mod routine;
+mod scan;
+mod split;
+mod types;
+
+pub use lexer::{Lexer, Open, StandardConformingStrings, Token, TokenKind};
+pub use literal::{LiteralError, name_value, string_value};
+pub use routine::{Routine, RoutineKind, read_routine};
+pub use scan::{Declaration, DynamicRoutine, RoutineName, ScriptFacts, scan_script};
+pub use split::{Statement, Statements, SyntaxError};
+pub use types::TypeKey;

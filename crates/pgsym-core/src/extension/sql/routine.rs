@@ -1,0 +1,464 @@
+//! CREATE FUNCTION and CREATE PROCEDURE, read clause by clause as the server's grammar has them
+//! (src/backend/parser/gram.y: CreateFunctionStmt). The clauses come in any order, and default values and settings may
+//! contain the words AS and LANGUAGE, so each clause is read in full; expressions are skipped by their parentheses.
+
+use super::cursor::Cursor;
+use super::lexer::{StandardConformingStrings, Token, TokenKind};
+use super::literal::LiteralError;
+use super::split::{Statement, SyntaxError};
+use super::types::{self, TypeKey};
+use crate::name::Shown;
+
+/// Function or procedure: they share names but not DROP commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoutineKind {
+    /// CREATE FUNCTION.
+    Function,
+    /// CREATE PROCEDURE.
+    Procedure,
+}
+
+/// A routine as its CREATE statement declares it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Routine {
+    /// Function or procedure.
+    pub kind: RoutineKind,
+    /// Whether the statement says OR REPLACE.
+    pub replaces: bool,
+    /// The schema the name is qualified with.
+    pub schema: Option<Vec<u8>>,
+    /// The name, folded and cut as the server stores it.
+    pub name: Vec<u8>,
+    /// The types of the input arguments, which with the name are the routine's identity.
+    pub arguments: Vec<TypeKey>,
+    /// The language, as the server compares it: `c` for `C`, but `C` for `'C'`.
+    pub language: Option<Vec<u8>>,
+    /// The string or strings behind AS.
+    pub definition: Option<(Vec<u8>, Option<Vec<u8>>)>,
+    /// Offset of the statement's first byte in the preprocessed text.
+    pub offset: usize,
+}
+
+impl Routine {
+    /// `probin` and `prosrc` as CREATE FUNCTION stores them (`interpret_AS_clause` in functioncmds.c), or `None` when
+    /// this is no C function.
+    pub fn c_link(&self) -> Option<(&[u8], &[u8])> {
+        if self.language.as_deref() != Some(b"c") {
+            return None;
+        }
+        let (probin, symbol) = self.definition.as_ref()?;
+        Some(match symbol.as_deref() {
+            // "-" was the sign for "no link symbol" before PostgreSQL 7.2 and still is.
+            None | Some(b"-") => (probin, &self.name),
+            Some(symbol) => (probin, symbol),
+        })
+    }
+}
+
+/// Reads a statement for which [`Statement::creates`] found a function or procedure.
+///
+/// # Errors
+///
+/// The server's syntax error, at the token where its grammar stops.
+pub fn read_routine(
+    text: &[u8],
+    statement: &Statement,
+    strings: StandardConformingStrings,
+) -> Result<Routine, SyntaxError> {
+    let Some(mut cursor) = Cursor::new(text, statement, strings) else {
+        return Err(SyntaxError {
+            message: "the statement has more tokens than pgsym reads".to_owned(),
+            offset: statement.start,
+        });
+    };
+    let mut routine = Routine {
+        kind: RoutineKind::Function,
+        replaces: false,
+        schema: None,
+        name: Vec::new(),
+        arguments: Vec::new(),
+        language: None,
+        definition: None,
+        offset: statement.start,
+    };
+    match clauses(&mut cursor, &mut routine) {
+        Ok(()) => Ok(routine),
+        Err(Stop::Grammar) => Err(near(text, cursor.peek(), statement.end)),
+        Err(Stop::Literal(error)) => {
+            Err(SyntaxError { message: error.message.to_owned(), offset: error.offset })
+        }
+    }
+}
+
+/// Why reading stopped: the grammar has no rule for the cursor's next token, or a literal is malformed.
+enum Stop {
+    Grammar,
+    Literal(LiteralError),
+}
+
+impl From<LiteralError> for Stop {
+    fn from(error: LiteralError) -> Self {
+        Stop::Literal(error)
+    }
+}
+
+fn near(text: &[u8], token: Option<Token>, end: usize) -> SyntaxError {
+    match token {
+        Some(token) => SyntaxError {
+            message: format!("syntax error at or near \"{}\"", Shown(token.text(text))),
+            offset: token.start,
+        },
+        None => SyntaxError { message: "syntax error at or near \";\"".to_owned(), offset: end },
+    }
+}
+
+fn expect(found: bool) -> Result<(), Stop> {
+    if found { Ok(()) } else { Err(Stop::Grammar) }
+}
+
+fn clauses(cursor: &mut Cursor<'_>, routine: &mut Routine) -> Result<(), Stop> {
+    expect(cursor.word("create"))?;
+    routine.replaces = cursor.words(&["or", "replace"]);
+    if cursor.word("procedure") {
+        routine.kind = RoutineKind::Procedure;
+    } else {
+        expect(cursor.word("function"))?;
+    }
+    let mut name = cursor.qualified_name().ok_or(Stop::Grammar)??;
+    routine.name = name.pop().unwrap_or_default();
+    routine.schema = name.pop();
+    expect(cursor.sign(b'('))?;
+    routine.arguments = arguments(cursor)?;
+    if cursor.word("returns") {
+        if cursor.words(&["null", "on", "null", "input"]) {
+            // The option of that name, in a function whose result its OUT arguments tell.
+        } else if cursor.word("table") {
+            expect(cursor.sign(b'(') && cursor.close())?;
+        } else {
+            types::type_name(cursor).ok_or(Stop::Grammar)?;
+        }
+    }
+    while !cursor.is_at_end() {
+        if !option(cursor, routine)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The input argument types of a parenthesised list whose `(` was just taken; also used by DROP and ALTER.
+pub(super) fn argument_types(cursor: &mut Cursor<'_>) -> Option<Vec<TypeKey>> {
+    arguments(cursor).ok()
+}
+
+fn arguments(cursor: &mut Cursor<'_>) -> Result<Vec<TypeKey>, Stop> {
+    let mut types = Vec::new();
+    let mut from = cursor.position();
+    let mut depth = 0_usize;
+    loop {
+        let at = cursor.position();
+        let token = cursor.take().ok_or(Stop::Grammar)?;
+        let is_end = match token.kind {
+            TokenKind::Sign(b'(' | b'[') => {
+                depth += 1;
+                false
+            }
+            TokenKind::Sign(b')' | b']') if depth > 0 => {
+                depth -= 1;
+                false
+            }
+            TokenKind::Sign(b')') => true,
+            TokenKind::Sign(b',') if depth == 0 => false,
+            _ => continue,
+        };
+        let is_comma = token.kind == TokenKind::Sign(b',') && depth == 0;
+        if !is_comma && !is_end {
+            continue;
+        }
+        if is_end && types.is_empty() && at == from {
+            return Ok(types);
+        }
+        match argument(&mut cursor.part(from, at)) {
+            Ok(Some(input)) => types.push(input),
+            Ok(None) => {}
+            Err(offset) => {
+                cursor.seek(from + offset);
+                return Err(Stop::Grammar);
+            }
+        }
+        if is_end {
+            return Ok(types);
+        }
+        from = cursor.position();
+    }
+}
+
+/// One argument (`func_arg_with_default`): its type, or `None` for an OUT argument, which is no part of a
+/// function's identity. The error is the index of the token that does not fit.
+fn argument(cursor: &mut Cursor<'_>) -> Result<Option<TypeKey>, usize> {
+    let mode = argument_mode(cursor);
+    let start = cursor.position();
+    if let Some(key) = whole_type(cursor) {
+        return Ok((mode != Mode::Out).then_some(key));
+    }
+    cursor.seek(start);
+    // The type does not reach to the end, so the first word is the argument's name.
+    if cursor.name().is_none_or(|name| name.is_err()) {
+        return Err(start);
+    }
+    let mode = if mode == Mode::Default { argument_mode(cursor) } else { mode };
+    let type_start = cursor.position();
+    match whole_type(cursor) {
+        Some(key) => Ok((mode != Mode::Out).then_some(key)),
+        None => Err(cursor.position().max(type_start)),
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Default,
+    In,
+    Out,
+}
+
+fn argument_mode(cursor: &mut Cursor<'_>) -> Mode {
+    if cursor.word("in") {
+        cursor.word("out");
+        Mode::In
+    } else if cursor.word("inout") || cursor.word("variadic") {
+        Mode::In
+    } else if cursor.word("out") {
+        Mode::Out
+    } else {
+        Mode::Default
+    }
+}
+
+/// A type with nothing but a default value behind it.
+fn whole_type(cursor: &mut Cursor<'_>) -> Option<TypeKey> {
+    let key = types::type_name(cursor)?;
+    let ends = cursor.is_at_end() || cursor.is_word("default") || cursor.sign(b'=');
+    ends.then_some(key)
+}
+
+/// One option (`createfunc_opt_item`); false when the routine's SQL body begins instead.
+fn option(cursor: &mut Cursor<'_>, routine: &mut Routine) -> Result<bool, Stop> {
+    const PLAIN: [&[&str]; 14] = [
+        &["called", "on", "null", "input"],
+        &["returns", "null", "on", "null", "input"],
+        &["strict"],
+        &["immutable"],
+        &["stable"],
+        &["volatile"],
+        &["window"],
+        &["leakproof"],
+        &["not", "leakproof"],
+        &["security", "definer"],
+        &["security", "invoker"],
+        &["external", "security", "definer"],
+        &["external", "security", "invoker"],
+        &["reset", "all"],
+    ];
+    if PLAIN.iter().any(|words| cursor.words(words)) {
+        return Ok(true);
+    }
+    if cursor.word("as") {
+        let first = cursor.string().ok_or(Stop::Grammar)??;
+        let second = if cursor.sign(b',') { Some(cursor.string().ok_or(Stop::Grammar)??) } else { None };
+        routine.definition = Some((first, second));
+    } else if cursor.word("language") {
+        let value = cursor.string().or_else(|| cursor.name()).ok_or(Stop::Grammar)??;
+        routine.language = Some(value);
+    } else if cursor.word("cost") || cursor.word("rows") {
+        if !cursor.sign(b'-') {
+            cursor.sign(b'+');
+        }
+        let token = cursor.peek().filter(|token| token.kind == TokenKind::Number);
+        expect(token.is_some())?;
+        cursor.take();
+    } else if cursor.word("support") {
+        cursor.qualified_name().ok_or(Stop::Grammar)??;
+    } else if cursor.word("parallel") {
+        cursor.name().ok_or(Stop::Grammar)??;
+    } else if cursor.word("transform") {
+        loop {
+            expect(cursor.words(&["for", "type"]))?;
+            types::type_name(cursor).ok_or(Stop::Grammar)?;
+            if !cursor.sign(b',') {
+                break;
+            }
+        }
+    } else if cursor.word("set") {
+        setting(cursor)?;
+    } else if cursor.word("reset") {
+        let special = cursor.words(&["time", "zone"])
+            || cursor.words(&["transaction", "isolation", "level"])
+            || cursor.words(&["session", "authorization"]);
+        if !special {
+            cursor.qualified_name().ok_or(Stop::Grammar)??;
+        }
+    } else if cursor.is_word("return") || cursor.words(&["begin", "atomic"]) {
+        return Ok(false);
+    } else {
+        return Err(Stop::Grammar);
+    }
+    Ok(true)
+}
+
+/// `SET name = value, …` and its relatives (`set_rest_more`).
+fn setting(cursor: &mut Cursor<'_>) -> Result<(), Stop> {
+    let start = cursor.position();
+    if let Some(Ok(_)) = cursor.qualified_name() {
+        if cursor.words(&["from", "current"]) {
+            return Ok(());
+        }
+        if cursor.word("to") || cursor.sign(b'=') {
+            loop {
+                setting_value(cursor)?;
+                if !cursor.sign(b',') {
+                    return Ok(());
+                }
+            }
+        }
+    }
+    cursor.seek(start);
+    if cursor.words(&["time", "zone"]) {
+        if cursor.word("interval") {
+            if cursor.sign(b'(') {
+                expect(cursor.close())?;
+            }
+            cursor.string().ok_or(Stop::Grammar)??;
+            return Ok(());
+        }
+        return setting_value(cursor);
+    }
+    let special: [&[&str]; 7] = [
+        &["catalog"],
+        &["schema"],
+        &["names"],
+        &["role"],
+        &["session", "authorization"],
+        &["xml", "option"],
+        &["transaction", "snapshot"],
+    ];
+    expect(special.iter().any(|words| cursor.words(words)))?;
+    setting_value(cursor)
+}
+
+/// One value: a word, a string or a signed number.
+fn setting_value(cursor: &mut Cursor<'_>) -> Result<(), Stop> {
+    if let Some(value) = cursor.string().or_else(|| cursor.name()) {
+        value?;
+        return Ok(());
+    }
+    if !cursor.sign(b'-') {
+        cursor.sign(b'+');
+    }
+    expect(cursor.peek().is_some_and(|token| token.kind == TokenKind::Number))?;
+    cursor.take();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::split::Statements;
+    use super::*;
+
+    fn read(sql: &str) -> Result<Routine, String> {
+        let mut statements = Statements::new(sql.as_bytes(), StandardConformingStrings::On);
+        let statement = statements.next().expect("a statement");
+        assert_eq!(statements.next(), None, "one statement only");
+        read_routine(sql.as_bytes(), &statement, StandardConformingStrings::On).map_err(|error| error.message)
+    }
+
+    fn link(sql: &str) -> (String, String) {
+        let routine = read(sql).unwrap();
+        let (probin, prosrc) = routine.c_link().expect("a C function");
+        (String::from_utf8_lossy(probin).into_owned(), String::from_utf8_lossy(prosrc).into_owned())
+    }
+
+    fn arguments_of(list: &str) -> String {
+        let routine = read(&format!("CREATE FUNCTION f({list}) LANGUAGE c AS 'x'")).unwrap();
+        String::from_utf8(routine.arguments.join(&b","[..])).unwrap()
+    }
+
+    #[test]
+    fn every_spelling_of_the_link_gives_the_same_function() {
+        let wanted = ("lib".to_owned(), "sym".to_owned());
+        for sql in [
+            "CREATE FUNCTION f() RETURNS int AS 'lib', 'sym' LANGUAGE C",
+            "CREATE OR REPLACE FUNCTION s.f() RETURNS int LANGUAGE c AS 'lib','sym'",
+            "create function F() returns setof int language 'c' as $$lib$$, $x$sym$x$",
+            "CREATE FUNCTION f() RETURNS int LANGUAGE \"c\" AS E'\\x6cib', U&'s\\0079m'",
+            "CREATE FUNCTION f() RETURNS int LANGUAGE c AS U&'!006cib' UESCAPE '!', 's'\n 'ym'",
+            "CREATE PROCEDURE f() LANGUAGE C AS 'lib', 'sym'",
+        ] {
+            assert_eq!(link(sql), wanted, "{sql}");
+        }
+    }
+
+    #[test]
+    fn the_link_symbol_defaults_to_the_folded_name() {
+        assert_eq!(link("CREATE FUNCTION Foo5() RETURNS int LANGUAGE C AS 'lib'").1, "foo5");
+        assert_eq!(link("CREATE FUNCTION \"Foo5\"() RETURNS int LANGUAGE C AS 'lib', '-'").1, "Foo5");
+        let long = "a".repeat(70);
+        assert_eq!(
+            link(&format!("CREATE FUNCTION {long}() RETURNS int LANGUAGE C AS 'lib'")).1,
+            "a".repeat(63)
+        );
+    }
+
+    #[test]
+    fn a_quoted_language_is_not_folded() {
+        for sql in ["LANGUAGE 'C'", "LANGUAGE \"C\"", "LANGUAGE internal", ""] {
+            let routine = read(&format!("CREATE FUNCTION f() RETURNS int {sql} AS 'lib'")).unwrap();
+            assert_eq!(routine.c_link(), None, "{sql}");
+        }
+    }
+
+    #[test]
+    fn clauses_that_contain_the_words_of_other_clauses_are_read_whole() {
+        let sql = "CREATE FUNCTION f(a text DEFAULT 'x) AS ''y''', b int = (1), c text DEFAULT f(')', 2)) \
+                   RETURNS language SET search_path TO language, 'as' SET a.b = -1 COST 0.5 ROWS 10 \
+                   SUPPORT s.language TRANSFORM FOR TYPE hstore, FOR TYPE s.t PARALLEL SAFE \
+                   SET TIME ZONE INTERVAL '1' SET x FROM CURRENT NOT LEAKPROOF \
+                   RETURNS NULL ON NULL INPUT LANGUAGE c AS 'lib'";
+        assert_eq!(link(sql), ("lib".to_owned(), "f".to_owned()));
+        assert_eq!(read(sql).unwrap().arguments.len(), 3);
+    }
+
+    #[test]
+    fn a_signature_has_the_input_types_only() {
+        assert_eq!(arguments_of(""), "");
+        assert_eq!(
+            arguments_of("integer, a int, IN b int8, INOUT c text, OUT d text"),
+            "int4,int4,int8,text"
+        );
+        assert_eq!(arguments_of("a OUT int, b IN OUT int, VARIADIC v text[]"), "int4,text[]");
+        assert_eq!(arguments_of("double precision, x double precision"), "float8,float8");
+        assert_eq!(arguments_of("timestamp with time zone, name varchar(10)"), "timestamptz,varchar");
+        assert_eq!(arguments_of("s.t, a s.t%TYPE, b s.c.x%TYPE"), "t,t%type,x%type");
+    }
+
+    #[test]
+    fn a_table_result_and_a_body_in_sql_are_no_obstacle() {
+        let table = "CREATE FUNCTION f() RETURNS TABLE(a int, b text) LANGUAGE c AS 'lib'";
+        assert_eq!(link(table).0, "lib");
+        assert_eq!(read("CREATE FUNCTION f() RETURNS int RETURN 1").unwrap().c_link(), None);
+        assert_eq!(read("CREATE FUNCTION f() BEGIN ATOMIC SELECT 1; END").unwrap().c_link(), None);
+    }
+
+    #[test]
+    fn a_syntax_error_names_the_token_as_the_server_does() {
+        let error = |sql| read(sql).unwrap_err();
+        assert_eq!(
+            error("CREATE FUNCTION f() RETURNS int LANGUAGE c AS lib"),
+            "syntax error at or near \"lib\""
+        );
+        assert_eq!(error("CREATE FUNCTION f RETURNS int"), "syntax error at or near \"RETURNS\"");
+        assert_eq!(error("CREATE FUNCTION f(a int b)"), "syntax error at or near \"b\"");
+        assert_eq!(error("CREATE FUNCTION f() AS 'x', LANGUAGE c"), "syntax error at or near \"LANGUAGE\"");
+        assert_eq!(error("CREATE FUNCTION f() AS"), "syntax error at or near \";\"");
+        assert_eq!(error("CREATE FUNCTION f() AS E'\\u00'"), "invalid Unicode escape");
+    }
+}
