@@ -1,14 +1,24 @@
 //! What PostgreSQL looks for in a module: its names, the magic block, the function records.
 
 mod classify;
+mod code;
+mod finfo;
+mod image;
+mod magic;
 mod server;
 
 pub use classify::{CALLBACKS, EntryPoint, FINFO_PREFIX, MAGIC_FUNCTION, SymbolClass, classify};
-
-use crate::error::FileError;
 pub use server::ServerFacts;
 
+pub(crate) use image::Image;
+
+use crate::error::FileError;
 use crate::name::Name;
+
+/// Reads what PostgreSQL would find in a module whose symbols were read.
+pub(crate) fn facts(image: &Image<'_>) -> Result<PgFacts, FileError> {
+    Ok(PgFacts { magic: magic::read(image), finfo: finfo::read(image)? })
+}
 
 /// What PostgreSQL would find in one module, read without running it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +82,7 @@ pub struct MagicBlock {
 pub enum MagicEvidence {
     /// The code of `Pg_magic_func` refers to it, and the scan of the data finds it and nothing else.
     CodeAndData,
-    /// Only the code leads to it; the scan found several.
+    /// Only the code leads to it; the scan found others too, or not this one.
     Code,
     /// Only the scan finds it: the code is of a machine or shape that is not decoded.
     Data,

@@ -31,6 +31,7 @@ use crate::fs::Metadata;
 use crate::model::{
     Detail, Elf, Module, ObjectKind, Relro, SearchPathKind, Segment, SymbolTable, Table, TlsSegment,
 };
+use crate::postgres::{self, Image, PgFacts};
 use crate::source::Source;
 
 /// Reads an ELF file.
@@ -139,6 +140,14 @@ fn dynamic_tables(
         module.symbols =
             Table::from_optional(symbol_table(memory, dynamic, strings, facets, detail, &mut relocations));
     }
+    if facets.has(Facets::POSTGRES) {
+        module.postgres = postgres_facts(memory, dynamic, &module.symbols);
+    }
+    if let Table::Read(symbols) = &mut module.symbols
+        && !facets.has(Facets::VALUES)
+    {
+        symbols.values = Box::default();
+    }
     if facets.has(Facets::RELOCATIONS) {
         let tables = relocations.get_or_insert_with(|| Tables::read(memory, dynamic));
         let symbols = match &module.symbols {
@@ -185,8 +194,23 @@ fn symbol_table(
         hash,
         used,
     };
-    let values = if facets.has(Facets::VALUES) { Values::Keep } else { Values::Drop };
+    // The addresses of the entry points are needed for a while.
+    let values =
+        if facets.has(Facets::VALUES) || facets.has(Facets::POSTGRES) { Values::Keep } else { Values::Drop };
     symbols::read(memory, dynamic, address, parts, values).map(Some)
+}
+
+/// What PostgreSQL would find.
+fn postgres_facts(memory: Memory<'_>, dynamic: &Dynamic, symbols: &Table<SymbolTable>) -> Table<PgFacts> {
+    match symbols {
+        Table::Read(symbols) => {
+            let relocations = || Tables::read(memory, dynamic);
+            postgres::facts(&Image::new(memory, symbols, &relocations)).into()
+        }
+        Table::Absent => Table::Absent,
+        Table::Unreadable(error) => Table::Unreadable(error.clone()),
+        Table::NotRead => Table::NotRead,
+    }
 }
 
 /// A static program or a relocatable file: nothing of it is dynamic.
@@ -196,6 +220,9 @@ fn without_dynamic(facets: Facets, module: &mut Module, detail: &mut Elf) {
     detail.version_definitions = Table::Absent;
     if facets.has(Facets::SYMBOLS) {
         module.symbols = Table::Absent;
+    }
+    if facets.has(Facets::POSTGRES) {
+        module.postgres = Table::Absent;
     }
     if facets.has(Facets::RELOCATIONS) {
         detail.relocations = Table::Absent;
@@ -210,6 +237,9 @@ fn unreadable_dynamic(error: &FileError, facets: Facets, module: &mut Module, de
     detail.version_definitions = Table::Unreadable(error.clone());
     if facets.has(Facets::SYMBOLS) {
         module.symbols = Table::Unreadable(error.clone());
+    }
+    if facets.has(Facets::POSTGRES) {
+        module.postgres = Table::Unreadable(error.clone());
     }
     if facets.has(Facets::RELOCATIONS) {
         detail.relocations = Table::Unreadable(error.clone());

@@ -1,0 +1,95 @@
+//! One module as the statics of its entry points are read: memory, symbols and, where a pointer has to be followed,
+//! relocations. A pointer in the file is what the linker left there; what the loader will write instead is told
+//! by the relocation at its address.
+
+use std::cell::OnceCell;
+
+use object::elf;
+
+use super::code::{self, Code, Place, Reference};
+use crate::error::{FileError, FileErrorKind};
+use crate::limits;
+use crate::model::{Symbol, SymbolKind, SymbolTable};
+use crate::parse::elf::encoding::Encoding;
+use crate::parse::elf::memory::Memory;
+use crate::parse::elf::relocations::Tables;
+
+/// What reading an entry point needs.
+pub(crate) struct Image<'a> {
+    pub(super) memory: Memory<'a>,
+    pub(super) symbols: &'a SymbolTable,
+    /// Reads the relocations, at most once.
+    read_relocations: &'a dyn Fn() -> Result<Tables, FileError>,
+    relocations: OnceCell<Result<Tables, FileError>>,
+}
+
+impl<'a> Image<'a> {
+    pub(crate) fn new(
+        memory: Memory<'a>,
+        symbols: &'a SymbolTable,
+        read_relocations: &'a dyn Fn() -> Result<Tables, FileError>,
+    ) -> Self {
+        Self { memory, symbols, read_relocations, relocations: OnceCell::new() }
+    }
+
+    pub(super) fn encoding(&self) -> Encoding {
+        self.memory.encoding()
+    }
+
+    /// The addresses that a function computes; an error for a machine whose code is not decoded.
+    pub(super) fn references(&self, function: Symbol<'_>) -> Result<Vec<Reference>, FileError> {
+        if function.kind() != SymbolKind::Function {
+            return Err(FileError::malformed("its symbol is no function"));
+        }
+        let target = self.memory.target();
+        let value = function.value().unwrap_or_default();
+        // On ARM the lowest bit of a function's address says that it is Thumb.
+        let is_thumb = target.machine == elf::EM_ARM && value.value & 1 == 1;
+        let address = if is_thumb { value.value & !1 } else { value.value };
+        let bytes = self.memory.read_up_to(address, limits::ENTRY_POINT_BYTES as u64, "its code")?;
+        let size = usize::try_from(value.size).unwrap_or(usize::MAX);
+        let length = if size == 0 { bytes.len() } else { size.min(bytes.len()) };
+        code::references(target, Code { bytes: &bytes, length, address, is_thumb }).ok_or_else(|| {
+            FileError::new(FileErrorKind::Unsupported, format!("code of {} is not decoded", target.arch()))
+        })
+    }
+
+    /// The address that a reference means.
+    pub(super) fn address(&self, place: Place) -> Result<Option<u64>, FileError> {
+        match place {
+            Place::Here(address) => Ok(Some(address)),
+            Place::Behind(slot) => self.pointer(slot),
+        }
+    }
+
+    /// What the pointer at an address will hold, before the base is added: nothing for NULL, and for a
+    /// symbol that another object defines.
+    pub(super) fn pointer(&self, slot: u64) -> Result<Option<u64>, FileError> {
+        let relocations =
+            self.relocations.get_or_init(self.read_relocations).as_ref().map_err(Clone::clone)?;
+        let in_place = || {
+            let bytes = self.memory.read(slot, self.encoding().word_size() as u64, "a pointer")?;
+            Ok::<_, FileError>(self.encoding().word(&bytes, 0).unwrap_or_default())
+        };
+        let Some(entry) = relocations.iter().find(|entry| entry.address == slot) else {
+            // DT_RELR adds the base to what stands there; without any relocation a 0 stays NULL.
+            let value = in_place()?;
+            return Ok((value != 0).then_some(value));
+        };
+        let addend = match entry.addend {
+            Some(addend) => addend.cast_unsigned(),
+            None => in_place()?,
+        };
+        if entry.symbol == 0 {
+            return Ok(Some(self.wrap(addend)));
+        }
+        let symbol = self.symbols.get(entry.symbol).filter(Symbol::is_defined);
+        let Some(value) = symbol.and_then(|symbol| symbol.value()) else { return Ok(None) };
+        Ok(Some(self.wrap(value.value.wrapping_add(addend))))
+    }
+
+    /// An address cut to the width of the file's words.
+    fn wrap(&self, address: u64) -> u64 {
+        if self.encoding().is_64() { address } else { address & u64::from(u32::MAX) }
+    }
+}

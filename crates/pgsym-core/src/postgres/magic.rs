@@ -1,0 +1,304 @@
+//! Finds the magic block of a module without running it, in two ways that check each other: the code of
+//! `Pg_magic_func` tells where it lies, and a scan of the data for its signature finds it again.
+//!
+//! `Pg_magic_struct` (src/include/fmgr.h); ints of 4 bytes in the file's byte order:
+//!
+//! ```text
+//! offset  0 len  4 version  8 funcmaxargs  12 indexmaxkeys  16 namedatalen  20 float8byval     13, 14: len 24
+//!        24 abi_extra[32]                                                                      15–17:  len 56
+//!        56 name (pointer), then version (pointer)                      18, 19: len 72, on 32-bit 64
+//! ```
+//!
+//! The pointers are NULL with PG_MODULE_MAGIC and set by PG_MODULE_MAGIC_EXT; what they point at is told by
+//! relocations, since lld leaves zeros in their place.
+
+use bstr::ByteSlice as _;
+
+use super::image::Image;
+use super::{MAGIC_FUNCTION, Magic, MagicBlock, MagicEvidence};
+use crate::error::{FileError, FileErrorKind};
+use crate::limits;
+use crate::model::{Endian, NameHash, Segment};
+use crate::name::Name;
+use crate::parse::elf::encoding::Encoding;
+use crate::source::read_range;
+
+/// Bytes of the part that every server since 15 has, and of that before it.
+const WITH_ABI: usize = 56;
+const WITHOUT_ABI: usize = 24;
+
+/// Bytes read at a time by the scan.
+const WINDOW: u64 = 1 << 20;
+
+/// Reads the magic block, if `Pg_magic_func` is exported.
+pub(super) fn read(image: &Image<'_>) -> Magic {
+    // As dlsym does: through the hash table.
+    let Some(function) = image.symbols.lookup(MAGIC_FUNCTION, NameHash::of(MAGIC_FUNCTION)).next() else {
+        return Magic::Absent;
+    };
+    let by_code = image.references(function).map(|references| {
+        let mut blocks: ByCode = Vec::new();
+        for reference in references {
+            // A candidate that leads nowhere is no candidate.
+            let Ok(Some(address)) = image.address(reference.place) else { continue };
+            let Some(fields) = at(image, address) else { continue };
+            match blocks.iter_mut().find(|(known, ..)| *known == address) {
+                Some((_, is_returned, _)) => *is_returned |= reference.is_returned,
+                None => blocks.push((address, reference.is_returned, fields)),
+            }
+        }
+        blocks
+    });
+    let by_data = scan(image);
+    decide(image, by_code, by_data)
+}
+
+/// Address of a block, whether its address is what the function returns, and what it holds.
+type ByCode = Vec<(u64, bool, Fields)>;
+
+/// Weighs what the two ways found.
+fn decide(
+    image: &Image<'_>,
+    by_code: Result<ByCode, FileError>,
+    by_data: Result<Vec<u64>, FileError>,
+) -> Magic {
+    let (by_code, code_error) = match by_code {
+        Ok(blocks) => (blocks, None),
+        Err(error) => (Vec::new(), Some(error)),
+    };
+    let chosen = match by_code.as_slice() {
+        [only] => Some(only),
+        several => several.iter().find(|(_, is_returned, _)| *is_returned),
+    };
+    let found = match (chosen, by_data.as_deref()) {
+        (Some(&(address, _, fields)), Ok([data])) if *data == address => {
+            Ok((address, fields, MagicEvidence::CodeAndData))
+        }
+        (Some(&(address, _, fields)), _) => Ok((address, fields, MagicEvidence::Code)),
+        (None, Ok(&[address])) => {
+            let fields = at(image, address);
+            fields.map(|fields| (address, fields, MagicEvidence::Data)).ok_or_else(nothing)
+        }
+        (None, Ok([])) => Err(code_error.unwrap_or_else(nothing)),
+        (None, Ok(several)) => Err(FileError::new(
+            FileErrorKind::Unsupported,
+            format!(
+                "the code of Pg_magic_func is of no known shape, and {} blocks look like one",
+                several.len()
+            ),
+        )),
+        (None, Err(error)) => Err(error.clone()),
+    };
+    let block = found.and_then(|(address, fields, evidence)| fields.into_block(image, address, evidence));
+    match block {
+        Ok(block) => Magic::Found(Box::new(block)),
+        Err(error) => Magic::Unknown(error),
+    }
+}
+
+fn nothing() -> FileError {
+    FileError::new(FileErrorKind::Unsupported, "no magic block was found behind Pg_magic_func")
+}
+
+/// The ints of a block and its ABI text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Fields {
+    ints: [u32; 6],
+    abi_extra: Option<[u8; 32]>,
+}
+
+impl Fields {
+    /// Takes bytes for a block if they have its signature: values that a server can have been built with.
+    fn parse(encoding: Encoding, bytes: &[u8]) -> Option<Self> {
+        let mut ints = [0; 6];
+        for (index, int) in ints.iter_mut().enumerate() {
+            *int = encoding.u32(bytes, index * 4)?;
+        }
+        let [len, version, func_max_args, index_max_keys, name_data_len, float8_by_value] = ints;
+        let is_block = matches!(len, 24 | 56 | 64 | 72)
+            && (900..=9900).contains(&version)
+            && (1..=1000).contains(&func_max_args)
+            && (1..=1024).contains(&index_max_keys)
+            && (16..=1024).contains(&name_data_len)
+            && float8_by_value <= 1;
+        if !is_block {
+            return None;
+        }
+        let abi_extra = if len == 24 {
+            None
+        } else {
+            let extra: [u8; 32] = bytes.get(WITHOUT_ABI..WITH_ABI)?.try_into().ok()?;
+            let end = extra.find_byte(0)?;
+            extra[..end].iter().all(|byte| (0x20..0x7f).contains(byte)).then_some(())?;
+            Some(extra)
+        };
+        Some(Self { ints, abi_extra })
+    }
+
+    fn into_block(
+        self,
+        image: &Image<'_>,
+        address: u64,
+        evidence: MagicEvidence,
+    ) -> Result<MagicBlock, FileError> {
+        let [len, version, func_max_args, index_max_keys, name_data_len, float8_by_value] = self.ints;
+        let word = image.encoding().word_size() as u64;
+        let has_names = u64::from(len) == WITH_ABI as u64 + 2 * word;
+        let text = |offset: u64, what: &'static str| -> Result<Option<Name>, FileError> {
+            if !has_names {
+                return Ok(None);
+            }
+            let Some(text) = image.pointer(address.wrapping_add(offset))? else { return Ok(None) };
+            image.memory.read_string(text, what).map(|text| Some(Name::from(text)))
+        };
+        Ok(MagicBlock {
+            address,
+            evidence,
+            len,
+            version,
+            func_max_args,
+            index_max_keys,
+            name_data_len,
+            float8_by_value,
+            abi_extra: self.abi_extra,
+            module_name: text(WITH_ABI as u64, "the module's name")?,
+            module_version: text(WITH_ABI as u64 + word, "the module's version")?,
+        })
+    }
+}
+
+/// The block at an address, if there is one.
+fn at(image: &Image<'_>, address: u64) -> Option<Fields> {
+    let bytes = image.memory.read_up_to(address, WITH_ABI as u64, "the magic block").ok()?;
+    Fields::parse(image.encoding(), &bytes)
+}
+
+/// The addresses of everything in the file's segments that looks like a block.
+///
+/// Code is looked at only where data holds none: a linker may put constants beside it, and most bytes of a module
+/// are code.
+fn scan(image: &Image<'_>) -> Result<Vec<u64>, FileError> {
+    let executable = |segment: &Segment| segment.flags & object::elf::PF_X.0 != 0;
+    // The ints of a stock server are searched as bytes, which is ten times faster than trying every word.
+    for method in [Method::StockBytes, Method::EveryWord] {
+        for wanted in [false, true] {
+            let mut found = Vec::new();
+            let mut left = limits::MAGIC_SCAN_BYTES;
+            for segment in image.memory.loads().filter(|segment| executable(segment) == wanted) {
+                left = left.checked_sub(segment.file_size).ok_or_else(|| {
+                    FileError::limit(format!(
+                        "the segments have more than {} bytes to search for a magic block",
+                        limits::MAGIC_SCAN_BYTES
+                    ))
+                })?;
+                scan_segment(image, segment, method, &mut found)?;
+            }
+            if !found.is_empty() {
+                return Ok(found);
+            }
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// How the scan tells where a block may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Method {
+    /// By FUNC_MAX_ARGS 100 and INDEX_MAX_KEYS 32, which hardly anybody changes.
+    StockBytes,
+    /// By trying.
+    EveryWord,
+}
+
+fn scan_segment(
+    image: &Image<'_>,
+    segment: &Segment,
+    method: Method,
+    found: &mut Vec<u64>,
+) -> Result<(), FileError> {
+    let source = image.memory.source();
+    let encoding = image.encoding();
+    let end = segment.file_size.min(source.len().saturating_sub(segment.offset));
+    let mut start = 0;
+    // Windows overlap by one block, so that none is cut in two and none is seen twice.
+    while start + WITHOUT_ABI as u64 <= end {
+        let length = (WINDOW + WITH_ABI as u64).min(end - start);
+        let bytes = read_range(source, segment.offset.saturating_add(start), length, "PT_LOAD")?;
+        let mut see = |at: usize| {
+            let address = segment.address.wrapping_add(start + at as u64);
+            let is_block = (at as u64) < WINDOW
+                && address.is_multiple_of(4)
+                && Fields::parse(encoding, &bytes[at..]).is_some();
+            if is_block && !found.contains(&address) {
+                found.push(address);
+            }
+            found.len() < MOST_BLOCKS
+        };
+        let all_seen = match method {
+            Method::StockBytes => {
+                bytes.find_iter(&stock(encoding)).filter_map(|at| at.checked_sub(8)).all(&mut see)
+            }
+            Method::EveryWord => {
+                let first = segment.address.wrapping_add(start).wrapping_neg() as usize & 3;
+                (first..bytes.len()).step_by(4).all(&mut see)
+            }
+        };
+        if !all_seen {
+            return Ok(());
+        }
+        start += WINDOW;
+    }
+    Ok(())
+}
+
+/// More blocks than this tell no more than "several"; the list is searched for duplicates, so it stays short.
+const MOST_BLOCKS: usize = 64;
+
+/// FUNC_MAX_ARGS 100 and INDEX_MAX_KEYS 32 as they stand in the file.
+fn stock(encoding: Encoding) -> [u8; 8] {
+    match encoding.endian {
+        Endian::Little => [100, 0, 0, 0, 32, 0, 0, 0],
+        Endian::Big => [0, 0, 0, 100, 0, 0, 0, 32],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Class;
+
+    const LITTLE: Encoding = Encoding { class: Class::Bits64, endian: Endian::Little };
+
+    fn block(ints: [u32; 6], abi: &[u8]) -> Vec<u8> {
+        let mut bytes: Vec<u8> = ints.iter().flat_map(|int| int.to_le_bytes()).collect();
+        bytes.extend_from_slice(abi);
+        bytes.resize(WITH_ABI, 0);
+        bytes
+    }
+
+    #[test]
+    fn every_majors_block_has_the_signature() {
+        for (len, version) in [(24, 1300), (24, 1400), (56, 1500), (56, 1700), (72, 1800), (64, 1900)] {
+            let fields =
+                Fields::parse(LITTLE, &block([len, version, 100, 32, 64, 1], b"PostgreSQL")).unwrap();
+            assert_eq!(fields.ints[1], version);
+            assert_eq!(fields.abi_extra.is_some(), len > 24);
+        }
+    }
+
+    #[test]
+    fn what_no_server_can_be_built_with_is_no_block() {
+        for ints in [
+            [28, 1500, 100, 32, 64, 1],
+            [56, 15, 100, 32, 64, 1],
+            [56, 1500, 0, 32, 64, 1],
+            [56, 1500, 100, 5000, 64, 1],
+            [56, 1500, 100, 32, 4, 1],
+            [56, 1500, 100, 32, 64, 2],
+        ] {
+            assert_eq!(Fields::parse(LITTLE, &block(ints, b"PostgreSQL")), None, "{ints:?}");
+        }
+        assert_eq!(Fields::parse(LITTLE, &block([56, 1500, 100, 32, 64, 1], &[0xff; 32])), None);
+        assert_eq!(Fields::parse(LITTLE, &block([56, 1500, 100, 32, 64, 1], b"PostgreSQL")[..55]), None);
+    }
+}
