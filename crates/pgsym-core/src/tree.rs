@@ -9,9 +9,9 @@ use rayon::prelude::*;
 use crate::discover::{Candidate, Format, Installation, discover, find_installation, server_at};
 use crate::error::{Error, FileError, FileErrorKind};
 use crate::fs::{FileId, Fs};
-use crate::model::{Module, ObjectKind, Target};
+use crate::model::{Module, NameHash, ObjectKind, Target};
 use crate::parse::{Facets, parse};
-use crate::postgres::{Magic, ServerFacts, SymbolClass, classify};
+use crate::postgres::{Magic, MagicBlock, ServerFacts, SymbolClass, Verdict, classify, verdict};
 use crate::resolve::{
     Attempt, FileStore, LoadError, LoaderEnv, LoaderOptions, MainObject, ObjectId, Process,
 };
@@ -93,6 +93,8 @@ pub struct Load {
     pub root: Option<ObjectId>,
     /// The first failure, in the loader's words.
     pub failure: Option<LoadError>,
+    /// What the server says; for a module only.
+    pub verdict: Option<Verdict>,
 }
 
 /// A tree of modules under one server.
@@ -123,10 +125,11 @@ impl Tree {
         }
         let env_of: Vec<Option<Arc<LoaderEnv>>> =
             files.iter().map(|file| file.module.as_ref().ok().map(|module| envs.of(module))).collect();
+        let expected = server.as_ref().and_then(|server| server.facts.magic.clone());
         let loads: Vec<Option<Load>> = files
             .par_iter()
             .zip(env_of)
-            .map(|(file, env)| load_file(file, &store, env?, process.as_ref()))
+            .map(|(file, env)| load_file(file, &store, env?, process.as_ref(), expected.as_ref()))
             .collect();
         for (file, load) in files.iter_mut().zip(loads) {
             file.load = load;
@@ -173,6 +176,15 @@ impl Tree {
     /// Whether a path lies below one of the roots.
     pub fn contains(&self, path: &Path) -> bool {
         self.roots.iter().any(|root| path.starts_with(root))
+    }
+
+    /// The files of the tree that export a symbol, in path order.
+    pub fn exporters<'t>(&'t self, name: &'t [u8]) -> impl Iterator<Item = &'t TreeFile> {
+        let hashes = NameHash::of(name);
+        self.files.iter().filter(move |file| {
+            let symbols = file.module.as_ref().ok().and_then(|module| module.symbols.get());
+            symbols.is_some_and(|symbols| symbols.lookup(name, hashes).next().is_some())
+        })
     }
 
     /// The file of the tree with an identity.
@@ -379,6 +391,7 @@ fn load_file(
     store: &Arc<FileStore>,
     env: Arc<LoaderEnv>,
     server: Option<&Process>,
+    expected: Option<&MagicBlock>,
 ) -> Option<Load> {
     let module = file.module.as_ref().ok()?;
     let kind = match file.role {
@@ -387,7 +400,9 @@ fn load_file(
         Role::Module | Role::Library => match server {
             Some(process) if process.env().target.same_machine(module.target) => {
                 let Attempt { process, root, failure, .. } = process.dlopen(&file.path);
-                return Some(Load { process, root, failure });
+                let verdict = (file.role == Role::Module)
+                    .then(|| verdict(&process, root, failure.as_ref(), &file.path, expected));
+                return Some(Load { process, root, failure, verdict });
             }
             Some(_) => return None,
             None => MainObject::Listed,
@@ -396,5 +411,5 @@ fn load_file(
     let process = Process::start(Arc::clone(store), env, &file.path, kind).ok()?;
     let root = process.find_file(module.id);
     let failure = process.failure().cloned();
-    Some(Load { process, root, failure })
+    Some(Load { process, root, failure, verdict: None })
 }

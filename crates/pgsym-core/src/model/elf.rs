@@ -163,6 +163,9 @@ pub struct SymbolUse {
     pub data: u32,
     /// Copy relocations (`R_*_COPY`), which only programs have.
     pub copies: u32,
+    /// Place of the first of them among all relocations, in the order in which the loader applies them: the
+    /// first symbol that cannot be found is the one that its message names.
+    pub first: u32,
 }
 
 /// Relocations in segments that are not writable.

@@ -205,12 +205,21 @@ impl SymbolTable {
         &self.hash
     }
 
-    /// The symbols of a name that the file's hash table leads to, in chain order, whatever their
-    /// version (glibc: `do_lookup_x`). Undefined entries are left out.
+    /// The exports of a name that the file's hash table leads to, in chain order, whatever their version.
     pub fn lookup<'a>(&'a self, name: &'a [u8], hashes: NameHash) -> impl Iterator<Item = Symbol<'a>> {
+        self.candidates_named(name, hashes).filter(Symbol::is_export)
+    }
+
+    /// Every symbol of a name that the file's hash table leads to, in chain order: what the loader looks at
+    /// one by one (glibc: `do_lookup_x`).
+    pub(crate) fn candidates_named<'a, 'n>(
+        &'a self,
+        name: &'n [u8],
+        hashes: NameHash,
+    ) -> impl Iterator<Item = Symbol<'a>> + use<'a, 'n> {
         self.candidates(hashes)
             .filter_map(|index| self.get(index))
-            .filter(move |symbol| symbol.is_export() && symbol.name() == name)
+            .filter(move |symbol| symbol.is_named(name))
     }
 
     /// The indices along the chain of a name's bucket.
@@ -312,6 +321,12 @@ impl<'a> Symbol<'a> {
         let bytes = self.table.names.get(self.record.name as usize..).unwrap_or_default();
         let end = bytes.find_byte(0).unwrap_or(bytes.len());
         bytes.get(..end).unwrap_or_default()
+    }
+
+    /// Whether its name is `name`, without looking for the end of a longer one.
+    fn is_named(&self, name: &[u8]) -> bool {
+        let bytes = self.table.names.get(self.record.name as usize..).unwrap_or_default();
+        bytes.starts_with(name) && bytes.get(name.len()) == Some(&0)
     }
 
     /// Its binding.

@@ -4,10 +4,14 @@ mod classify;
 mod code;
 mod finfo;
 mod image;
+#[cfg(feature = "audit")]
+mod load;
 mod magic;
 mod server;
 
 pub use classify::{CALLBACKS, EntryPoint, FINFO_PREFIX, MAGIC_FUNCTION, SymbolClass, classify};
+#[cfg(feature = "audit")]
+pub use load::{ServerMessage, Verdict, mismatch, verdict};
 pub use server::ServerFacts;
 
 pub(crate) use image::Image;

@@ -1,6 +1,7 @@
 //! Which file satisfies each dependency, exactly as the loader would choose it, and why. A [`Process`] is started
 //! with the server and grows by `dlopen`; every edge keeps its whole search trace.
 
+mod bind;
 mod cache;
 mod environment;
 mod glibc;
@@ -12,6 +13,7 @@ mod trace;
 mod verify;
 mod versions;
 
+pub use bind::{Binding, Definition, PassedOver, Reference};
 pub use cache::{LD_SO_CACHE, LdSoCache};
 pub use environment::{CpuLevel, Libc, LoaderEnv, LoaderOptions, usual_interpreter};
 pub use process::{Attempt, MainObject, Object, ObjectId, Process};

@@ -41,6 +41,8 @@ pub struct Object {
     origin: Option<Vec<u8>>,
     /// One per dependency, once they were looked for.
     edges: Option<Arc<[Edge]>>,
+    /// How long the global scope was when the object was relocated.
+    scope: usize,
 }
 
 impl Object {
@@ -105,6 +107,8 @@ pub struct Process {
     /// The order in which the loader lists them: the interpreter stands where something needed it.
     order: Vec<ObjectId>,
     interpreter: Option<ObjectId>,
+    /// The objects that symbols are looked up in, in order.
+    global: Vec<ObjectId>,
     library_path: Vec<Directory>,
     /// First failure since the start of the process or of the current `dlopen`.
     failure: Option<LoadError>,
@@ -138,6 +142,7 @@ impl Process {
             objects: Vec::new(),
             order: Vec::new(),
             interpreter: None,
+            global: Vec::new(),
             library_path: Vec::new(),
             failure: None,
         };
@@ -157,6 +162,7 @@ impl Process {
             };
         }
         process.load_dependencies(main);
+        process.extend_global_scope(main, 0);
         Ok(process)
     }
 
@@ -165,13 +171,18 @@ impl Process {
     pub fn dlopen(&self, path: &Path) -> Attempt {
         let mut process = self.clone();
         process.failure = None;
+        let new_from = process.objects.len();
         let (target, _, searched) =
             process.request(process.order.first().copied(), path_bytes(path), Mapping::Dlopen);
         let root = match target {
             Ok(root) => {
                 process.load_dependencies(root);
+                process.extend_global_scope(root, new_from);
                 if process.failure.is_none() {
                     process.failure = versions::check(&process, root);
+                }
+                if process.failure.is_none() {
+                    process.failure = process.first_undefined(root, new_from);
                 }
                 Some(root)
             }
@@ -262,6 +273,63 @@ impl Process {
             next = object.loader;
             Some((id, object))
         })
+    }
+
+    /// The scope that an object was relocated in.
+    pub(crate) fn global_scope(&self, id: ObjectId) -> &[ObjectId] {
+        let end = self.object(id).map_or(0, |object| object.scope);
+        self.global.get(..end).unwrap_or_default()
+    }
+
+    /// Appends what `root` brings to the global scope (`add_to_global_update`, elf/dl-open.c). glibc does so after
+    /// relocating, with the new objects found in the local scope that follows the global one: the same order.
+    fn extend_global_scope(&mut self, root: ObjectId, new_from: usize) {
+        for id in self.closure(root) {
+            if !self.global.contains(&id) {
+                self.global.push(id);
+            }
+        }
+        let end = self.global.len();
+        for index in new_from..self.objects.len() {
+            if let Some(object) = self.object_mut(ObjectId(index as u32)) {
+                object.scope = end;
+            }
+        }
+    }
+
+    /// The objects that a `dlopen` of `root` newly mapped, libraries before what needs them
+    /// (`_dl_sort_maps`, elf/dl-sort-maps.c: depth first along each object's dependencies, last post-order first,
+    /// relocated from the end).
+    pub(crate) fn relocation_order(&self, root: ObjectId, new_from: usize) -> Vec<ObjectId> {
+        let mut order = Vec::new();
+        let mut seen = vec![false; self.objects.len()];
+        // The sort visits the breadth-first list from its end, and the root, forced first, last.
+        for id in self.closure(root).into_iter().rev() {
+            self.post_order(id, &mut seen, &mut order);
+        }
+        order.retain(|id| id.index() >= new_from);
+        order
+    }
+
+    fn post_order(&self, start: ObjectId, seen: &mut [bool], order: &mut Vec<ObjectId>) {
+        let mut pending = vec![(start, 0)];
+        if std::mem::replace(&mut seen[start.index()], true) {
+            return;
+        }
+        while let Some((id, next)) = pending.pop() {
+            let edges = self.object(id).map_or(&[][..], Object::edges);
+            match edges.get(next) {
+                None => order.push(id),
+                Some(edge) => {
+                    pending.push((id, next + 1));
+                    if let Ok(target) = edge.target
+                        && !std::mem::replace(&mut seen[target.index()], true)
+                    {
+                        pending.push((target, 0));
+                    }
+                }
+            }
+        }
     }
 
     pub(crate) fn library_path(&self) -> &[Directory] {
@@ -410,6 +478,7 @@ impl Process {
             runpath: Vec::new(),
             origin,
             edges: None,
+            scope: 0,
             path,
             module,
         }));

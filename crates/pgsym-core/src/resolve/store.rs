@@ -90,6 +90,12 @@ impl FileStore {
         }
     }
 
+    /// The module at a path with its relocations read, which few files of a run need.
+    pub(crate) fn with_relocations(&self, path: &Path) -> Result<Module, FileError> {
+        let (source, metadata) = self.fs.open(path)?;
+        parse(path, metadata, &*source, Facets::SYMBOLS | Facets::RELOCATIONS)
+    }
+
     /// Opens a path, or remembers what came of it before.
     pub(crate) fn open(&self, path: &Path) -> Arc<Opened> {
         if let Some(opened) = self.by_path.read().unwrap_or_else(PoisonError::into_inner).get(path) {

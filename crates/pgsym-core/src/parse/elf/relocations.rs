@@ -154,9 +154,9 @@ impl Tables {
     pub(crate) fn summary(&self, segments: &[Segment], symbols: usize) -> Result<Relocations, FileError> {
         let kinds = Kinds::of(self.machine);
         let mut summary = Relocations::default();
-        let mut uses = vec![SymbolUse { symbol: 0, calls: 0, data: 0, copies: 0 }; symbols];
+        let mut uses = vec![SymbolUse { symbol: 0, calls: 0, data: 0, copies: 0, first: 0 }; symbols];
         let mut writable = Writable { segments, last: None };
-        for entry in self.iter() {
+        for (place, entry) in self.iter().enumerate() {
             let count = if entry.is_plt { &mut summary.plt_count } else { &mut summary.count };
             *count += 1;
             // R_*_NONE is 0 on every machine: nothing is written.
@@ -174,7 +174,10 @@ impl Tables {
                     entry.address, entry.symbol
                 ))
             })?;
-            symbol.symbol = entry.symbol;
+            if symbol.symbol == 0 {
+                symbol.symbol = entry.symbol;
+                symbol.first = place as u32;
+            }
             let count = if Some(entry.kind) == kinds.copy {
                 &mut symbol.copies
             } else if Some(entry.kind) == kinds.jump_slot || (kinds.jump_slot.is_none() && entry.is_plt) {

@@ -1,0 +1,292 @@
+//! Which definition satisfies each symbol reference: glibc's `_dl_lookup_symbol_x`, `do_lookup_x` and `check_match`
+//! (elf/dl-lookup.c) over the global scope, with the hash tables that the files carry. musl's `find_sym` is the
+//! same walk without versions.
+//!
+//! The scope of an object is the global one when it is relocated: the program and its libraries, then everything
+//! that each earlier `dlopen` brought, then what its own `dlopen` brings. Since PostgreSQL opens with RTLD_GLOBAL, the
+//! last part joins the same list.
+
+use std::sync::Arc;
+
+use object::elf;
+
+use super::environment::Libc;
+use super::process::{Object, ObjectId, Process};
+use super::trace::{LoadError, LoadErrorKind};
+use crate::model::{
+    Binding as Strength, Module, NameHash, Symbol, SymbolKind, SymbolTable, SymbolUse, Table, Visibility,
+};
+use crate::name::{Name, Shown, path_bytes};
+
+/// One symbol that an object's relocations refer to.
+#[derive(Debug, Clone, Copy)]
+pub struct Reference<'p> {
+    /// The entry of the object's `.dynsym`: an import, or an export that the object itself goes through the scope
+    /// for.
+    pub symbol: Symbol<'p>,
+    /// How relocations use it; nothing is known of it where they could not be read.
+    pub usage: Option<SymbolUse>,
+}
+
+/// A reference and its definition.
+#[derive(Debug, Clone, Copy)]
+pub struct Binding<'p> {
+    /// The reference.
+    pub reference: Reference<'p>,
+    /// The definition; none for a weak reference that stays zero and for one that fails.
+    pub definition: Option<Definition<'p>>,
+}
+
+/// A definition in one object.
+#[derive(Debug, Clone, Copy)]
+pub struct Definition<'p> {
+    /// The object.
+    pub object: ObjectId,
+    /// The entry of its `.dynsym`.
+    pub symbol: Symbol<'p>,
+}
+
+/// A definition of the same name that a reference did not take, and why.
+#[derive(Debug, Clone, Copy)]
+pub struct PassedOver<'p> {
+    /// The definition.
+    pub definition: Definition<'p>,
+    /// Why it was not taken.
+    pub reason: &'static str,
+}
+
+impl Binding<'_> {
+    /// Whether the loader refuses the object because of it.
+    pub fn is_unresolved(&self) -> bool {
+        self.definition.is_none() && self.reference.symbol.binding() != Strength::Weak
+    }
+}
+
+/// The version that a reference asks for.
+#[derive(Clone, Copy)]
+struct Wanted<'p> {
+    name: &'p [u8],
+    hashes: NameHash,
+    version: Option<&'p Name>,
+    /// `vna_other` with the hidden bit does not exist in practice; glibc treats it as "this version only".
+    is_hidden: bool,
+}
+
+impl<'p> Wanted<'p> {
+    fn of(symbol: Symbol<'p>, libc: Libc) -> Self {
+        let version = match libc {
+            Libc::Glibc(..) => symbol.version(),
+            Libc::Musl => None,
+        };
+        Self {
+            name: symbol.name(),
+            hashes: NameHash::of(symbol.name()),
+            version: version.map(|version| version.name),
+            is_hidden: version.is_some_and(|version| version.is_hidden),
+        }
+    }
+}
+
+impl Process {
+    /// The objects in whose symbol tables the references of `object` are looked up, in order: itself first under
+    /// DT_SYMBOLIC, then the global scope as it was when the object was relocated.
+    pub fn scope_of(&self, object: ObjectId) -> Vec<ObjectId> {
+        let own =
+            self.object(object).filter(|it| is_symbolic(it) && self.env().libc != Libc::Musl).map(|_| object);
+        own.into_iter().chain(self.global_scope(object).iter().copied()).collect()
+    }
+
+    /// Every reference of an object with its definition, in symbol order.
+    ///
+    /// Where the object's relocations were read, these are what they use; else all its imports. An object whose
+    /// symbols cannot be read has none here; its table says why.
+    pub fn bindings(&self, object: ObjectId) -> Vec<Binding<'_>> {
+        let Some(it) = self.object(object) else { return Vec::new() };
+        let scope = self.scope_of(object);
+        references(it.module())
+            .into_iter()
+            .map(|reference| Binding { reference, definition: self.bind_in(&scope, object, reference) })
+            .collect()
+    }
+
+    /// The definition that a name, without a version, leads to in the scope of an object: what `dlsym` on the program's
+    /// handle would give.
+    pub fn lookup(&self, scope: &[ObjectId], name: &[u8]) -> Option<Definition<'_>> {
+        let wanted = Wanted { name, hashes: NameHash::of(name), version: None, is_hidden: false };
+        scope.iter().find_map(|&id| self.definition_in(id, wanted))
+    }
+
+    /// The definitions of a reference's name along a scope that it did not take, each with the reason.
+    pub fn passed_over<'p>(&'p self, scope: &[ObjectId], binding: &Binding<'p>) -> Vec<PassedOver<'p>> {
+        let symbol = binding.reference.symbol;
+        let wanted = Wanted::of(symbol, self.env().libc);
+        let mut taken = false;
+        let mut passed = Vec::new();
+        for &id in scope {
+            let Some(table) = self.object(id).and_then(|object| object.module().symbols.get()) else {
+                continue;
+            };
+            if binding.definition.is_some_and(|definition| definition.object == id) {
+                taken = true;
+                continue;
+            }
+            let Some(other) = table.lookup(symbol.name(), wanted.hashes).next() else { continue };
+            let reason = match (taken, self.definition_in(id, wanted).is_some()) {
+                (true, true) => "an earlier definition was taken",
+                (_, false) => "its version does not fit",
+                (false, true) => "the object itself was searched first",
+            };
+            passed.push(PassedOver { definition: Definition { object: id, symbol: other }, reason });
+        }
+        passed
+    }
+
+    fn bind_in<'p>(
+        &'p self,
+        scope: &[ObjectId],
+        object: ObjectId,
+        reference: Reference<'p>,
+    ) -> Option<Definition<'p>> {
+        let symbol = reference.symbol;
+        // A protected definition binds inside its own object (`_dl_lookup_symbol_x`).
+        if symbol.is_defined() && symbol.visibility() == Visibility::Protected {
+            return Some(Definition { object, symbol });
+        }
+        let wanted = Wanted::of(symbol, self.env().libc);
+        scope.iter().find_map(|&id| self.definition_in(id, wanted))
+    }
+
+    /// `do_lookup_x` for one object.
+    fn definition_in<'p>(&'p self, id: ObjectId, wanted: Wanted<'_>) -> Option<Definition<'p>> {
+        let module: &'p Arc<Module> = self.object(id)?.module();
+        let symbol = find(module, wanted, self.env().libc)?;
+        Some(Definition { object: id, symbol })
+    }
+
+    /// The first reference of the objects that `root` brought which no definition satisfies, in the loader's words.
+    /// Libraries are relocated before what needs them (`dl_open_worker`, elf/dl-open.c).
+    pub(crate) fn first_undefined(&self, root: ObjectId, new_from: usize) -> Option<LoadError> {
+        self.relocation_order(root, new_from).into_iter().find_map(|id| self.undefined_in(id))
+    }
+
+    fn undefined_in(&self, id: ObjectId) -> Option<LoadError> {
+        let object = self.object(id)?;
+        let unresolved: Vec<Binding<'_>> =
+            self.bindings(id).into_iter().filter(Binding::is_unresolved).collect();
+        if unresolved.is_empty() {
+            return None;
+        }
+        // Only what a relocation really uses is looked up, and the first in their order is named.
+        let first = if object.module().elf().is_some_and(|elf| elf.relocations.get().is_some()) {
+            unresolved
+                .iter()
+                .min_by_key(|binding| binding.reference.usage.map_or(u32::MAX, |usage| usage.first))?
+        } else {
+            let path = self.env().absolute(object.path())?;
+            let used = self.store().with_relocations(&path).ok();
+            let uses = used.as_ref().and_then(|module| module.elf()).and_then(|elf| elf.relocations.get());
+            match uses {
+                None => unresolved.first()?,
+                Some(uses) => unresolved
+                    .iter()
+                    .filter_map(|binding| {
+                        let at = uses
+                            .symbols
+                            .binary_search_by_key(&binding.reference.symbol.index, |usage| usage.symbol);
+                        Some((uses.symbols.get(at.ok()?)?.first, binding))
+                    })
+                    .min_by_key(|(first, _)| *first)
+                    .map(|(_, binding)| binding)?,
+            }
+        };
+        let symbol = first.reference.symbol;
+        let (name, path) = (Shown(symbol.name()), Name::from(path_bytes(object.path())));
+        let message = match (self.env().libc, symbol.version()) {
+            (Libc::Musl, _) => format!("Error relocating {path}: {name}: symbol not found"),
+            (Libc::Glibc(..), None) => format!("{path}: undefined symbol: {name}"),
+            (Libc::Glibc(..), Some(version)) => {
+                format!("{path}: undefined symbol: {name}, version {}", version.name)
+            }
+        };
+        Some(LoadError { message, kind: LoadErrorKind::UndefinedSymbol, requester: Some(id) })
+    }
+}
+
+/// The references of a module: what its relocations use, where those were read, else its imports.
+pub(crate) fn references(module: &Module) -> Vec<Reference<'_>> {
+    let Some(symbols) = module.symbols.get() else { return Vec::new() };
+    match module.elf().map(|elf| &elf.relocations) {
+        Some(Table::Read(relocations)) => relocations
+            .symbols
+            .iter()
+            .filter_map(|usage| Some(Reference { symbol: symbols.get(usage.symbol)?, usage: Some(*usage) }))
+            .filter(|reference| goes_through_the_scope(reference.symbol))
+            .collect(),
+        _ => symbols.imports().map(|symbol| Reference { symbol, usage: None }).collect(),
+    }
+}
+
+/// `RESOLVE_MAP` (elf/dl-reloc.c): local, hidden and internal symbols are the object's own.
+fn goes_through_the_scope(symbol: Symbol<'_>) -> bool {
+    symbol.binding() != Strength::Local
+        && !matches!(symbol.visibility(), Visibility::Hidden | Visibility::Internal)
+}
+
+fn is_symbolic(object: &Object) -> bool {
+    object.module().elf().is_some_and(|elf_file| elf_file.flags & elf::DF_SYMBOLIC.0 != 0)
+}
+
+/// The symbol of a module that answers a reference (`check_match` along one hash chain).
+fn find<'m>(module: &'m Module, wanted: Wanted<'_>, libc: Libc) -> Option<Symbol<'m>> {
+    let table: &'m SymbolTable = module.symbols.get()?;
+    let has_versions = module.elf().is_some_and(|elf| elf.has_version_symbols);
+    let mut default: Option<Symbol<'m>> = None;
+    let mut defaults = 0;
+    for symbol in table.candidates_named(wanted.name, wanted.hashes) {
+        if !is_usable_kind(symbol.kind()) || !symbol.is_defined() {
+            continue;
+        }
+        let index = symbol.version_word() & 0x7fff;
+        let is_hidden = symbol.version_word() & 0x8000 != 0;
+        let accepted = match (libc, wanted.version) {
+            // gnu_lookup, ldso/dynlink.c: `dso->versym[i] >= 0`.
+            (Libc::Musl, _) => !has_versions || !is_hidden,
+            (Libc::Glibc(..), _) if !has_versions => true,
+            (Libc::Glibc(..), Some(version)) => match symbol.version() {
+                Some(defined) => defined.name == version,
+                // An unversioned (base) definition serves a versioned reference.
+                None => !wanted.is_hidden && !is_hidden,
+            },
+            (Libc::Glibc(..), None) => {
+                if index < 3 {
+                    true
+                } else {
+                    if !is_hidden {
+                        defaults += 1;
+                        default.get_or_insert(symbol);
+                    }
+                    false
+                }
+            }
+        };
+        if accepted {
+            return symbol.is_export().then_some(symbol);
+        }
+    }
+    // "If we have seen exactly one versioned symbol while we are looking for an unversioned symbol […] we still
+    // accept this symbol."
+    default.filter(|symbol| defaults == 1 && symbol.is_export())
+}
+
+/// ALLOWED_STT.
+fn is_usable_kind(kind: SymbolKind) -> bool {
+    matches!(
+        kind,
+        SymbolKind::None
+            | SymbolKind::Object
+            | SymbolKind::Function
+            | SymbolKind::Common
+            | SymbolKind::Tls
+            | SymbolKind::Ifunc
+    )
+}
