@@ -53,6 +53,14 @@ pub(super) fn read(image: &Image<'_>) -> Magic {
     decide(image, by_code, by_data)
 }
 
+/// Reads the block that a server compares modules with (`magic_data` of src/backend/utils/fmgr/dfmgr.c): a
+/// static that no symbol leads to, so only the scan finds it. Nothing where it finds none or several.
+pub(super) fn server_block(image: &Image<'_>) -> Option<MagicBlock> {
+    let found = scan(image).ok()?;
+    let &[address] = found.as_slice() else { return None };
+    at(image, address)?.into_block(image, address, MagicEvidence::Data).ok()
+}
+
 /// Address of a block, whether its address is what the function returns, and what it holds.
 type ByCode = Vec<(u64, bool, Fields)>;
 

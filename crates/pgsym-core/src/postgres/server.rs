@@ -1,8 +1,10 @@
 //! What a server's binary says of itself, read without running it: its version string and the magic block that it
 //! compares modules with.
 
+use super::{Image, MagicBlock, magic};
+use crate::error::{FileError, FileErrorKind};
 use crate::model::Module;
-use crate::postgres::MagicBlock;
+use crate::parse::elf::memory::Memory;
 use crate::source::{Source, read_range};
 
 /// What PostgreSQL says of itself in the binary.
@@ -17,7 +19,7 @@ pub struct ServerFacts {
 impl ServerFacts {
     /// Reads a server's binary.
     pub fn read(source: &dyn Source, module: &Module) -> Self {
-        Self { version: version(source, module), magic: None }
+        Self { version: version(source, module), magic: magic(source, module) }
     }
 
     /// The major version.
@@ -29,6 +31,14 @@ impl ServerFacts {
         let digits = version.find(|c: char| !c.is_ascii_digit()).unwrap_or(version.len());
         version[..digits].parse().ok()
     }
+}
+
+fn magic(source: &dyn Source, module: &Module) -> Option<MagicBlock> {
+    let memory = Memory::new(source, &module.elf()?.segments, module.target);
+    // Name and version of the server's own block are NULL: no relocation has to be followed.
+    let no_relocations =
+        || Err(FileError::new(FileErrorKind::Unsupported, "the server's relocations are not read"));
+    magic::server_block(&Image::new(memory, module.symbols.get()?, &no_relocations))
 }
 
 /// PG_BACKEND_VERSIONSTR, which `postgres --version` prints: "postgres (PostgreSQL) 15.18 …".
