@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use crate::discover::{Candidate, Format, Installation, discover, find_installation, server_at};
 use crate::error::{Error, FileError, FileErrorKind};
+use crate::extension::{ExtensionSettings, Inventory, Surroundings};
 use crate::fs::{FileId, Fs};
 use crate::model::{Module, NameHash, ObjectKind, Target};
 use crate::parse::{Facets, parse};
@@ -29,6 +30,8 @@ pub struct Settings {
     pub pg_major: Option<u32>,
     /// The newest glibc that modules may ask for.
     pub max_glibc: Option<(u32, u32)>,
+    /// How much of control files and scripts is read, and where the server looks for them.
+    pub extensions: ExtensionSettings,
     /// Told of each finished file: how many are done, how many there are.
     pub progress: Option<Arc<dyn Fn(usize, usize) + Send + Sync>>,
 }
@@ -105,6 +108,7 @@ pub struct Tree {
     process: Option<Process>,
     store: Arc<FileStore>,
     roots: Vec<PathBuf>,
+    inventory: Inventory,
 }
 
 impl Tree {
@@ -135,7 +139,45 @@ impl Tree {
             file.load = load;
         }
         demote_needed_libraries(&mut files);
-        Ok(Self { settings, files, server, process, store, roots: roots.to_vec() })
+        let roots = roots.to_vec();
+        let mut tree =
+            Self { settings, files, server, process, store, roots, inventory: Inventory::default() };
+        tree.inventory = tree.read_extensions(&*fs);
+        Ok(tree)
+    }
+
+    fn read_extensions(&self, fs: &dyn Fs) -> Inventory {
+        let formats = || self.files.iter().filter_map(|file| file.format.as_ref().ok());
+        let around = Surroundings {
+            fs,
+            roots: &self.roots,
+            installation: self.server.as_ref().map(|server| &server.installation),
+            major: self.pg_major(),
+            is_macos: formats().any(|format| *format == Format::MachO)
+                && !formats().any(|format| *format == Format::Elf),
+            open: &|path| self.handle_scope(path),
+        };
+        Inventory::read(&around, &self.settings.extensions)
+    }
+
+    /// The objects in which `dlsym` on the handle of a module searches; the module alone where no process is
+    /// modelled for it, nothing where it cannot be read.
+    fn handle_scope(&self, path: &Path) -> Vec<(PathBuf, Arc<Module>)> {
+        let Ok(module) = self.store.module(path) else { return Vec::new() };
+        let scope = |process: &Process, root: Option<ObjectId>| {
+            let objects = process.closure(root?).into_iter().filter_map(|id| process.object(id));
+            Some(objects.map(|object| (object.path().to_owned(), Arc::clone(object.module()))).collect())
+        };
+        let known = self.find(module.id).and_then(|file| file.load.as_ref());
+        let found = match (known, &self.process) {
+            (Some(load), _) => scope(&load.process, load.root),
+            (None, Some(process)) => {
+                let attempt = process.dlopen(path);
+                scope(&attempt.process, attempt.root)
+            }
+            (None, None) => None,
+        };
+        found.unwrap_or_else(|| vec![(path.to_owned(), module)])
     }
 
     /// Its files in path order.
@@ -156,6 +198,11 @@ impl Tree {
     /// The server's process before any of the tree's modules, its preloaded ones included.
     pub fn process(&self) -> Option<&Process> {
         self.process.as_ref()
+    }
+
+    /// The extensions around the roots, their scripts and functions.
+    pub fn inventory(&self) -> &Inventory {
+        &self.inventory
     }
 
     /// The question.

@@ -15,7 +15,7 @@ use crate::limits;
 use crate::name::{Shown, bytes_as_path, path_bytes, path_from_bytes};
 
 /// The parameters in force for one version of an extension.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Control {
     /// `directory`: where the scripts are.
     pub directory: Option<Vec<u8>>,

@@ -11,8 +11,9 @@ use crate::name::{Shown, path_bytes, path_from_bytes};
 /// What the server's search depends on.
 #[derive(Debug, Clone)]
 pub struct LibrarySettings<'a> {
-    /// `$libdir`: `pg_config --pkglibdir`.
-    pub pkglibdir: &'a Path,
+    /// `$libdir`: `pg_config --pkglibdir`. A package's staging tree puts its own in front of the installed one,
+    /// as the finished installation will hold the files of both.
+    pub libdirs: &'a [PathBuf],
     /// The setting of the same name; the server's default is `$libdir`.
     pub dynamic_library_path: &'a [u8],
     /// `.so`, `.dylib`: see [`dlsuffix`].
@@ -70,9 +71,8 @@ pub fn expand(
     for suffix in [b"".as_slice(), settings.dlsuffix] {
         let name = [name, suffix].concat();
         let found = if name.contains(&b'/') {
-            let path = path_from_bytes(substitute(&name, settings)?);
-            tried.push(path.clone());
-            exists(fs, &path)?.then_some(path)
+            let paths = substitute(&name, settings)?;
+            first_file(fs, paths.into_iter().map(path_from_bytes), &mut tried)?
         } else {
             find_in_path(fs, settings, &name, &mut tried)?
         };
@@ -83,17 +83,32 @@ pub fn expand(
     Ok(Expansion { path: path_from_bytes(name.to_vec()), found: false, tried })
 }
 
-/// `substitute_path_macro`: only a leading `$libdir` that is a whole component.
-fn substitute(name: &[u8], settings: &LibrarySettings<'_>) -> Result<Vec<u8>, String> {
+/// `substitute_path_macro`: only a leading `$libdir` that is a whole component. One result per `$libdir`.
+fn substitute(name: &[u8], settings: &LibrarySettings<'_>) -> Result<Vec<Vec<u8>>, String> {
     if !name.starts_with(b"$") {
-        return Ok(name.to_vec());
+        return Ok(vec![name.to_vec()]);
     }
     let end = name.iter().position(|&b| b == b'/').unwrap_or(name.len());
     if name.get(..end) != Some(b"$libdir") {
         let what = if settings.major >= 18 { "path" } else { "dynamic library path" };
         return Err(format!("invalid macro name in {what}: {}", Shown(name)));
     }
-    Ok([path_bytes(settings.pkglibdir), name.get(end..).unwrap_or_default()].concat())
+    let rest = name.get(end..).unwrap_or_default();
+    Ok(settings.libdirs.iter().map(|libdir| [path_bytes(libdir), rest].concat()).collect())
+}
+
+fn first_file(
+    fs: &dyn Fs,
+    paths: impl Iterator<Item = PathBuf>,
+    tried: &mut Vec<PathBuf>,
+) -> Result<Option<PathBuf>, String> {
+    for path in paths {
+        tried.push(path.clone());
+        if exists(fs, &path)? {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
 }
 
 /// `find_in_path` over dynamic_library_path.
@@ -113,13 +128,14 @@ fn find_in_path(
         if piece.is_empty() && pieces.peek().is_some() {
             return Err("zero-length component in parameter \"dynamic_library_path\"".to_owned());
         }
-        let directory = canonicalize(&substitute(piece, settings)?);
-        if !directory.starts_with(b"/") {
+        let directories: Vec<_> =
+            substitute(piece, settings)?.iter().map(|path| canonicalize(path)).collect();
+        if directories.iter().any(|directory| !directory.starts_with(b"/")) {
             return Err("component in parameter \"dynamic_library_path\" is not an absolute path".to_owned());
         }
-        let path = path_from_bytes([directory.as_slice(), b"/", name].concat());
-        tried.push(path.clone());
-        if exists(fs, &path)? {
+        let paths =
+            directories.iter().map(|directory| path_from_bytes([directory, &b"/"[..], name].concat()));
+        if let Some(path) = first_file(fs, paths, tried)? {
             return Ok(Some(path));
         }
     }
@@ -201,7 +217,7 @@ mod tests {
 
     fn search(fs: &MemoryFs, path: &str, major: u32, loader: Loader, name: &str) -> Result<String, String> {
         let settings = LibrarySettings {
-            pkglibdir: Path::new("/lib"),
+            libdirs: &[PathBuf::from("/lib")],
             dynamic_library_path: path.as_bytes(),
             dlsuffix: b".so",
             major,
@@ -245,6 +261,21 @@ mod tests {
         assert_eq!(function(&fs, "/a:$libdir", 18, "$libdir/x").unwrap(), "/a/x.so");
         assert_eq!(function(&fs, "/a:$libdir", 18, "$libdir/s/y").unwrap(), "/lib/s/y.so");
         assert_eq!(search(&fs, "/a:$libdir", 18, Loader::File, "$libdir/x").unwrap(), "/lib/x.so");
+    }
+
+    #[test]
+    fn a_staging_tree_stands_in_front_of_the_installation() {
+        let fs = MemoryFs::new().file("/stage/lib/x.so", "").file("/lib/x.so", "").file("/lib/y.so", "");
+        let settings = LibrarySettings {
+            libdirs: &[PathBuf::from("/stage/lib"), PathBuf::from("/lib")],
+            dynamic_library_path: b"$libdir",
+            dlsuffix: b".so",
+            major: 17,
+        };
+        let path = |name: &[u8]| expand(&fs, &settings, Loader::ExternalFunction, name).unwrap().path;
+        assert_eq!(path(b"$libdir/x"), Path::new("/stage/lib/x.so"));
+        assert_eq!(path(b"x"), Path::new("/stage/lib/x.so"));
+        assert_eq!(path(b"$libdir/y"), Path::new("/lib/y.so"));
     }
 
     #[test]

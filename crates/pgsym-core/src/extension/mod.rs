@@ -4,8 +4,15 @@
 //! The way of the data: [`tree`] finds control files ([`config_file`], [`control`]) and scripts ([`name`]) and
 //! chooses the scripts that an installation runs ([`update_graph`]); [`script`] makes the server's replacements
 //! ([`preprocess`]) and reads the SQL ([`sql`]); [`catalog`] keeps what is left after a chain of scripts; and
-//! [`library_path`] finds the modules. Those who have only a script ask
-//! [`declared_c_functions`](script::declared_c_functions).
+//! [`library_path`] finds the modules. `Inventory` (feature `audit`) does all of it for a tree. Those who have
+//! only a script ask [`declared_c_functions`].
+
+#[cfg(feature = "audit")]
+mod functions;
+#[cfg(feature = "audit")]
+mod inventory;
+#[cfg(feature = "audit")]
+mod places;
 
 pub mod catalog;
 pub mod config_file;
@@ -18,4 +25,13 @@ pub mod sql;
 pub mod tree;
 pub mod update_graph;
 
+#[cfg(feature = "audit")]
+pub use functions::{Library, Status};
+#[cfg(feature = "audit")]
+pub use inventory::{
+    ExtensionRecord, ExtensionSettings, Function, Inventory, LoadStatement, Reading, ScriptRecord,
+    Surroundings,
+};
+#[cfg(feature = "audit")]
+pub use places::{Places, SearchSettings};
 pub use script::{CFunction, declared_c_functions};

@@ -1,0 +1,119 @@
+//! The binary behind a SQL function: the file that the server would load for `probin`, and whether `dlsym` on its handle
+//! finds the function and its `pg_finfo_` record, in the module itself or in a library that it brings
+//! (src/backend/utils/fmgr/fmgr.c, fmgr_c_validator; src/backend/catalog/pg_proc.c).
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::library_path::{Expansion, LibrarySettings, Loader, expand};
+use crate::fs::Fs;
+use crate::model::{Module, NameHash};
+use crate::name::Shown;
+use crate::postgres::FINFO_PREFIX;
+
+/// A library that SQL names, and what was found for it.
+#[derive(Clone)]
+pub struct Library {
+    /// The name as SQL has it, after `MODULE_PATHNAME` was replaced.
+    pub name: Vec<u8>,
+    /// The server's search, or its error.
+    pub expansion: Result<Expansion, String>,
+    /// The module and what it brings, searched in this order; empty when it cannot be read.
+    pub objects: Vec<(PathBuf, Arc<Module>)>,
+}
+
+impl Library {
+    /// The module's path, when there is a file.
+    pub fn path(&self) -> Option<&Path> {
+        self.expansion.as_ref().ok().filter(|found| found.found).map(|found| found.path.as_path())
+    }
+
+    /// The server's message when there is no file.
+    pub fn error(&self) -> Option<String> {
+        match &self.expansion {
+            Err(message) => Some(message.clone()),
+            Ok(expansion) if expansion.found => None,
+            Ok(expansion) => Some(format!(
+                "could not access file \"{}\": No such file or directory",
+                Shown(crate::name::path_bytes(&expansion.path))
+            )),
+        }
+    }
+
+    /// The index of the first object that exports a symbol.
+    fn provider(&self, symbol: &[u8]) -> Option<usize> {
+        let hashes = NameHash::of(symbol);
+        self.objects.iter().position(|(_, module)| {
+            module.symbols.get().is_some_and(|symbols| symbols.lookup(symbol, hashes).next().is_some())
+        })
+    }
+}
+
+/// What backs a C function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Status {
+    /// The module exports the function and its record.
+    Ok,
+    /// There is no such file.
+    ModuleNotFound,
+    /// There is a file, and its symbols cannot be read.
+    ModuleUnreadable,
+    /// Neither the module nor what it brings exports the function.
+    MissingFunction,
+    /// The function is there, its `pg_finfo_` record is not.
+    MissingFinfo,
+    /// A library that the module brings exports one of the two; the module itself does not.
+    ThroughDependency {
+        /// The library.
+        provider: PathBuf,
+    },
+}
+
+impl Status {
+    /// The word in JSON.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::ModuleNotFound => "module-not-found",
+            Self::ModuleUnreadable => "module-unreadable",
+            Self::MissingFunction => "missing-function",
+            Self::MissingFinfo => "missing-finfo",
+            Self::ThroughDependency { .. } => "through-dependency",
+        }
+    }
+}
+
+/// Looks a function up in a library.
+pub(super) fn status(library: &Library, prosrc: &[u8]) -> Status {
+    if library.path().is_none() {
+        return Status::ModuleNotFound;
+    }
+    let is_readable = library.objects.first().is_some_and(|(_, module)| module.symbols.get().is_some());
+    if !is_readable {
+        return Status::ModuleUnreadable;
+    }
+    let Some(function) = library.provider(prosrc) else { return Status::MissingFunction };
+    let Some(record) = library.provider(&[FINFO_PREFIX, prosrc].concat()) else {
+        return Status::MissingFinfo;
+    };
+    match library.objects.get(function.max(record)) {
+        Some((provider, _)) if function.max(record) > 0 => {
+            Status::ThroughDependency { provider: provider.clone() }
+        }
+        _ => Status::Ok,
+    }
+}
+
+/// Searches for a library that SQL names and lists its objects; `open` gives a file's process, or the file alone.
+pub(super) fn find_library(
+    fs: &dyn Fs,
+    settings: &LibrarySettings<'_>,
+    loader: Loader,
+    name: &[u8],
+    open: impl FnOnce(&Path) -> Vec<(PathBuf, Arc<Module>)>,
+) -> Library {
+    let expansion = expand(fs, settings, loader, name);
+    let mut library = Library { name: name.to_vec(), expansion, objects: Vec::new() };
+    library.objects = library.path().map(open).unwrap_or_default();
+    library
+}

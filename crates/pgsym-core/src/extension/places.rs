@@ -1,0 +1,253 @@
+//! Where control files, scripts and modules are looked for: the settings where they are given, and otherwise the
+//! layouts that are recognised below the roots — an installation, a package's staging tree beside the installed server,
+//! image volumes (one directory per extension with `share/extension` and `lib`), and one directory per
+//! extension with its control file, `sql` and `lib`.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::library_path::control_directories;
+use super::name::{ControlName, control_name};
+use super::tree::{ControlDirectory, ScriptLayout};
+use crate::discover::Installation;
+use crate::fs::{FileKind, Fs};
+use crate::name::path_bytes;
+
+/// The settings that say where a server looks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SearchSettings {
+    /// `dynamic_library_path`.
+    pub dynamic_library_path: Option<String>,
+    /// `extension_control_path`, which 18 and later have.
+    pub extension_control_path: Option<String>,
+    /// In the place of the installation's `pg_config --sharedir`.
+    pub sharedir: Option<PathBuf>,
+    /// In the place of the installation's `pg_config --pkglibdir`.
+    pub pkglibdir: Option<PathBuf>,
+}
+
+/// Where everything is looked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Places {
+    /// Directories with control files, in search order.
+    pub control: Vec<ControlDirectory>,
+    /// What `$libdir` stands for, in search order; empty when no installation says it and none can be guessed.
+    pub libdirs: Vec<PathBuf>,
+    /// `dynamic_library_path`.
+    pub dynamic_library_path: Vec<u8>,
+}
+
+/// Finds the places for these roots.
+pub(super) fn find_places(
+    fs: &dyn Fs,
+    roots: &[PathBuf],
+    installation: Option<&Installation>,
+    settings: &SearchSettings,
+    major: u32,
+) -> Places {
+    let sharedir =
+        settings.sharedir.clone().or_else(|| installation.and_then(|found| found.sharedir.clone()));
+    let pkglibdir = settings.pkglibdir.clone().or_else(|| installation.map(|found| found.pkglibdir.clone()));
+    let system = sharedir.as_ref().map(|sharedir| sharedir.join("extension"));
+    let is_directory = |path: &Path| fs.metadata(path).is_ok_and(|found| found.kind == FileKind::Directory);
+
+    let mut found = Places::default();
+    let mut library_directories: Vec<PathBuf> = Vec::new();
+    for directory in directories_with_controls(fs, roots) {
+        if system.as_ref().is_some_and(|system| is_same(fs, &directory, system)) {
+            continue; // it comes last, below
+        }
+        let layout = if is_directory(&directory.join("sql")) && !directory.ends_with("extension") {
+            ScriptLayout::SqlSubdirectory
+        } else {
+            ScriptLayout::Beside
+        };
+        if let Some(stage) = stage_of(&directory, system.as_deref()) {
+            let staged = pkglibdir.as_ref().and_then(|libdir| libdir.strip_prefix("/").ok());
+            found.libdirs.extend(staged.map(|libdir| stage.join(libdir)).filter(|path| is_directory(path)));
+        } else {
+            let near = libraries_near(&directory);
+            library_directories.extend(near.into_iter().find(|path| is_directory(path)));
+        }
+        found.control.push(ControlDirectory { path: directory, layout });
+    }
+    library_directories.sort();
+    library_directories.dedup();
+
+    if let Some(sharedir) = &sharedir {
+        let path = settings.extension_control_path.as_deref().unwrap_or_default();
+        let given = control_directories(sharedir, path.as_bytes(), major);
+        if settings.extension_control_path.is_some() && major >= 18 {
+            found.control.clear();
+        }
+        let directories =
+            given.into_iter().map(|path| ControlDirectory { path, layout: ScriptLayout::Beside });
+        found.control.extend(directories);
+    }
+    found.libdirs.extend(pkglibdir);
+    found.libdirs.dedup();
+    found.dynamic_library_path = settings.dynamic_library_path.clone().map_or_else(
+        || {
+            let own = library_directories.iter().map(|directory| path_bytes(directory));
+            own.chain([&b"$libdir"[..]]).collect::<Vec<_>>().join(&b':')
+        },
+        String::into_bytes,
+    );
+    // Without an installation the modules near the control files are all that `$libdir` can mean.
+    if found.libdirs.is_empty() {
+        found.libdirs = library_directories;
+    }
+    found
+}
+
+/// Directories below the roots that hold a primary control file.
+fn directories_with_controls(fs: &dyn Fs, roots: &[PathBuf]) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    for root in roots {
+        let Ok(entries) = fs.walk(root) else { continue };
+        for entry in entries {
+            let name = entry.path.file_name().map(Path::new).map(path_bytes).unwrap_or_default();
+            if matches!(control_name(name), Some(ControlName::Primary(_)))
+                && let Some(directory) = entry.path.parent()
+            {
+                found.insert(directory.to_owned());
+            }
+        }
+    }
+    found
+}
+
+fn is_same(fs: &dyn Fs, a: &Path, b: &Path) -> bool {
+    a == b || matches!((fs.metadata(a), fs.metadata(b)), (Ok(a), Ok(b)) if a.id == b.id)
+}
+
+/// The root of a staging tree: `/stage` for `/stage/usr/share/postgresql/17/extension`, where the installed
+/// directory is `/usr/share/postgresql/17/extension`.
+fn stage_of(directory: &Path, system: Option<&Path>) -> Option<PathBuf> {
+    let below = system?.strip_prefix("/").ok()?;
+    if !directory.ends_with(below) {
+        return None;
+    }
+    directory.ancestors().nth(below.components().count()).map(Path::to_owned)
+}
+
+/// Where the modules of a control directory can be, nearest first.
+fn libraries_near(directory: &Path) -> Vec<PathBuf> {
+    let mut near = Vec::new();
+    if directory.ends_with("extension")
+        && let Some(share) = directory.parent()
+    {
+        // VOLUME/share/extension and VOLUME/lib; PREFIX/share/postgresql/extension and PREFIX/lib/postgresql.
+        for (above, below) in [(1, "lib/postgresql"), (1, "lib"), (2, "lib/postgresql"), (2, "lib")] {
+            near.extend(share.ancestors().nth(above).map(|prefix| prefix.join(below)));
+        }
+        // STAGE/usr/share/postgresql/17/extension and STAGE/usr/lib/postgresql/17/lib.
+        if let (Some(version), Some(usr)) = (share.file_name(), share.ancestors().nth(3)) {
+            near.insert(0, usr.join("lib/postgresql").join(version).join("lib"));
+        }
+    } else {
+        near.push(directory.join("lib"));
+        near.push(directory.to_owned());
+    }
+    near
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs::MemoryFs;
+
+    fn debian() -> (MemoryFs, Installation) {
+        let fs = MemoryFs::new()
+            .file("/usr/lib/postgresql/17/bin/postgres", "")
+            .file("/usr/lib/postgresql/17/lib/plpgsql.so", "")
+            .file("/usr/share/postgresql/17/extension/plpgsql.control", "");
+        let installation = Installation {
+            server: "/usr/lib/postgresql/17/bin/postgres".into(),
+            pkglibdir: "/usr/lib/postgresql/17/lib".into(),
+            sharedir: Some("/usr/share/postgresql/17".into()),
+        };
+        (fs, installation)
+    }
+
+    fn controls(places: &Places) -> Vec<&str> {
+        places.control.iter().map(|directory| directory.path.to_str().unwrap()).collect()
+    }
+
+    #[test]
+    fn an_installation_knows_its_own_places() {
+        let (fs, installation) = debian();
+        let roots = ["/usr/lib/postgresql/17/lib".into()];
+        let places = find_places(&fs, &roots, Some(&installation), &SearchSettings::default(), 17);
+        assert_eq!(controls(&places), ["/usr/share/postgresql/17/extension"]);
+        assert_eq!(places.libdirs, [installation.pkglibdir]);
+        assert_eq!(places.dynamic_library_path, b"$libdir");
+    }
+
+    #[test]
+    fn a_staging_tree_goes_before_the_installed_server() {
+        let (fs, installation) = debian();
+        let fs = fs
+            .file("/stage/usr/share/postgresql/17/extension/x.control", "")
+            .file("/stage/usr/lib/postgresql/17/lib/x.so", "");
+        let places =
+            find_places(&fs, &["/stage".into()], Some(&installation), &SearchSettings::default(), 17);
+        assert_eq!(
+            controls(&places),
+            ["/stage/usr/share/postgresql/17/extension", "/usr/share/postgresql/17/extension"]
+        );
+        assert_eq!(
+            places.libdirs,
+            ["/stage/usr/lib/postgresql/17/lib", "/usr/lib/postgresql/17/lib"].map(PathBuf::from)
+        );
+        // The same tree without a server.
+        let places = find_places(&fs, &["/stage".into()], None, &SearchSettings::default(), 17);
+        assert_eq!(places.libdirs, [PathBuf::from("/stage/usr/lib/postgresql/17/lib")]);
+    }
+
+    #[test]
+    fn image_volumes_are_searched_in_order() {
+        let (fs, installation) = debian();
+        let fs = fs
+            .file("/extensions/b/share/extension/b.control", "")
+            .file("/extensions/b/lib/b.so", "")
+            .file("/extensions/a/share/extension/a.control", "")
+            .file("/extensions/a/lib/a.so", "");
+        let places =
+            find_places(&fs, &["/extensions".into()], Some(&installation), &SearchSettings::default(), 18);
+        assert_eq!(
+            controls(&places),
+            [
+                "/extensions/a/share/extension",
+                "/extensions/b/share/extension",
+                "/usr/share/postgresql/17/extension"
+            ]
+        );
+        assert_eq!(places.dynamic_library_path, b"/extensions/a/lib:/extensions/b/lib:$libdir");
+    }
+
+    #[test]
+    fn one_directory_per_extension_keeps_scripts_in_sql() {
+        let fs = MemoryFs::new()
+            .file("/opt/pair/pair.control", "")
+            .file("/opt/pair/sql/pair--1.0.sql", "")
+            .file("/opt/pair/lib/pair.so", "");
+        let places = find_places(&fs, &["/opt".into()], None, &SearchSettings::default(), 18);
+        assert_eq!(places.control[0].layout, ScriptLayout::SqlSubdirectory);
+        assert_eq!(places.dynamic_library_path, b"/opt/pair/lib:$libdir");
+    }
+
+    #[test]
+    fn settings_are_taken_as_they_are() {
+        let (fs, installation) = debian();
+        let settings = SearchSettings {
+            dynamic_library_path: Some("/x".into()),
+            extension_control_path: Some("/y:$system".into()),
+            sharedir: Some("/share".into()),
+            pkglibdir: Some("/lib".into()),
+        };
+        let places = find_places(&fs, &["/usr".into()], Some(&installation), &settings, 18);
+        assert_eq!(controls(&places), ["/y/extension", "/share/extension"]);
+        assert_eq!((places.libdirs, places.dynamic_library_path), (vec!["/lib".into()], b"/x".to_vec()));
+    }
+}
