@@ -50,7 +50,7 @@ pub(super) fn read(image: &Image<'_>) -> Magic {
         blocks
     });
     let by_data = scan(image);
-    decide(image, by_code, by_data)
+    decide(image, by_code, by_data.as_deref())
 }
 
 /// Reads the block that a server compares modules with (`magic_data` of src/backend/utils/fmgr/dfmgr.c): a
@@ -68,7 +68,7 @@ type ByCode = Vec<(u64, bool, Fields)>;
 fn decide(
     image: &Image<'_>,
     by_code: Result<ByCode, FileError>,
-    by_data: Result<Vec<u64>, FileError>,
+    by_data: Result<&[u64], &FileError>,
 ) -> Magic {
     let (by_code, code_error) = match by_code {
         Ok(blocks) => (blocks, None),
@@ -78,7 +78,7 @@ fn decide(
         [only] => Some(only),
         several => several.iter().find(|(_, is_returned, _)| *is_returned),
     };
-    let found = match (chosen, by_data.as_deref()) {
+    let found = match (chosen, by_data) {
         (Some(&(address, _, fields)), Ok([data])) if *data == address => {
             Ok((address, fields, MagicEvidence::CodeAndData))
         }
