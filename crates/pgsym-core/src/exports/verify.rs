@@ -5,11 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::Path;
 
-use object::read::elf::{ElfFile, FileHeader, Sym as _};
-use object::{Endianness, NameOrOrdinal, Object as _, ObjectSymbol as _, SymbolIndex, elf};
+use object::{NameOrOrdinal, Object as _, ObjectSymbol as _};
 
 use crate::error::{FileError, FileErrorKind};
+use crate::fs::{FileId, FileKind, Metadata};
+use crate::limits;
+use crate::model::{ObjectKind, Table};
+use crate::parse::{Facets, parse};
 
 /// The symbols of a finished module, by what the loader can do with them. Names that are not UTF-8 are left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -81,41 +85,21 @@ impl ModuleExports {
     ///
     /// Bytes that are no linked module, and tables that cannot be read.
     pub fn read(bytes: &[u8]) -> Result<Self, FileError> {
-        let malformed = |error: object::Error| FileError::malformed(error.to_string());
+        let mut exports = Self::default();
+        if bytes.starts_with(b"\x7fELF") {
+            exports.read_elf(bytes)?;
+            // Section headers may be gone or broken without the loader minding.
+            if let Ok(file) = object::File::parse(bytes) {
+                exports.read_static_symbols(&file);
+            }
+            return Ok(exports);
+        }
         let file = object::File::parse(bytes).map_err(|error| {
             FileError::new(FileErrorKind::NotAnObject, format!("not an ELF or Mach-O file: {error}"))
         })?;
-        if file.kind() == object::ObjectKind::Relocatable {
-            let message = "an object file, not a linked module";
-            return Err(FileError::new(FileErrorKind::Unsupported, message));
-        }
-        let mut module = Self::default();
-        match &file {
-            object::File::Elf32(elf) => module.read_elf(elf)?,
-            object::File::Elf64(elf) => module.read_elf(elf)?,
-            object::File::MachO32(_) | object::File::MachO64(_) => {
-                for export in file.exports().map_err(malformed)? {
-                    if let NameOrOrdinal::Name(name) = export.map_err(malformed)?.name() {
-                        module.add_export(c_name(&file, name), None);
-                    }
-                }
-            }
-            _ => {
-                let message = "only ELF and Mach-O modules can be verified";
-                return Err(FileError::new(FileErrorKind::Unsupported, message));
-            }
-        }
-        for symbol in file.symbols() {
-            let name = symbol.name_bytes().ok().and_then(|name| c_name(&file, name));
-            let Some(name) = name.filter(|name| !name.is_empty()) else { continue };
-            module.has_static_symbols = true;
-            if symbol.is_undefined() {
-                module.imports.insert(name);
-            } else if symbol.is_definition() && !module.exports.contains_key(&name) {
-                module.inside.insert(name);
-            }
-        }
-        Ok(module)
+        exports.read_mach_o(&file)?;
+        exports.read_static_symbols(&file);
+        Ok(exports)
     }
 
     /// Compares with the names that were meant to be exported.
@@ -156,41 +140,61 @@ impl ModuleExports {
         }
     }
 
-    /// `.dynsym` with its versions. Local entries, which gold and bfd leave there for thread-local storage, are
-    /// no exports: the loader never looks at them.
-    fn read_elf<Elf>(&mut self, file: &ElfFile<'_, Elf>) -> Result<(), FileError>
-    where
-        Elf: FileHeader<Endian = Endianness>,
-    {
+    /// The symbols as the loader finds them, from PT_DYNAMIC. Local entries, which gold and GNU ld leave in `.dynsym`
+    /// for thread-local storage, are no exports: the loader never looks at them.
+    fn read_elf(&mut self, bytes: &[u8]) -> Result<(), FileError> {
+        let id = FileId { device: 0, inode: 0 };
+        let len = bytes.len() as u64;
+        let metadata = Metadata { id, kind: FileKind::File, len, mode: 0o644, uid: 0 };
+        let module = parse(Path::new(""), metadata, &bytes, Facets::SYMBOLS)?;
+        if module.kind == ObjectKind::Relocatable {
+            return Err(not_linked());
+        }
+        let symbols = match module.symbols {
+            Table::Read(symbols) => symbols,
+            Table::Unreadable(error) => return Err(error),
+            Table::Absent | Table::NotRead => return Ok(()),
+        };
+        for symbol in symbols.exports() {
+            let version = symbol.version().map(|version| version.name.to_string());
+            let name = std::str::from_utf8(symbol.name()).ok();
+            self.add_export(name.map(str::to_owned), version);
+        }
+        let imports = symbols.imports().filter_map(|symbol| std::str::from_utf8(symbol.name()).ok());
+        self.imports.extend(imports.map(str::to_owned));
+        Ok(())
+    }
+
+    /// The export trie, or the symbol table where there is none.
+    fn read_mach_o(&mut self, file: &object::File<'_>) -> Result<(), FileError> {
         let malformed = |error: object::Error| FileError::malformed(error.to_string());
-        let endian = file.endian();
-        let symbols = file.elf_dynamic_symbol_table();
-        let versions = file.elf_section_table().versions(endian, file.data()).map_err(malformed)?;
-        for index in (1..symbols.len()).map(SymbolIndex) {
-            let symbol = symbols.symbol(index).map_err(malformed)?;
-            if symbol.st_bind() == elf::STB_LOCAL {
-                continue;
+        if !matches!(file, object::File::MachO32(_) | object::File::MachO64(_)) {
+            let message = "only ELF and Mach-O modules can be verified";
+            return Err(FileError::new(FileErrorKind::Unsupported, message));
+        }
+        if file.kind() == object::ObjectKind::Relocatable {
+            return Err(not_linked());
+        }
+        for export in file.exports().map_err(malformed)?.take(limits::DYNAMIC_SYMBOLS) {
+            if let NameOrOrdinal::Name(name) = export.map_err(malformed)?.name() {
+                self.add_export(c_name(file, name), None);
             }
-            let name = symbols.symbol_name(endian, symbol).map_err(malformed)?;
-            let Ok(name) = std::str::from_utf8(name) else { continue };
-            if symbol.is_undefined(endian) {
-                self.imports.insert(name.to_owned());
-                continue;
-            }
-            if matches!(symbol.st_visibility(), elf::STV_HIDDEN | elf::STV_INTERNAL) {
-                continue;
-            }
-            let version = match &versions {
-                Some(table) => {
-                    let index = table.version_index(endian, index);
-                    let version = table.version(index.index()).map_err(malformed)?;
-                    version.map(|version| String::from_utf8_lossy(version.name()).into_owned())
-                }
-                None => None,
-            };
-            self.add_export(Some(name.to_owned()), version);
         }
         Ok(())
+    }
+
+    /// `.symtab`, or LC_SYMTAB: what is inside, and what is only referred to.
+    fn read_static_symbols(&mut self, file: &object::File<'_>) {
+        for symbol in file.symbols() {
+            let name = symbol.name_bytes().ok().and_then(|name| c_name(file, name));
+            let Some(name) = name.filter(|name| !name.is_empty()) else { continue };
+            self.has_static_symbols = true;
+            if symbol.is_undefined() {
+                self.imports.insert(name);
+            } else if symbol.is_definition() && !self.exports.contains_key(&name) {
+                self.inside.insert(name);
+            }
+        }
     }
 
     fn add_export(&mut self, name: Option<String>, version: Option<String>) {
@@ -208,6 +212,10 @@ impl Verdict {
             .iter()
             .filter(move |difference| is_strict || !matches!(difference, Difference::Extra { .. }))
     }
+}
+
+fn not_linked() -> FileError {
+    FileError::new(FileErrorKind::Unsupported, "an object file, not a linked module")
 }
 
 /// The C name of a symbol: without the `_` that Mach-O puts before it.

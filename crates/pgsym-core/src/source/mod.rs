@@ -55,6 +55,17 @@ impl Source for Vec<u8> {
     }
 }
 
+/// Bytes that somebody else holds.
+impl Source for &[u8] {
+    fn len(&self) -> u64 {
+        <[u8]>::len(self) as u64
+    }
+
+    fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        copy_from(self, offset, buffer)
+    }
+}
+
 /// The shared body of the sources that hold all their bytes.
 fn copy_from(bytes: &[u8], offset: u64, buffer: &mut [u8]) -> io::Result<()> {
     let range = usize::try_from(offset)
