@@ -6,6 +6,7 @@ fn main() {
         .rust_export("kham_parser_new")
         .rust_export("kham_parser_next")
         .rust_export("kham_parser_free")
+        .sql_dir("extension")
         .map_path("src/pg_exports.map")
         .strict(true)
         .emit();

@@ -14,6 +14,7 @@ use crate::link_args::{self, Exports, MacUndefined};
 use crate::linker::{self, Linker};
 use crate::map::{self, Maps};
 use crate::pg_config::PgConfig;
+use crate::sql;
 use crate::summary::Summary;
 use crate::target::{Format, Target};
 use crate::testing::{MAP_VARIABLE, STRICT_VARIABLE};
@@ -34,6 +35,7 @@ pub struct Extension {
     flags: Vec<String>,
     name: String,
     request: Request,
+    sql_dirs: Vec<PathBuf>,
     dependencies: Vec<String>,
     map_path: Option<PathBuf>,
     pg_config: Option<PathBuf>,
@@ -61,6 +63,7 @@ impl Extension {
             flags: Vec::new(),
             name: "pgsym_shim".to_owned(),
             request: Request::default(),
+            sql_dirs: Vec::new(),
             dependencies: Vec::new(),
             map_path: None,
             pg_config: None,
@@ -135,6 +138,14 @@ impl Extension {
     /// Keeps a symbol inside that would be exported.
     pub fn hide(&mut self, name: &str) -> &mut Self {
         self.request.hide.insert(name.to_owned());
+        self
+    }
+
+    /// Checks the module against a directory of extension scripts, relative to the package: each C function that a
+    /// `*.sql` file there declares for this module must be exported with its record, or the build fails with script
+    /// and line. Functions in Rust code are declared with [`rust_export`](Self::rust_export).
+    pub fn sql_dir(&mut self, directory: impl AsRef<Path>) -> &mut Self {
+        self.sql_dirs.push(directory.as_ref().to_owned());
         self
     }
 
@@ -325,6 +336,15 @@ impl Extension {
         let mut request = self.request.clone();
         request.needs_magic = !self.is_part;
         request.dependencies = self.read_dependencies(env, output)?;
+        let package = PathBuf::from(env.required("CARGO_MANIFEST_DIR")?);
+        let library = env.required("CARGO_PKG_NAME")?.replace('-', "_");
+        for directory in &self.sql_dirs {
+            let scripts = sql::read(&package, directory, &library)?;
+            request.declared.extend(scripts.declared);
+            for input in &scripts.inputs {
+                output.rerun_if_changed(input)?;
+            }
+        }
         let planned = ExportSet::plan(objects, &request);
         let exports = planned.map_err(|problems| {
             let kind = match problems.first() {

@@ -33,6 +33,7 @@ mod link_args;
 mod linker;
 mod map;
 mod pg_config;
+mod sql;
 mod summary;
 mod target;
 pub mod testing;

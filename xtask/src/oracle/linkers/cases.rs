@@ -167,6 +167,26 @@ pub(crate) fn all() -> Vec<Case> {
                 ])
             },
         ),
+        case(
+            "sql",
+            "",
+            script(".file(\"src/shim.c\").sql_dir(\"extension\")"),
+            vec![
+                ("src/shim.c", format!("{MAGIC}{}", c_function("one"))),
+                ("extension/sql--1.sql", "CREATE FUNCTION one(int) RETURNS int AS 'MODULE_PATHNAME' LANGUAGE C;\n".to_owned()),
+            ],
+            one_exported,
+        ),
+        case(
+            "sql-missing",
+            "",
+            script(".file(\"src/shim.c\").sql_dir(\"extension\")"),
+            vec![
+                ("src/shim.c", format!("{MAGIC}{}", c_function("one"))),
+                ("extension/x--1.sql", "\nCREATE FUNCTION two(int) RETURNS int AS 'MODULE_PATHNAME' LANGUAGE C;\n".to_owned()),
+            ],
+            |_| Expected::Fails("extension/x--1.sql:2 declares the C function two, which no compiled object defines"),
+        ),
         case("undefined", "", script(".file(\"src/shim.c\").export(\"no_such\")"), one_function(), |_| {
             Expected::Fails("no_such is to be exported, but no compiled object defines it")
         }),
