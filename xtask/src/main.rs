@@ -1,19 +1,49 @@
-//! The project's own commands, which need a machine with compilers or PostgreSQL and so do not belong into the shipped program.
+//! The project's own commands: comparisons with programs whose behaviour pgsym predicts (`oracle`), files made from
+//! the sources (`generate`) and what a change must pass (`ci`). They need a machine with compilers or PostgreSQL, and so
+//! do not belong into the shipped program.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a developer's command talks to a terminal")]
+
+mod ci;
+mod generate;
 mod oracle;
+mod support;
 
-use clap::Parser;
+use std::process::ExitCode;
 
-#[derive(Debug, Parser)]
-#[command(name = "cargo xtask", about = "The project's own commands")]
-enum Command {
-    /// Compare pgsym with the programs whose behaviour it predicts.
+use clap::{Parser, Subcommand};
+
+/// The project's own commands.
+#[derive(Parser)]
+#[command(name = "cargo xtask", disable_help_subcommand = true)]
+struct Arguments {
     #[command(subcommand)]
-    Oracle(oracle::Oracle),
+    command: Command,
 }
 
-fn main() -> anyhow::Result<()> {
-    match Command::parse() {
+#[derive(Subcommand)]
+enum Command {
+    /// Compares pgsym with what it models: the real loader, the server, independent readers
+    #[command(subcommand)]
+    Oracle(oracle::Oracle),
+    /// Writes the files that are made from the sources, or checks that they are up to date
+    Generate(generate::Options),
+    /// Runs what a change must pass: format, lints, tests, generated files
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
         Command::Oracle(oracle) => oracle.run(),
+        Command::Generate(options) => generate::run(&options),
+        Command::Ci => ci::run(),
+    };
+    match outcome {
+        Ok(support::Outcome::Good) => ExitCode::SUCCESS,
+        Ok(support::Outcome::Bad) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
     }
 }

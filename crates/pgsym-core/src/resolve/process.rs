@@ -225,6 +225,11 @@ impl Process {
         self.objects.first().map(|object| &**object)
     }
 
+    /// The loader itself, which is mapped before the first library.
+    pub fn interpreter(&self) -> Option<ObjectId> {
+        self.interpreter
+    }
+
     /// The environment that it runs in.
     pub fn env(&self) -> &LoaderEnv {
         &self.env

@@ -1,0 +1,201 @@
+//! The two lists that are compared: the one that `ld.so --list` prints, addresses taken away, and the one that the
+//! resolver's process gives, written as the loader writes it (elf/rtld.c, the end of `dl_main` in trace mode).
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use pgsym_core::name::Name;
+use pgsym_core::resolve::{
+    CpuLevel, FileStore, LoadErrorKind, LoaderEnv, LoaderOptions, MainObject, Process, usual_interpreter,
+};
+
+use crate::support::command::{clean, run};
+
+/// One way to call the loader.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Variant {
+    /// `--library-path`.
+    pub(crate) library_path: Option<String>,
+    /// `--inhibit-cache`.
+    pub(crate) inhibits_cache: bool,
+}
+
+impl Variant {
+    /// The words for it in a report.
+    pub(crate) fn name(&self) -> &'static str {
+        match (&self.library_path, self.inhibits_cache) {
+            (None, false) => "plain lists",
+            (Some(_), false) => "lists with --library-path",
+            (None, true) => "lists with --inhibit-cache",
+            (Some(_), true) => "lists with --library-path and --inhibit-cache",
+        }
+    }
+}
+
+/// One file's list takes the loader a few milliseconds.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// What the loader of this machine says of `file`, in the directory `/`: a line for each object, or its error.
+///
+/// `--list` ends at the first library that is missing. The other way of listing, which ldd uses, goes on; so a file
+/// that fails is listed both ways.
+pub(crate) fn listed_by_loader(file: &Path, variant: &Variant) -> Result<String> {
+    let call = |list: bool| -> Result<String> {
+        let mut command = clean(native_loader(file)?);
+        if let Some(library_path) = &variant.library_path {
+            command.arg("--library-path").arg(library_path);
+        }
+        if variant.inhibits_cache {
+            command.arg("--inhibit-cache");
+        }
+        if list {
+            command.arg("--list");
+        } else {
+            command.env("LD_TRACE_LOADED_OBJECTS", "1");
+        }
+        let finished = run(command.arg(file), LIMIT)?;
+        Ok(normalise(&finished.stdout(), &finished.stderr(), file))
+    };
+    let mut text = call(true)?;
+    if text.starts_with(FAILURE) {
+        text.push_str(&call(false)?);
+    }
+    Ok(text)
+}
+
+/// What stands before an error in a list.
+const FAILURE: &str = "error: ";
+
+/// Takes the addresses and the kernel's own object away; an error keeps what the loader says after its preamble.
+pub(crate) fn normalise(stdout: &str, stderr: &str, file: &Path) -> String {
+    let mut text = String::new();
+    for line in stdout.lines() {
+        let line = line.trim();
+        let line = match line.rsplit_once(" (0x") {
+            Some((line, _)) => line,
+            None => line,
+        };
+        if !line.starts_with("linux-vdso.so.1") {
+            let _ = writeln!(text, "{line}");
+        }
+    }
+    let preamble = format!("{}: error while loading shared libraries: ", file.display());
+    for line in stderr.lines() {
+        let _ = writeln!(text, "{FAILURE}{}", line.strip_prefix(&preamble).unwrap_or(line));
+    }
+    text
+}
+
+/// The list that pgsym's resolver comes to.
+pub(crate) fn listed_by_pgsym(store: &Arc<FileStore>, file: &Path, variant: &Variant) -> String {
+    let module = match store.module(file) {
+        Ok(module) => module,
+        Err(error) => return format!("unreadable: {error}\n"),
+    };
+    let options = LoaderOptions {
+        library_path: variant.library_path.as_deref().map(Name::from),
+        current_directory: Some("/".into()),
+        cpu: cpu_level(),
+        ..LoaderOptions::default()
+    };
+    let interpreter = usual_interpreter(module.target).map(Path::new);
+    let mut env = LoaderEnv::read(store.fs(), module.target, interpreter, &options);
+    if variant.inhibits_cache {
+        env.cache = pgsym_core::model::Table::Absent;
+    }
+    match Process::start(Arc::clone(store), Arc::new(env), file, MainObject::Listed) {
+        Ok(process) => render(&process),
+        // Both ways of listing fail alike.
+        Err(error) => format!("{FAILURE}{0}\n{FAILURE}{0}\n", error.message),
+    }
+}
+
+/// Writes a process as the loader lists it, both ways where it fails. A missing library has a line each time that
+/// something asks for it: the loader enters an object of that name which answers nobody.
+pub(crate) fn render(process: &Process) -> String {
+    let Some(failure) = process.failure() else { return render_objects(process) };
+    let error = format!("{FAILURE}{}\n", failure.message);
+    let second =
+        if failure.kind == LoadErrorKind::NotFound { render_objects(process) } else { error.clone() };
+    error + &second
+}
+
+/// Every object in load order, and every missing one where it was asked for. The loader's own line stands directly
+/// behind the last object that was found before it: `dl_main` takes it out of the list and puts it back behind its
+/// predecessor in the search list, in which missing libraries have no place.
+fn render_objects(process: &Process) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    let mut behind_found = 0;
+    let mut listed = vec![process.load_order().next().map(|(id, _)| id)];
+    for edge in process.load_order().flat_map(|(_, object)| object.edges()) {
+        let Ok(target) = edge.target else {
+            lines.push(format!("{} => not found", edge.name));
+            continue;
+        };
+        if listed.contains(&Some(target)) {
+            continue;
+        }
+        listed.push(Some(target));
+        let path = process.object(target).map_or(Path::new(""), |object| object.path());
+        if process.interpreter() == Some(target) {
+            lines.insert(behind_found, path.display().to_string());
+            behind_found += 1;
+            continue;
+        }
+        lines.push(if path.as_os_str().as_encoded_bytes() == edge.name.as_bytes() {
+            path.display().to_string()
+        } else {
+            format!("{} => {}", edge.name, path.display())
+        });
+        behind_found = lines.len();
+    }
+    if lines.is_empty() { "statically linked\n".to_owned() } else { lines.join("\n") + "\n" }
+}
+
+/// The loader of a native file, by the path that programs name.
+fn native_loader(file: &Path) -> Result<&'static Path> {
+    let own = pgsym_core::fs::RealFs::new();
+    let store = FileStore::new(Arc::new(own), pgsym_core::parse::Facets::LINK);
+    let target = store.module(Path::new("/proc/self/exe")).map_err(anyhow::Error::msg)?.target;
+    usual_interpreter(target)
+        .map(Path::new)
+        .ok_or_else(|| anyhow::anyhow!("no loader is known for the machine of {}", file.display()))
+}
+
+/// The level of this machine's processor, decided as glibc does (sysdeps/x86/get-isa-level.h).
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn cpu_level() -> CpuLevel {
+    use std::is_x86_feature_detected as has;
+    let v2 = has!("cmpxchg16b")
+        && has!("popcnt")
+        && has!("sse3")
+        && has!("ssse3")
+        && has!("sse4.1")
+        && has!("sse4.2");
+    let v3 = v2
+        && has!("avx")
+        && has!("avx2")
+        && has!("bmi1")
+        && has!("bmi2")
+        && has!("f16c")
+        && has!("fma")
+        && has!("lzcnt")
+        && has!("movbe");
+    let v4 =
+        v3 && has!("avx512f") && has!("avx512bw") && has!("avx512cd") && has!("avx512dq") && has!("avx512vl");
+    match (v2, v3, v4) {
+        (_, _, true) => CpuLevel::V4,
+        (_, true, _) => CpuLevel::V3,
+        (true, ..) => CpuLevel::V2,
+        _ => CpuLevel::V1,
+    }
+}
+
+/// Other machines have no such levels.
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) fn cpu_level() -> CpuLevel {
+    CpuLevel::V1
+}

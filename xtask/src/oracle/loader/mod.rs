@@ -1,0 +1,88 @@
+//! Resolution against the real loader: for every module of every PostgreSQL extension package of Debian and every
+//! shared library below `/usr/lib`, the list that `ld.so --list FILE` prints and the one that pgsym's resolver comes
+//! to must be the same text: same files, same order, same paths, missing libraries and refusals included.
+
+mod listing;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Result;
+use clap::Args;
+use pgsym_core::fs::RealFs;
+use pgsym_core::parse::Facets;
+use pgsym_core::resolve::FileStore;
+use rayon::prelude::*;
+
+use self::listing::{Variant, listed_by_loader, listed_by_pgsym};
+use crate::support::report::{Exception, Report};
+use crate::support::{Outcome, debian, elf_files};
+
+/// What to compare.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Files and directories to compare, instead of the packages' modules and /usr/lib
+    paths: Vec<PathBuf>,
+    /// Compare with what is installed, and install nothing
+    #[arg(long)]
+    no_install: bool,
+}
+
+/// Debian's server, and the prefix of its extension packages.
+const SERVER: &str = "postgresql-15";
+
+/// Every difference that is known and stays, with its reason. There is none.
+const EXCEPTIONS: &[Exception] = &[];
+
+/// Runs the comparison.
+pub(crate) fn run(options: &Options) -> Result<Outcome> {
+    if !options.no_install && options.paths.is_empty() {
+        let mut packages = debian::offered(&format!("{SERVER}-"))?;
+        packages.push(SERVER.to_owned());
+        debian::need_all(&packages)?;
+    }
+    let roots =
+        if options.paths.is_empty() { vec![PathBuf::from("/usr/lib")] } else { options.paths.clone() };
+    let mut report = Report::new("resolution against ld.so --list");
+    let mut files = Vec::new();
+    for root in &roots {
+        for (path, head) in elf_files::below(root) {
+            if head.kind != ET_DYN || !(elf_files::is_library_name(&path) || root == &path) {
+                continue;
+            }
+            if head.is_native() {
+                files.push(path);
+            } else {
+                report.not_run("for another machine, which no loader here runs", 1);
+            }
+        }
+    }
+    report.absorb(compare(&files, &Variant::default()));
+    Ok(report.finish(EXCEPTIONS))
+}
+
+const ET_DYN: u16 = 3;
+
+/// Compares the lists of every file, under one way to call the loader.
+fn compare(files: &[PathBuf], variant: &Variant) -> Report {
+    let store = Arc::new(FileStore::new(Arc::new(RealFs::new()), Facets::LINK));
+    let parts: Vec<Report> = files.par_iter().map(|file| compare_one(&store, file, variant)).collect();
+    let mut report = Report::default();
+    for part in parts {
+        report.absorb(part);
+    }
+    report
+}
+
+fn compare_one(store: &Arc<FileStore>, file: &Path, variant: &Variant) -> Report {
+    let mut report = Report::default();
+    match listed_by_loader(file, variant) {
+        Ok(expected) => {
+            let found = listed_by_pgsym(store, file, variant);
+            report.compared(variant.name(), 1);
+            report.same(&format!("{} ({})", file.display(), variant.name()), &expected, &found);
+        }
+        Err(error) => report.not_run(&format!("{}: {error:#}", file.display()), 1),
+    }
+    report
+}
