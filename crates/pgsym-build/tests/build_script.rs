@@ -12,7 +12,10 @@ const MODULE: &str = "const void *Pg_magic_func(void);\nconst void *Pg_magic_fun
 
 /// Not a test: the script that the tests run in a process of its own.
 #[test]
-#[expect(clippy::print_stdout, reason = "a build script's lines begin where the test harness has not written yet")]
+#[expect(
+    clippy::print_stdout,
+    reason = "a build script's lines begin where the test harness has not written yet"
+)]
 fn the_build_script() {
     let Some(script) = support::script_of_this_process() else { return };
     println!();

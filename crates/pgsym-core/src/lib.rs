@@ -3,6 +3,8 @@
 #[cfg(feature = "audit")]
 pub mod check;
 #[cfg(feature = "audit")]
+pub mod collide;
+#[cfg(feature = "audit")]
 pub mod discover;
 pub mod error;
 pub mod exports;

@@ -2,10 +2,11 @@
 //! up to resolution; everything after that only reads it.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
 
+use crate::collide::Collisions;
 use crate::discover::{Candidate, Format, Installation, discover, find_installation, server_at};
 use crate::error::{Error, FileError, FileErrorKind};
 use crate::extension::{ExtensionSettings, Inventory, Surroundings};
@@ -108,7 +109,8 @@ pub struct Tree {
     process: Option<Process>,
     store: Arc<FileStore>,
     roots: Vec<PathBuf>,
-    inventory: Inventory,
+    inventory: OnceLock<Inventory>,
+    collisions: OnceLock<Option<Collisions>>,
 }
 
 impl Tree {
@@ -140,16 +142,14 @@ impl Tree {
         }
         demote_needed_libraries(&mut files);
         let roots = roots.to_vec();
-        let mut tree =
-            Self { settings, files, server, process, store, roots, inventory: Inventory::default() };
-        tree.inventory = tree.read_extensions(&*fs);
-        Ok(tree)
+        let (inventory, collisions) = (OnceLock::new(), OnceLock::new());
+        Ok(Self { settings, files, server, process, store, roots, inventory, collisions })
     }
 
-    fn read_extensions(&self, fs: &dyn Fs) -> Inventory {
+    fn read_extensions(&self) -> Inventory {
         let formats = || self.files.iter().filter_map(|file| file.format.as_ref().ok());
         let around = Surroundings {
-            fs,
+            fs: self.store.fs(),
             roots: &self.roots,
             installation: self.server.as_ref().map(|server| &server.installation),
             major: self.pg_major(),
@@ -200,9 +200,14 @@ impl Tree {
         self.process.as_ref()
     }
 
-    /// The extensions around the roots, their scripts and functions.
+    /// The extensions around the roots, their scripts and functions; read at the first call.
     pub fn inventory(&self) -> &Inventory {
-        &self.inventory
+        self.inventory.get_or_init(|| self.read_extensions())
+    }
+
+    /// Who meets whom in the server's process; looked for at the first call. None without a server.
+    pub fn collisions(&self) -> Option<&Collisions> {
+        self.collisions.get_or_init(|| Collisions::find(self)).as_ref()
     }
 
     /// The question.

@@ -236,6 +236,11 @@ fn is_symbolic(object: &Object) -> bool {
     object.module().elf().is_some_and(|elf_file| elf_file.flags & elf::DF_SYMBOLIC.0 != 0)
 }
 
+/// Whether a reference would take a definition of `module` if it met it, versions included.
+pub fn accepts<'m>(module: &'m Module, reference: Symbol<'_>, libc: Libc) -> Option<Symbol<'m>> {
+    find(module, Wanted::of(reference, libc), libc)
+}
+
 /// The symbol of a module that answers a reference (`check_match` along one hash chain).
 fn find<'m>(module: &'m Module, wanted: Wanted<'_>, libc: Libc) -> Option<Symbol<'m>> {
     let table: &'m SymbolTable = module.symbols.get()?;

@@ -13,7 +13,8 @@ mod trace;
 mod verify;
 mod versions;
 
-pub use bind::{Binding, Definition, PassedOver, Reference};
+pub(crate) use bind::references;
+pub use bind::{Binding, Definition, PassedOver, Reference, accepts};
 pub use cache::{LD_SO_CACHE, LdSoCache};
 pub use environment::{CpuLevel, Libc, LoaderEnv, LoaderOptions, usual_interpreter};
 pub use process::{Attempt, MainObject, Object, ObjectId, Process};

@@ -245,6 +245,31 @@ impl Process {
         self.order.iter().copied().find(|&object| self.object(object).is_some_and(|object| object.id == id))
     }
 
+    /// The objects that this process has and an earlier state of it had not, in load order.
+    pub fn added_since<'p>(
+        &'p self,
+        earlier: &Self,
+    ) -> impl Iterator<Item = (ObjectId, &'p Object)> + use<'p> {
+        let known = earlier.objects.len();
+        self.load_order().filter(move |(id, _)| id.index() >= known)
+    }
+
+    /// Where a name would be found if no object of the process answered to it: what the search of `requester`
+    /// leads to by itself.
+    pub fn search_afresh(&self, requester: ObjectId, name: &Name) -> (Option<FileId>, Vec<Probe>) {
+        let (found, probes) = match self.env.libc {
+            Libc::Glibc(..) => Search::run(self, Some(requester), name.as_bytes()),
+            Libc::Musl => musl::search(self, Some(requester), name.as_bytes()),
+        };
+        let file = found.ok().and_then(|hit| self.env.absolute(&hit.path)).and_then(|path| {
+            match &*self.store.open(&path) {
+                Opened::File(file) => Some(file.metadata.id),
+                Opened::Failed(_) => None,
+            }
+        });
+        (file, probes)
+    }
+
     /// An object and everything it brings, breadth first, each once: the order in which `dlsym` on its handle
     /// searches.
     pub fn closure(&self, root: ObjectId) -> Vec<ObjectId> {

@@ -1,0 +1,199 @@
+//! References that bind elsewhere than their author meant: to the server's definition, or to that of a module that
+//! happened to be loaded earlier.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::Judgement;
+use super::universe::{Member, MemberId, Universe};
+use crate::model::{Binding, NameHash, Symbol, SymbolKind, Visibility};
+use crate::name::Name;
+use crate::resolve::{Libc, Process, accepts, references};
+use crate::tree::Tree;
+
+/// Why a reference is captured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cause {
+    /// The server, or a library of its own, defines the name: its definition comes first in every order.
+    Server,
+    /// Another module, or a library that it brings, defines the name: who is loaded first decides.
+    Module,
+}
+
+/// The references of one file, meant for one definer, that another file takes.
+#[derive(Debug, Clone)]
+pub struct Capture {
+    /// Whose references they are.
+    pub victim: MemberId,
+    /// Where they bind when the victim's module is alone with the server; for [`Cause::Server`] the file whose
+    /// definition is passed over.
+    pub meant: MemberId,
+    /// Who takes them.
+    pub captor: MemberId,
+    /// Why.
+    pub cause: Cause,
+    /// The symbols, sorted by name.
+    pub symbols: Vec<CapturedSymbol>,
+}
+
+/// One captured symbol.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CapturedSymbol {
+    /// Its name.
+    pub name: Name,
+    /// Whether it names data.
+    pub is_data: bool,
+    /// The version that the reference asks for.
+    pub wanted: Option<Name>,
+    /// The version of the captor's definition.
+    pub taken: Option<Name>,
+    /// How often relocations use it.
+    pub uses: u32,
+}
+
+impl Capture {
+    /// How bad it is.
+    pub fn judgement(&self) -> Judgement {
+        match self.cause {
+            Cause::Server => Judgement::Harmful,
+            Cause::Module => Judgement::OrderDependent,
+        }
+    }
+
+    /// Whether a versioned reference was taken by a definition without a version.
+    pub fn is_unversioned(&self) -> bool {
+        self.symbols.iter().any(|symbol| symbol.wanted.is_some() && symbol.taken.is_none())
+    }
+}
+
+/// Groups of captured symbols by (victim, meant, captor, cause).
+type Groups = BTreeMap<(MemberId, MemberId, MemberId, Cause), Vec<CapturedSymbol>>;
+
+pub(super) fn find(tree: &Tree, server: &Process, universe: &Universe) -> Vec<Capture> {
+    let libc = server.env().libc;
+    let mut groups = Groups::new();
+    for (victim, member) in universe.members().filter(|(_, member)| !member.is_server) {
+        // In which company a library is bound differs from module to module; the first that brings it
+        // stands for all, since captors from outside are looked for in the whole universe.
+        let Some(&module) = member.brought_by.first() else { continue };
+        let Some(load) = tree.files().get(module).and_then(|file| file.load.as_ref()) else { continue };
+        let company: HashSet<MemberId> =
+            load.process.added_since(server).filter_map(|(_, object)| universe.find(object.id())).collect();
+        for reference in references(&member.module) {
+            let symbol = reference.symbol;
+            let hash = NameHash::of(symbol.name());
+            let definers = universe.definers(hash);
+            if definers.is_empty() || is_kept_at_home(member, symbol) || is_vague(symbol, definers, universe)
+            {
+                continue;
+            }
+            let accepted = |id: MemberId| accepts(&universe.get(id).module, symbol, libc);
+            let captured = |id: MemberId| {
+                captured(
+                    universe.get(id),
+                    symbol,
+                    reference.usage.map_or(1, |usage| usage.calls + usage.data),
+                    libc,
+                )
+            };
+            // The server's definition is first, always.
+            let by_server =
+                definers.iter().copied().find(|&id| universe.get(id).is_server && accepted(id).is_some());
+            if let Some(captor) = by_server {
+                // It was meant for somebody else only if somebody else in its company defines it.
+                let meant = definers.iter().copied().find(|&id| {
+                    company.contains(&id)
+                        && !universe.get(id).is_server
+                        && accepted(id).is_some()
+                        && is_meant(universe, victim, id)
+                });
+                if let Some(meant) = meant {
+                    groups
+                        .entry((victim, meant, captor, Cause::Server))
+                        .or_default()
+                        .extend(captured(captor));
+                }
+                continue;
+            }
+            let own: Vec<MemberId> = definers.iter().copied().filter(|id| company.contains(id)).collect();
+            let Some(meant) = bound_alone(&load.process, universe, member, symbol, &own, libc) else {
+                continue;
+            };
+            for &captor in definers {
+                let other = universe.get(captor);
+                let is_elsewhere =
+                    captor != meant && other.brought_by.iter().any(|by| !member.brought_by.contains(by));
+                if is_elsewhere && accepted(captor).is_some() {
+                    groups
+                        .entry((victim, meant, captor, Cause::Module))
+                        .or_default()
+                        .extend(captured(captor));
+                }
+            }
+        }
+    }
+    groups
+        .into_iter()
+        .map(|((victim, meant, captor, cause), mut symbols)| {
+            symbols.sort();
+            symbols.dedup();
+            Capture { victim, meant, captor, cause, symbols }
+        })
+        .collect()
+}
+
+/// Where a reference binds when its module is alone with the server: the first in load order that it accepts.
+fn bound_alone(
+    process: &Process,
+    universe: &Universe,
+    _member: &Member,
+    symbol: Symbol<'_>,
+    definers: &[MemberId],
+    libc: Libc,
+) -> Option<MemberId> {
+    process
+        .load_order()
+        .filter_map(|(_, object)| universe.find(object.id()))
+        .find(|id| definers.contains(id) && accepts(&universe.get(*id).module, symbol, libc).is_some())
+}
+
+/// DT_SYMBOLIC and protected definitions are bound inside their object, whatever the scope holds.
+fn is_kept_at_home(member: &Member, symbol: Symbol<'_>) -> bool {
+    let is_symbolic = member.module.elf().is_some_and(|elf| elf.flags & object::elf::DF_SYMBOLIC.0 != 0);
+    symbol.is_defined() && (is_symbolic || symbol.visibility() == Visibility::Protected)
+}
+
+/// Inline functions, templates and type information of C++ are defined weak in every file that uses them, and one
+/// definition is meant to serve all of them.
+fn is_vague(symbol: Symbol<'_>, definers: &[MemberId], universe: &Universe) -> bool {
+    let name = symbol.name();
+    name.starts_with(b"_Z")
+        && definers.iter().all(|&id| {
+            let symbols = universe.get(id).module.symbols.get();
+            symbols.is_some_and(|symbols| {
+                symbols
+                    .lookup(name, NameHash::of(name))
+                    .all(|definition| matches!(definition.binding(), Binding::Weak | Binding::Unique))
+            })
+        })
+}
+
+/// A definition in the victim itself, or in a library that it names, is the one its author linked against.
+fn is_meant(universe: &Universe, victim: MemberId, definer: MemberId) -> bool {
+    if victim == definer {
+        return true;
+    }
+    let soname = universe.get(definer).module.soname.as_ref();
+    universe.get(victim).module.needed().iter().any(|needed| Some(&needed.name) == soname)
+}
+
+fn captured(captor: &Member, symbol: Symbol<'_>, uses: u32, libc: Libc) -> Option<CapturedSymbol> {
+    let taken = accepts(&captor.module, symbol, libc)?;
+    let version = |symbol: Symbol<'_>| symbol.version().map(|version| version.name.clone());
+    Some(CapturedSymbol {
+        name: Name::from(symbol.name()),
+        is_data: matches!(taken.kind(), SymbolKind::Object | SymbolKind::Tls | SymbolKind::Common),
+        wanted: version(symbol),
+        taken: version(taken),
+        uses,
+    })
+}

@@ -1,0 +1,64 @@
+//! Who meets whom in one process: two files of one library, two definitions of one name, one name that leads
+//! two modules to two files. Judged over all modules of a tree without loading each pair: what a module brings is
+//! known from loading it alone, and the global scope is the server's objects, then those in load order.
+//!
+//! Only what a relocation really uses counts. A module alone binds a reference to one definition; a second one that
+//! the reference would accept, and that another module brings, takes its place when that module is loaded first.
+
+mod captures;
+mod copies;
+mod names;
+mod universe;
+
+pub use captures::{Capture, CapturedSymbol, Cause};
+pub use copies::{Copies, Relation};
+pub use names::{NameCollision, Outvoted};
+pub use universe::{Member, MemberId, Universe};
+
+use crate::tree::Tree;
+
+/// How bad a meeting is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Judgement {
+    /// Nothing crosses; the reason is given.
+    Harmless,
+    /// It depends on which module is loaded first.
+    OrderDependent,
+    /// It happens in every order.
+    Harmful,
+}
+
+impl Judgement {
+    /// The word in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Harmless => "harmless",
+            Self::OrderDependent => "order-dependent",
+            Self::Harmful => "harmful",
+        }
+    }
+}
+
+/// Every meeting in a tree.
+pub struct Collisions {
+    /// Everything that the modules bring.
+    pub universe: Universe,
+    /// References that a second definition takes, grouped by the two files and the cause; in path order.
+    pub captures: Vec<Capture>,
+    /// Two files of one library in one process; in path order.
+    pub copies: Vec<Copies>,
+    /// One name, two files.
+    pub names: Vec<NameCollision>,
+}
+
+impl Collisions {
+    /// Looks for meetings in a tree under a server; without one there is no process to meet in.
+    pub fn find(tree: &Tree) -> Option<Self> {
+        let server = tree.process()?;
+        let universe = Universe::build(tree, server);
+        let captures = captures::find(tree, server, &universe);
+        let copies = copies::find(&universe, &captures);
+        let names = names::find(tree, server, &universe);
+        Some(Self { universe, captures, copies, names })
+    }
+}

@@ -1,0 +1,166 @@
+//! One name, two files: the search paths of two modules, or of a module and the server, lead a soname to
+//! different files. The first loaded serves both; the other is never opened.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
+
+use super::Judgement;
+use super::universe::{MemberId, Universe};
+use crate::fs::FileId;
+use crate::model::{NameHash, Table};
+use crate::name::Name;
+use crate::resolve::{Probe, Process, Via};
+use crate::tree::{Role, Tree};
+
+/// One name that leads to two files.
+#[derive(Debug, Clone)]
+pub struct NameCollision {
+    /// The name.
+    pub name: Name,
+    /// The file that serves it: the server's, or that of whichever module comes first.
+    pub winner: MemberId,
+    /// Whether the winner is in the server's process before any module.
+    pub is_server: bool,
+    /// The file that is passed over then.
+    pub loser: PathBuf,
+    /// The files of the tree whose search leads to the loser, as indices into [`Tree::files`].
+    pub wanted_by: Vec<usize>,
+    /// The search of the first of them.
+    pub searched: Vec<Probe>,
+    /// What the users of the loser lack in the winner.
+    pub lacking: Vec<Outvoted>,
+}
+
+/// Something that the passed-over file has, its users ask for, and the winner has not.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outvoted {
+    /// A version node: `dlopen` fails.
+    Version(Name),
+    /// A symbol: `dlopen` fails.
+    Symbol(Name),
+}
+
+impl NameCollision {
+    /// How bad it is: nothing else than another file of the same content is lost where nothing is lacking.
+    pub fn judgement(&self) -> Judgement {
+        match (self.is_server, self.lacking.is_empty()) {
+            (true, false) => Judgement::Harmful,
+            _ => Judgement::OrderDependent,
+        }
+    }
+}
+
+/// Who asks for which file under a name: file → (path, modules that ask, how the first searched, requesters).
+type Wishes = BTreeMap<Name, BTreeMap<FileId, Wish>>;
+
+struct Wish {
+    path: PathBuf,
+    modules: BTreeSet<usize>,
+    searched: Vec<Probe>,
+    requesters: BTreeSet<FileId>,
+}
+
+pub(super) fn find(tree: &Tree, server: &Process, universe: &Universe) -> Vec<NameCollision> {
+    let wishes = wishes(tree, server);
+    let mut found = Vec::new();
+    for (name, files) in wishes {
+        let in_server = server.load_order().find(|(_, object)| {
+            object.module().soname.as_ref() == Some(&name) || object.answers_to(name.as_bytes())
+        });
+        let winners: Vec<(FileId, bool)> = match in_server {
+            Some((_, object)) => vec![(object.id(), true)],
+            None if files.len() > 1 => files.keys().map(|&id| (id, false)).collect(),
+            None => continue,
+        };
+        for (winner_file, is_server) in winners {
+            let Some(winner) = universe.find(winner_file) else { continue };
+            for (&loser_file, wish) in files.iter().filter(|(id, _)| **id != winner_file) {
+                // Of two modules' files, each pair once for each order that lacks something, else once.
+                let lacking = lacking(tree, universe, winner, loser_file, wish);
+                if !is_server && lacking.is_empty() && loser_file < winner_file {
+                    continue;
+                }
+                found.push(NameCollision {
+                    name: name.clone(),
+                    winner,
+                    is_server,
+                    loser: wish.path.clone(),
+                    wanted_by: wish.modules.iter().copied().collect(),
+                    searched: wish.searched.clone(),
+                    lacking,
+                });
+            }
+        }
+    }
+    found.sort_by(|a, b| (&a.name, &a.loser).cmp(&(&b.name, &b.loser)));
+    found
+}
+
+/// What each file that a module brings would find under each name it needs, if nobody had loaded it before.
+fn wishes(tree: &Tree, server: &Process) -> Wishes {
+    let mut wishes = Wishes::new();
+    let mut known: HashMap<(FileId, Name), (Option<FileId>, Vec<Probe>)> = HashMap::new();
+    for (index, file) in tree.files().iter().enumerate() {
+        let Some(load) = file.load.as_ref().filter(|_| file.role == Role::Module) else { continue };
+        for (id, object) in load.process.added_since(server) {
+            for edge in object.edges().iter().filter(|edge| !edge.name.has_slash()) {
+                let key = (object.id(), edge.name.clone());
+                let (found, probes) = known.entry(key).or_insert_with(|| match (&edge.target, edge.via) {
+                    (Ok(target), Some(via)) if via != Via::Loaded => {
+                        (load.process.object(*target).map(crate::resolve::Object::id), edge.searched.clone())
+                    }
+                    _ => load.process.search_afresh(id, &edge.name),
+                });
+                let Some(found) = *found else { continue };
+                let path = probes.last().map(|probe| probe.path.clone()).unwrap_or_default();
+                let wish =
+                    wishes.entry(edge.name.clone()).or_default().entry(found).or_insert_with(|| Wish {
+                        path,
+                        modules: BTreeSet::new(),
+                        searched: probes.clone(),
+                        requesters: BTreeSet::new(),
+                    });
+                wish.modules.insert(index);
+                wish.requesters.insert(object.id());
+            }
+        }
+    }
+    wishes
+}
+
+/// What those who wanted the loser ask of it that the winner does not have.
+fn lacking(tree: &Tree, universe: &Universe, winner: MemberId, loser: FileId, wish: &Wish) -> Vec<Outvoted> {
+    let winner = &universe.get(winner).module;
+    let Ok(loser_module) = tree.store().module(&wish.path) else { return Vec::new() };
+    debug_assert_eq!(loser_module.id, loser, "the path leads to the file that it was found by");
+    let mut lacking = BTreeSet::new();
+    for requester in wish.requesters.iter().filter_map(|&id| universe.find(id)) {
+        let requester = &universe.get(requester).module;
+        if let Some(elf) = requester.elf()
+            && let Some(needs) = elf.version_needs.get()
+            && let Some(Table::Read(definitions)) = winner.elf().map(|elf| &elf.version_definitions)
+        {
+            let wanted = needs
+                .iter()
+                .filter(|need| loser_module.soname.as_ref().is_none_or(|soname| *soname == need.file));
+            for version in wanted.flat_map(|need| &need.versions).filter(|version| !version.is_weak) {
+                if !definitions.iter().any(|definition| definition.name == version.name) {
+                    lacking.insert(Outvoted::Version(version.name.clone()));
+                }
+            }
+        }
+        let (Some(imports), Some(here), Some(there)) =
+            (requester.symbols.get(), loser_module.symbols.get(), winner.symbols.get())
+        else {
+            continue;
+        };
+        for symbol in imports.imports() {
+            let hash = NameHash::of(symbol.name());
+            let has = |table: &crate::model::SymbolTable| table.lookup(symbol.name(), hash).next().is_some();
+            if has(here) && !has(there) {
+                lacking.insert(Outvoted::Symbol(Name::from(symbol.name())));
+            }
+        }
+    }
+    lacking.into_iter().collect()
+}

@@ -1,0 +1,141 @@
+//! Every file that the server or a module of the tree brings into the process, once, with who brings it.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::fs::FileId;
+use crate::model::{Module, NameHash};
+use crate::resolve::Process;
+use crate::tree::{Role, Tree};
+
+/// A file of the universe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MemberId(u32);
+
+/// One file that processes of the tree have.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// The path that it is opened by.
+    pub path: PathBuf,
+    /// What it says, relocations included where they matter.
+    pub module: Arc<Module>,
+    /// Whether the server has it before any module, preloaded ones included.
+    pub is_server: bool,
+    /// The files of the tree that bring it, as indices into [`Tree::files`], in path order; empty for the server's own.
+    pub brought_by: Vec<usize>,
+    /// Its file in the tree, where it is one.
+    pub file: Option<usize>,
+}
+
+/// All files of all processes.
+#[derive(Debug)]
+pub struct Universe {
+    members: Vec<Member>,
+    by_file: HashMap<FileId, MemberId>,
+    /// Hashes of names that two members or more define.
+    shared: HashMap<u32, Vec<MemberId>>,
+}
+
+impl Universe {
+    pub(super) fn build(tree: &Tree, server: &Process) -> Self {
+        let mut universe = Self { members: Vec::new(), by_file: HashMap::new(), shared: HashMap::new() };
+        for (_, object) in server.load_order() {
+            let id = universe.member(object.path().to_owned(), object.module());
+            universe.members[id.0 as usize].is_server = true;
+        }
+        for (index, file) in tree.files().iter().enumerate() {
+            let Some(load) = file.load.as_ref().filter(|_| file.role == Role::Module) else { continue };
+            for (_, object) in load.process.added_since(server) {
+                let id = universe.member(object.path().to_owned(), object.module());
+                let member = &mut universe.members[id.0 as usize];
+                if !member.is_server {
+                    member.brought_by.push(index);
+                }
+                if file.module.as_ref().is_ok_and(|module| module.id == object.id()) {
+                    member.file = Some(index);
+                }
+            }
+        }
+        universe.share_names();
+        universe.read_relocations(tree);
+        universe
+    }
+
+    /// All members, the server's first, then in the order of the modules that bring them.
+    pub fn members(&self) -> impl Iterator<Item = (MemberId, &Member)> {
+        self.members.iter().enumerate().map(|(index, member)| (MemberId(index as u32), member))
+    }
+
+    /// One member.
+    pub fn get(&self, id: MemberId) -> &Member {
+        &self.members[id.0 as usize]
+    }
+
+    /// The member that is a file.
+    pub fn find(&self, id: FileId) -> Option<MemberId> {
+        self.by_file.get(&id).copied()
+    }
+
+    /// The members that define a name which at least two define; empty for all other names.
+    pub(super) fn definers(&self, hash: NameHash) -> &[MemberId] {
+        self.shared.get(&hash.gnu).map_or(&[], Vec::as_slice)
+    }
+
+    fn member(&mut self, path: PathBuf, module: &Arc<Module>) -> MemberId {
+        if let Some(&id) = self.by_file.get(&module.id) {
+            return id;
+        }
+        let id = MemberId(self.members.len() as u32);
+        self.by_file.insert(module.id, id);
+        let module = Arc::clone(module);
+        self.members.push(Member { path, module, is_server: false, brought_by: Vec::new(), file: None });
+        id
+    }
+
+    /// Finds the names with several definers by their hashes alone: of some hundred thousand exports a few
+    /// thousand are left, and only references to those are looked at again.
+    fn share_names(&mut self) {
+        let mut hashes: Vec<(u32, MemberId)> = Vec::new();
+        for (id, member) in self.members() {
+            let Some(symbols) = member.module.symbols.get() else { continue };
+            let start = hashes.len();
+            hashes.extend(symbols.exports().map(|symbol| (NameHash::of(symbol.name()).gnu, id)));
+            hashes[start..].sort_unstable();
+        }
+        hashes.sort_unstable();
+        // The same name in several versions of one member is one definer.
+        hashes.dedup();
+        for group in hashes.chunk_by(|a, b| a.0 == b.0).filter(|group| group.len() > 1) {
+            self.shared.insert(group[0].0, group.iter().map(|&(_, id)| id).collect());
+        }
+    }
+
+    /// Reads the relocations of libraries that define or import a shared name: what they use of it decides.
+    fn read_relocations(&mut self, tree: &Tree) {
+        use rayon::prelude::*;
+        let shared = &self.shared;
+        let wanted: Vec<(usize, PathBuf)> = self
+            .members
+            .iter()
+            .enumerate()
+            .filter(|(_, member)| !member.is_server)
+            .filter(|(_, member)| member.module.elf().is_some_and(|elf| elf.relocations.get().is_none()))
+            .filter(|(_, member)| {
+                member.module.symbols.get().is_some_and(|symbols| {
+                    symbols.iter().any(|symbol| shared.contains_key(&NameHash::of(symbol.name()).gnu))
+                })
+            })
+            .map(|(index, member)| (index, member.path.clone()))
+            .collect();
+        let read: Vec<(usize, Option<Module>)> = wanted
+            .into_par_iter()
+            .map(|(index, path)| (index, tree.store().with_relocations(&path).ok()))
+            .collect();
+        for (index, module) in read {
+            if let Some(module) = module {
+                self.members[index].module = Arc::new(module);
+            }
+        }
+    }
+}
