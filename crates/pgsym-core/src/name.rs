@@ -102,6 +102,11 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
+/// A path shown to a person, escaped like every other name.
+pub fn shown_path(path: &Path) -> Shown<'_> {
+    Shown(path_bytes(path))
+}
+
 /// Bidirectional controls let a name show as another one; they are not `char::is_control`.
 fn is_direction_override(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')

@@ -1,6 +1,7 @@
 //! A tree of modules under one server: the value that rules check and programs ask. Loading it runs the phases
 //! up to resolution; everything after that only reads it.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -10,12 +11,14 @@ use crate::collide::Collisions;
 use crate::discover::{Candidate, Format, Installation, discover, find_installation, server_at};
 use crate::error::{Error, FileError, FileErrorKind};
 use crate::extension::{ExtensionSettings, Inventory, Surroundings};
-use crate::fs::{FileId, Fs};
+use crate::fs::{FileId, FileKind, Fs, Metadata};
 use crate::model::{Module, NameHash, ObjectKind, Target};
+use crate::name::Name;
 use crate::parse::{Facets, parse};
 use crate::postgres::{Magic, MagicBlock, ServerFacts, SymbolClass, Verdict, classify, verdict};
 use crate::resolve::{
-    Attempt, FileStore, LoadError, LoaderEnv, LoaderOptions, MainObject, ObjectId, Process,
+    Attempt, FileStore, LoadError, LoaderEnv, LoaderOptions, MainObject, ObjectId, Probe, Process,
+    SearchElement, Via, elements_of,
 };
 
 /// The question: which files, under which process.
@@ -70,7 +73,14 @@ pub struct TreeFile {
     pub module: Result<Arc<Module>, FileError>,
     /// What it is for.
     pub role: Role,
-    /// What loading it does; none for what is not loaded (object files, unreadable files, other machines).
+    /// What `stat` says of it; none where that fails.
+    pub metadata: Option<Metadata>,
+    /// The elements of its DT_RPATH and DT_RUNPATH, in file order.
+    pub search_elements: Vec<SearchElement>,
+    /// For a library with another name than its DT_SONAME: whether its directory has a file of that name.
+    pub has_soname_sibling: bool,
+    /// What loading it does; none for what no process of this tree loads (object files, unreadable files, libraries
+    /// and programs for other machines).
     pub load: Option<Load>,
     /// Whether the caller named it.
     pub is_named: bool,
@@ -99,6 +109,20 @@ pub struct Load {
     pub failure: Option<LoadError>,
     /// What the server says; for a module only.
     pub verdict: Option<Verdict>,
+    /// Dependencies that are satisfied because something else loaded them before.
+    pub lucky: Vec<LuckyEdge>,
+}
+
+/// A dependency that a search would not find: it is satisfied because an object of the process already answers to
+/// its name, and that object is none that the server itself always brings.
+#[derive(Debug, Clone)]
+pub struct LuckyEdge {
+    /// Who asks.
+    pub requester: ObjectId,
+    /// Index into the requester's edges.
+    pub edge: usize,
+    /// What the search would have looked at.
+    pub searched: Vec<Probe>,
 }
 
 /// A tree of modules under one server.
@@ -111,6 +135,8 @@ pub struct Tree {
     roots: Vec<PathBuf>,
     inventory: OnceLock<Inventory>,
     collisions: OnceLock<Option<Collisions>>,
+    /// The roots that are directories, every symbolic link resolved.
+    resolved_roots: Vec<PathBuf>,
 }
 
 impl Tree {
@@ -132,18 +158,34 @@ impl Tree {
         let env_of: Vec<Option<Arc<LoaderEnv>>> =
             files.iter().map(|file| file.module.as_ref().ok().map(|module| envs.of(module))).collect();
         let expected = server.as_ref().and_then(|server| server.facts.magic.clone());
-        let loads: Vec<Option<Load>> = files
+        let own: HashSet<FileId> =
+            files.iter().filter_map(|file| file.module.as_ref().ok()).map(|module| module.id).collect();
+        let loads: Vec<(Option<Load>, Vec<SearchElement>)> = files
             .par_iter()
             .zip(env_of)
-            .map(|(file, env)| load_file(file, &store, env?, process.as_ref(), expected.as_ref()))
+            .map(|(file, env)| match (env, &file.module) {
+                (Some(env), Ok(module)) => {
+                    let elements = elements_of(module, &file.path, &env, &store);
+                    (load_file(file, &store, env, process.as_ref(), expected.as_ref(), &own), elements)
+                }
+                _ => (None, Vec::new()),
+            })
             .collect();
-        for (file, load) in files.iter_mut().zip(loads) {
+        for (file, (load, elements)) in files.iter_mut().zip(loads) {
             file.load = load;
+            file.search_elements = elements;
         }
         demote_needed_libraries(&mut files);
+        let is_directory =
+            |path: &PathBuf| fs.metadata(path).is_ok_and(|metadata| metadata.kind == FileKind::Directory);
+        let resolved_roots = roots
+            .iter()
+            .filter(|root| is_directory(root))
+            .filter_map(|root| fs.canonicalize(root).ok())
+            .collect();
         let roots = roots.to_vec();
         let (inventory, collisions) = (OnceLock::new(), OnceLock::new());
-        Ok(Self { settings, files, server, process, store, roots, inventory, collisions })
+        Ok(Self { settings, files, server, process, store, roots, inventory, collisions, resolved_roots })
     }
 
     fn read_extensions(&self) -> Inventory {
@@ -239,6 +281,15 @@ impl Tree {
         })
     }
 
+    /// Whether a path without symbolic links lies below a directory that was asked about; nothing to say where only
+    /// single files were.
+    pub fn holds(&self, resolved: &Path) -> Option<bool> {
+        if self.resolved_roots.is_empty() {
+            return None;
+        }
+        Some(self.resolved_roots.iter().any(|root| resolved.starts_with(root)))
+    }
+
     /// The file of the tree with an identity.
     pub fn find(&self, id: FileId) -> Option<&TreeFile> {
         self.files.iter().find(|file| file.module.as_ref().is_ok_and(|module| module.id == id))
@@ -326,8 +377,7 @@ fn preload_path(fs: &dyn Fs, server: &Server, name: &str) -> PathBuf {
         if name.starts_with('/') { PathBuf::from(name) } else { server.installation.pkglibdir.join(below) };
     let mut suffixed = plain.clone().into_os_string();
     suffixed.push(".so");
-    let is_file =
-        |path: &Path| fs.metadata(path).is_ok_and(|metadata| metadata.kind != crate::fs::FileKind::Directory);
+    let is_file = |path: &Path| fs.metadata(path).is_ok_and(|metadata| metadata.kind != FileKind::Directory);
     if !is_file(&plain) && is_file(Path::new(&suffixed)) { suffixed.into() } else { plain }
 }
 
@@ -362,7 +412,31 @@ fn parse_one(store: &FileStore, candidate: Candidate) -> TreeFile {
         Err(error) => Err(error.clone()),
     };
     let role = module.as_ref().map_or(Role::Other, |module| role(module));
-    TreeFile { path, format, module, role, load: None, is_named }
+    let metadata = store.fs().metadata(&path).ok();
+    let has_soname_sibling =
+        module.as_ref().is_ok_and(|module| has_soname_sibling(store.fs(), &path, module));
+    TreeFile {
+        path,
+        format,
+        module,
+        role,
+        metadata,
+        search_elements: Vec::new(),
+        has_soname_sibling,
+        load: None,
+        is_named,
+    }
+}
+
+/// Whether the directory of a library has a file of the name that its DT_SONAME says, the library's own name
+/// included.
+fn has_soname_sibling(fs: &dyn Fs, path: &Path, module: &Module) -> bool {
+    let Some(soname) = module.soname.as_ref().filter(|soname| !soname.has_slash() && !soname.is_empty())
+    else {
+        return false;
+    };
+    path.file_name().is_some_and(|name| name == soname.as_path())
+        || fs.metadata(&path.with_file_name(soname.as_path())).is_ok()
 }
 
 /// Parses a file; even a fault of our own costs that one file and names it.
@@ -401,7 +475,7 @@ fn role(module: &Module) -> Role {
 
 /// A file without a magic block that some other file of the tree needs is a library, whatever it exports.
 fn demote_needed_libraries(files: &mut [TreeFile]) {
-    let needed: std::collections::HashSet<FileId> = files
+    let needed: HashSet<FileId> = files
         .iter()
         .filter_map(|file| file.load.as_ref())
         .flat_map(|load| {
@@ -444,17 +518,19 @@ fn load_file(
     env: Arc<LoaderEnv>,
     server: Option<&Process>,
     expected: Option<&MagicBlock>,
+    own: &HashSet<FileId>,
 ) -> Option<Load> {
     let module = file.module.as_ref().ok()?;
     let kind = match file.role {
         Role::Other => return None,
         Role::Program => MainObject::Program,
         Role::Module | Role::Library => match server {
-            Some(process) if process.env().target.same_machine(module.target) => {
-                let Attempt { process, root, failure, .. } = process.dlopen(&file.path);
+            Some(server) if file.role == Role::Module || server.env().target.same_machine(module.target) => {
+                let Attempt { process, root, failure, .. } = server.dlopen(&file.path);
                 let verdict = (file.role == Role::Module)
                     .then(|| verdict(&process, root, failure.as_ref(), &file.path, expected));
-                return Some(Load { process, root, failure, verdict });
+                let lucky = lucky_edges(&process, Some(server), own);
+                return Some(Load { process, root, failure, verdict, lucky });
             }
             Some(_) => return None,
             None => MainObject::Listed,
@@ -463,5 +539,52 @@ fn load_file(
     let process = Process::start(Arc::clone(store), env, &file.path, kind).ok()?;
     let root = process.find_file(module.id);
     let failure = process.failure().cloned();
-    Some(Load { process, root, failure, verdict: None })
+    let lucky = lucky_edges(&process, None, own);
+    Some(Load { process, root, failure, verdict: None, lucky })
+}
+
+/// The dependencies of the tree's own files that only an earlier load of something else satisfies.
+fn lucky_edges(process: &Process, server: Option<&Process>, own: &HashSet<FileId>) -> Vec<LuckyEdge> {
+    // What the program itself brings is always there; what was preloaded or came with the module is not.
+    let always: HashSet<FileId> = server
+        .and_then(|server| Some(server.closure(server.load_order().next()?.0)))
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|id| process.object(id))
+        .map(crate::resolve::Object::id)
+        .collect();
+    let mut lucky = Vec::new();
+    for (requester, object) in process.load_order() {
+        if !own.contains(&object.id()) || server.is_some_and(|server| server.object(requester).is_some()) {
+            continue;
+        }
+        for (edge, wanted) in object.edges().iter().enumerate() {
+            let Some(target) = wanted.target.as_ref().ok().and_then(|&id| process.object(id)) else {
+                continue;
+            };
+            if wanted.via != Some(Via::Loaded)
+                || wanted.name.has_slash()
+                // The loader itself is in every process.
+                || target.loader().is_none()
+                || always.contains(&target.id())
+                || is_found_by_everybody(process, target.path(), &wanted.name)
+            {
+                continue;
+            }
+            let (found, searched) = process.search_alone(requester, &wanted.name);
+            if found.is_err() {
+                lucky.push(LuckyEdge { requester, edge, searched });
+            }
+        }
+    }
+    lucky
+}
+
+/// Whether the cache or a default directory leads every requester to a path: the common case, answered without a
+/// search.
+fn is_found_by_everybody(process: &Process, path: &Path, name: &Name) -> bool {
+    let env = process.env();
+    env.cache.get().and_then(|cache| cache.lookup(name, &env.hwcaps)).is_some_and(|cached| cached == path)
+        || (path.file_name().is_some_and(|last| last == name.as_path())
+            && path.parent().is_some_and(|directory| env.is_system_directory(directory)))
 }

@@ -15,7 +15,8 @@ pub struct Rule {
     pub severity: Severity,
     /// One line.
     pub summary: &'static str,
-    /// The whole documentation, Markdown.
+    /// The whole documentation as it stands in the source, a space before each line; see
+    /// [`markdown`](Self::markdown).
     pub documentation: &'static str,
     /// The check.
     pub check: Check,
@@ -64,6 +65,18 @@ impl Group {
     }
 }
 
+impl Rule {
+    /// The documentation, Markdown: the summary, then sections with headings of the second level.
+    pub fn markdown(&self) -> String {
+        let mut text = String::with_capacity(self.documentation.len());
+        for line in self.documentation.lines() {
+            text.push_str(line.strip_prefix(' ').unwrap_or(line));
+            text.push('\n');
+        }
+        text
+    }
+}
+
 impl PartialEq for Rule {
     fn eq(&self, other: &Self) -> bool {
         self.code == other.code
@@ -99,7 +112,7 @@ macro_rules! declare_rule {
             name: $name,
             group: $crate::check::Group::$group,
             severity: $crate::check::Severity::$severity,
-            summary: $summary,
+            summary: $summary.trim_ascii(),
             documentation: concat!($summary, "\n", $($line, "\n"),*),
             check: $crate::check::Check::$scope($check),
         };

@@ -3,6 +3,7 @@
 
 mod bind;
 mod cache;
+mod elements;
 mod environment;
 mod glibc;
 mod musl;
@@ -16,10 +17,12 @@ mod versions;
 pub(crate) use bind::references;
 pub use bind::{Binding, Definition, PassedOver, Reference, accepts};
 pub use cache::{LD_SO_CACHE, LdSoCache};
+pub use elements::{Meaning, SearchDirectory, SearchElement};
 pub use environment::{CpuLevel, Libc, LoaderEnv, LoaderOptions, usual_interpreter};
 pub use process::{Attempt, MainObject, Object, ObjectId, Process};
 pub use store::FileStore;
 pub use trace::{Edge, LoadError, LoadErrorKind, Outcome, Probe, Refusal, Via};
 pub use versions::{VersionCheck, VersionMatch, checks_of};
 
+pub(crate) use elements::elements_of;
 pub(crate) use token::has_malformed_token;

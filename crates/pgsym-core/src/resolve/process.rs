@@ -362,6 +362,15 @@ impl Process {
         }
     }
 
+    /// What a search for one of an object's dependencies ends at if nothing in the process answers to the name yet.
+    pub fn search_alone(&self, requester: ObjectId, name: &Name) -> (Result<PathBuf, LoadError>, Vec<Probe>) {
+        let (found, probes) = match self.env.libc {
+            Libc::Glibc(..) => Search::run(self, Some(requester), name.as_bytes()),
+            Libc::Musl => musl::search(self, Some(requester), name.as_bytes()),
+        };
+        (found.map(|hit| hit.path), probes)
+    }
+
     pub(crate) fn library_path(&self) -> &[Directory] {
         &self.library_path
     }

@@ -2,7 +2,37 @@
 
 use crate::check::Rule;
 
+pub(crate) mod evidence;
 pub(crate) mod loader;
+pub(crate) mod reach;
+#[cfg(test)]
+pub(crate) mod testing;
 
-/// Every rule, by code.
-pub static RULES: &[&Rule] = &[&loader::missing_dependency::MISSING_DEPENDENCY];
+/// Lists the rules by their path; beside each, for the tests, its file and its two cases.
+macro_rules! rules {
+    ($($group:ident::$file:ident::$rule:ident,)*) => {
+        /// Every rule, by code.
+        pub static RULES: &[&Rule] = &[$(&$group::$file::$rule),*];
+
+        /// Each rule with its file, a case that it fires on and one that it is silent on.
+        #[cfg(test)]
+        const CASES: &[tests::Listed] = &[$(tests::Listed {
+            rule: &$group::$file::$rule,
+            file: concat!(stringify!($group), "/", stringify!($file), ".rs"),
+            firing: $group::$file::tests::firing,
+            silent: $group::$file::tests::silent,
+        }),*];
+    };
+}
+
+rules! {
+    loader::missing_dependency::MISSING_DEPENDENCY,
+    loader::bad_candidate::BAD_CANDIDATE,
+    loader::dependency_by_luck::DEPENDENCY_BY_LUCK,
+    loader::needed_with_slash::NEEDED_WITH_SLASH,
+    loader::soname_mismatch::SONAME_MISMATCH,
+    loader::wrong_architecture::WRONG_ARCHITECTURE,
+}
+
+#[cfg(test)]
+mod tests;

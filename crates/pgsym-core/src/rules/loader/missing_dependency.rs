@@ -1,9 +1,13 @@
-use crate::check::{Finding, ModuleCx, Sink, declare_rule};
+use crate::check::{Sink, TreeCx, declare_rule};
 use crate::model::DependencyKind;
-use crate::resolve::{Edge, LoadErrorKind, Process};
+use crate::name::Name;
+use crate::resolve::{Edge, LoadErrorKind};
+use crate::rules::evidence::{base_name, consequence, listed, told_if_first};
+use crate::rules::reach::failed_edges;
+use crate::tree::Tree;
 
 declare_rule! {
-    /// A library that the module needs is found nowhere.
+    /// A library that a module needs is found nowhere.
     ///
     /// ## What it checks
     ///
@@ -14,21 +18,25 @@ declare_rule! {
     /// ## Why it matters
     ///
     /// The server opens modules with RTLD_NOW. One missing library, however deep, and `LOAD`, `CREATE EXTENSION`
-    /// or the start of the server fails with `cannot open shared object file: No such file or directory`.
+    /// or, for a preloaded module, the start of the server fails with `cannot open shared object file: No such file
+    /// or directory`.
     ///
     /// ## When it fires
     ///
-    /// A module needs `libgeos_c.so.1`, which is in no directory that the loader searches.
+    /// A module needs `libgeos_c.so.1`, which is in no directory that the loader searches. One finding for each name
+    /// and each set of libraries that ask for it: when forty modules bring a library that misses another one, that is
+    /// one finding, which lists them.
     ///
     /// ## How to fix
     ///
-    /// Install the package with the library, or ship it beside the module and give the object that needs it a search
-    /// path: `patchelf --set-rpath '$ORIGIN' x.so`.
+    /// Install the package with the library, or ship it beside the module and give the object that asks for it a search
+    /// path: `patchelf --set-rpath '$ORIGIN' x.so`, or `-Wl,-rpath,'$ORIGIN'` when linking.
     ///
     /// ## What it cannot see
     ///
     /// Libraries that the code opens by itself with `dlopen`; `pgsym inspect` lists those that a `.note.dlopen`
-    /// declares.
+    /// declares. A library of the tree that nothing in it needs is judged as if the server opened it; that is a
+    /// warning. Candidates of another machine are `wrong-architecture`, names with a slash `needed-with-slash`.
     ///
     /// ## References
     ///
@@ -38,37 +46,127 @@ declare_rule! {
         name: "missing-dependency",
         group: Loader,
         severity: Error,
-        check: Module(check),
+        check: Tree(check),
     }
 }
 
-fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
-    let Some(load) = cx.load() else { return };
-    let Some(root) = load.root else { return };
-    for id in load.process.closure(root) {
-        let Some(object) = load.process.object(id) else { continue };
-        for edge in object.edges() {
-            let is_missing = matches!(&edge.target, Err(error) if error.kind == LoadErrorKind::NotFound);
-            if is_missing && edge.kind != DependencyKind::Auxiliary {
-                sink.report(finding(cx, sink, &load.process, edge));
-            }
+fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
+    let tree = cx.tree();
+    for failed in failed_edges(tree, is_missing) {
+        let (file, name) = (failed.file(), failed.name());
+        let message = format!(
+            "{} is in no directory that the loader searches: {}.",
+            failed.entry(tree),
+            consequence(file)
+        );
+        let mut finding = sink.finding(failed.path(tree), name, message).severity(super::severity(file));
+        finding = failed.searched(failed.evidence(tree, finding));
+        let here = providers(tree, name);
+        if !here.is_empty() {
+            finding = finding.evidence("in the tree", listed(&here));
         }
+        if let Err(error) = &failed.first().target {
+            finding = told_if_first(finding, tree, file, &error.message);
+        }
+        let patched = base_name(failed.path(tree));
+        sink.report(finding.help(if failed.is_mendable(tree) {
+            format!(
+                "install the package that has {name}, or ship it beside this file and run: patchelf --set-rpath \
+                 '$ORIGIN' {patched}"
+            )
+        } else {
+            format!("install the package that has {name}: it is missing below a library that is not of this tree")
+        }));
     }
 }
 
-fn finding(cx: &ModuleCx<'_>, sink: &Sink<'_>, process: &Process, edge: &Edge) -> Finding {
-    let requester = process.object(edge.requester).map(|object| object.path().display().to_string());
-    let by = requester.unwrap_or_default();
-    let mut finding = sink.finding(
-        cx.path(),
-        &edge.name,
-        format!("{} is found nowhere, and {by} needs it: the module does not load.", edge.name),
-    );
-    for probe in &edge.searched {
-        finding = finding.evidence(
-            "searched",
-            format!("{} {}: {}", probe.via.as_str(), probe.path.display(), probe.outcome),
+/// Missing for everybody, and for no reason that another rule explains.
+pub(super) fn is_missing(edge: &Edge) -> bool {
+    matches!(&edge.target, Err(error) if error.kind == LoadErrorKind::NotFound)
+        && edge.kind != DependencyKind::Auxiliary
+        && !edge.name.has_slash()
+        && !super::wrong_architecture::met_another_machine(edge)
+}
+
+/// Files of the tree that would do, were they searched for: by name or by DT_SONAME.
+fn providers(tree: &Tree, name: &Name) -> Vec<String> {
+    tree.files()
+        .iter()
+        .filter(|file| {
+            file.path.file_name().is_some_and(|last| last == name.as_path())
+                || file.module.as_ref().is_ok_and(|module| module.soname.as_ref() == Some(name))
+        })
+        .map(|file| crate::name::shown_path(&file.path).to_string())
+        .collect()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::check::Severity;
+    use crate::rules::testing::{Case, library, module};
+
+    pub(crate) fn firing() -> Case {
+        Case::new().object("geo.so", &module().needed("libgeos_c.so.1").runpath("$ORIGIN/deps"))
+    }
+
+    pub(crate) fn silent() -> Case {
+        firing().object("deps/libgeos_c.so.1", &library("libgeos_c.so.1"))
+    }
+
+    #[test]
+    fn a_library_found_nowhere_is_an_error_with_every_place_searched() {
+        let finding = firing().one(&MISSING_DEPENDENCY);
+        assert_eq!(finding.severity, Severity::Error);
+        assert_eq!(
+            finding.message,
+            ".dynamic[1] DT_NEEDED libgeos_c.so.1 is in no directory that the loader searches: the server cannot \
+             load the module."
+        );
+        assert_eq!(
+            finding.texts("searched")[..2],
+            [
+                "DT_RUNPATH $ORIGIN/deps: /pg/lib/deps: no such directory",
+                "ld.so.cache: skipped: there is no ld.so.cache"
+            ]
+        );
+        assert_eq!(
+            finding.texts("the server"),
+            [
+                "ERROR:  could not load library \"/pg/lib/geo.so\": libgeos_c.so.1: cannot open shared object file: No \
+              such file or directory"
+            ]
         );
     }
-    finding.help(format!("install the package that has {}, or ship it and set a search path: patchelf --set-rpath '$ORIGIN' FILE", edge.name))
+    #[test]
+    fn one_cause_is_one_finding_however_many_modules_it_hits() {
+        let case = Case::new()
+            .object("/usr/lib/libgdal.so.32", &library("libgdal.so.32").needed("libhdf5.so.103"))
+            .object("a.so", &module().needed("libgdal.so.32"))
+            .object("b.so", &module().needed("libgdal.so.32"));
+        let finding = case.one(&MISSING_DEPENDENCY);
+        assert_eq!(finding.path.to_str(), Some("/pg/lib/a.so"));
+        assert_eq!(
+            finding.message,
+            "/usr/lib/libgdal.so.32 .dynamic[1] DT_NEEDED libhdf5.so.103 is in no directory that the loader searches: \
+             the server cannot load the module."
+        );
+        assert_eq!(finding.texts("brought by"), ["a.so → libgdal.so.32"]);
+        assert_eq!(finding.texts("keeps out"), ["b.so"]);
+    }
+
+    #[test]
+    fn a_library_that_only_works_with_its_module_is_judged_there() {
+        let case = Case::new()
+            .object("deps/liba.so.1", &library("liba.so.1").needed("libb.so.1"))
+            .object("deps/libb.so.1", &library("libb.so.1"))
+            .object("x.so", &module().needed("liba.so.1").rpath("$ORIGIN/deps"));
+        assert_eq!(case.run(&MISSING_DEPENDENCY), []);
+    }
+
+    #[test]
+    fn a_library_that_nothing_brings_is_a_warning() {
+        let case = Case::new().object("libalone.so.1", &library("libalone.so.1").needed("libb.so.1"));
+        assert_eq!(case.one(&MISSING_DEPENDENCY).severity, Severity::Warning);
+    }
 }

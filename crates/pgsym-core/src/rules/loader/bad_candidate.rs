@@ -1,0 +1,120 @@
+use crate::check::{Sink, TreeCx, declare_rule};
+use crate::model::DependencyKind;
+use crate::name::shown_path;
+use crate::resolve::{Edge, LoadErrorKind, Outcome, Probe};
+use crate::rules::evidence::{consequence, told_if_first};
+use crate::rules::reach::failed_edges;
+
+declare_rule! {
+    /// The loader stops at a file that it cannot use as the library it looks for.
+    ///
+    /// ## What it checks
+    ///
+    /// The search for every DT_NEEDED and DT_FILTER entry. A file of another machine or word size is skipped; an empty
+    /// file, a text file, a directory, a truncated or otherwise unusable file ends the search for good.
+    ///
+    /// ## Why it matters
+    ///
+    /// A good copy in a later directory does not help: `LOAD` fails with `file too short`, `invalid ELF header` or
+    /// the like. Tools that skip such a file report a dependency as satisfied that is not.
+    ///
+    /// ## When it fires
+    ///
+    /// The module's DT_RUNPATH leads to a directory where `libfoo.so` is the linker script of a development package
+    /// (`INPUT(libfoo.so.1)`), or where a failed copy left an empty `libfoo.so.1`.
+    ///
+    /// ## How to fix
+    ///
+    /// Remove the file or replace it by the library; link with the library's DT_SONAME, not with the name of a linker
+    /// script.
+    ///
+    /// ## What it cannot see
+    ///
+    /// Files that are unusable in a way that only mapping them shows. The same of a file that nothing searches is
+    /// `unreadable-file`.
+    ///
+    /// ## References
+    ///
+    /// glibc elf/dl-load.c `open_verify`, `_dl_map_object_from_fd`; musl ldso/dynlink.c `map_library`.
+    pub(crate) static BAD_CANDIDATE = {
+        code: "PGS102",
+        name: "bad-candidate",
+        group: Loader,
+        severity: Error,
+        check: Tree(check),
+    }
+}
+
+fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
+    let tree = cx.tree();
+    for failed in failed_edges(tree, is_refused) {
+        let Err(error) = &failed.first().target else { continue };
+        let stop = failed.first().searched.iter().find(|probe| matches!(probe.outcome, Outcome::Refused(_)));
+        // What mapping refuses was found by the search and named in the message.
+        let (path, reason) = match stop {
+            Some(Probe { path, outcome: Outcome::Refused(refusal), .. }) => {
+                (shown_path(path).to_string(), refusal.to_string())
+            }
+            _ => match error.message.split_once(": ") {
+                Some((path, reason)) => (path.to_owned(), reason.to_owned()),
+                None => (failed.name().to_string(), error.message.clone()),
+            },
+        };
+        let message = format!(
+            "The search for {} ends at {path}, which is no usable library ({reason}): {}.",
+            failed.entry(tree),
+            consequence(failed.file())
+        );
+        let finding =
+            sink.finding(failed.path(tree), failed.name(), message).severity(super::severity(failed.file()));
+        let finding = failed.searched(failed.evidence(tree, finding));
+        let finding = told_if_first(finding, tree, failed.file(), &error.message);
+        sink.report(finding.help(format!("remove {path}, or put the library itself there")));
+    }
+}
+
+fn is_refused(edge: &Edge) -> bool {
+    matches!(&edge.target, Err(error) if matches!(error.kind, LoadErrorKind::Refused | LoadErrorKind::Unreadable))
+        && edge.kind != DependencyKind::Auxiliary
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::rules::testing::{Case, library, module};
+
+    pub(crate) fn firing() -> Case {
+        Case::new()
+            .object("x.so", &module().needed("libfoo.so.1").runpath("/opt/foo"))
+            .file("/opt/foo/libfoo.so.1", "")
+            .object("/usr/lib/libfoo.so.1", &library("libfoo.so.1"))
+    }
+
+    pub(crate) fn silent() -> Case {
+        firing().object("/opt/foo/libfoo.so.1", &library("libfoo.so.1"))
+    }
+
+    #[test]
+    fn an_empty_file_ends_the_search_although_a_good_one_follows() {
+        let finding = firing().one(&BAD_CANDIDATE);
+        assert_eq!(
+            finding.message,
+            "The search for .dynamic[1] DT_NEEDED libfoo.so.1 ends at /opt/foo/libfoo.so.1, which is no usable library \
+             (file too short): the server cannot load the module."
+        );
+        assert_eq!(
+            finding.texts("the server"),
+            ["ERROR:  could not load library \"/pg/lib/x.so\": /opt/foo/libfoo.so.1: file too short"]
+        );
+    }
+
+    #[test]
+    fn a_program_under_a_librarys_name_is_refused_when_it_is_mapped() {
+        let program = library("libfoo.so.1").kind(pgsym_testkit::Kind::PieExecutable);
+        let finding = firing().object("/opt/foo/libfoo.so.1", &program).one(&BAD_CANDIDATE);
+        assert!(
+            finding.message.contains("(cannot dynamically load position-independent executable)"),
+            "{finding:?}"
+        );
+    }
+}
