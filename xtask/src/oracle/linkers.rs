@@ -1,8 +1,12 @@
 //! `cargo xtask oracle linkers`: what each linker really makes of a crate that uses `pgsym-build`.
 //!
+//! Needs Debian's `clang`, `lld`, `mold`, `binutils`, `g++` and `postgresql-server-dev-15`; `--regress` also `postgresql-15`
+//! and, as root, `gosu` or `runuser`.
+//!
 //! Every case of [`cases`] is a crate of its own, written below `target/oracle-linkers` and built with rustc's
 //! default linker, Debian's lld, mold, gold and GNU ld. The module's dynamic symbols must be exactly the ones that the
-//! case names by hand, `cargo test` must link and pass, and a case that cannot work must fail with our words. With
+//! case names by hand, `cargo test` must link and pass, and a case that cannot work must fail with our words. The
+//! macOS arguments are linked by clang and ld64.lld. With
 //! `--regress` the example extension also passes its regression tests in a server, once per linker.
 
 mod cases;
@@ -80,6 +84,15 @@ pub(crate) fn run(arguments: &Linkers) -> anyhow::Result<Outcome> {
                 Ok(words) => println!("{:<20}{:<9}ok    {words}", case.name, linker.name),
                 Err(error) => println!("{:<20}{:<9}WRONG {error:#}", case.name, linker.name),
             }
+        }
+    }
+    if wanted("mach-o") && arguments.linker.is_none() {
+        let outcome = mach_o(&root);
+        done += 1;
+        differences += usize::from(outcome.is_err());
+        match outcome {
+            Ok(words) => println!("{:<20}{:<9}ok    {words}", "mach-o", "ld64.lld"),
+            Err(error) => println!("{:<20}{:<9}WRONG {error:#}", "mach-o", "ld64.lld"),
         }
     }
     if arguments.regress {
@@ -220,6 +233,32 @@ fn write_crate(place: &Place, case: &Case, directory: &Path) -> anyhow::Result<(
         fs::copy(place.root.join("Cargo.lock"), &lock)?;
     }
     Ok(())
+}
+
+/// Links Mach-O images with the arguments for macOS: the tests of pgsym-build that need clang and ld64.lld.
+fn mach_o(root: &Path) -> anyhow::Result<String> {
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "test",
+            "--offline",
+            "--quiet",
+            "--package",
+            "pgsym-build",
+            "--test",
+            "mach_o",
+            "--",
+            "--ignored",
+        ])
+        .current_dir(root)
+        .output()
+        .context("cannot run cargo")?;
+    let words = String::from_utf8_lossy(&output.stdout);
+    ensure!(output.status.success(), "{words}{}", String::from_utf8_lossy(&output.stderr));
+    let summary = words.lines().find(|line| line.starts_with("test result: ok. "));
+    let passed = summary.and_then(|line| line.split("ok. ").nth(1)?.split(';').next());
+    let passed = passed.context("cargo test says no result")?;
+    ensure!(passed != "0 passed", "no test ran");
+    Ok(passed.to_owned())
 }
 
 fn read_module(path: &Path) -> anyhow::Result<ModuleExports> {

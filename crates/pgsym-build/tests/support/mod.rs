@@ -1,6 +1,8 @@
 //! Runs a build script the way Cargo does: a process of its own with Cargo's variables. The test's own executable is
 //! the script; what it says to Cargo and to the user comes back as text.
 
+#![allow(dead_code, reason = "each test file uses its part")]
+
 use std::env;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
