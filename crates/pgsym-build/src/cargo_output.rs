@@ -1,7 +1,8 @@
 //! Every line that this crate says to Cargo. Lines are collected and printed at the end, so that a build that fails
-//! half-way tells Cargo nothing. (The `rerun-if-env-changed` lines of the C compiler's own variables are cc's.)
+//! half-way tells Cargo nothing. (The `rerun-if-env-changed` lines of the C compiler's own variables are cc's, and
+//! so are the lines that link what cc compiled, since cc knows which C++ runtime that takes.)
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind};
 
@@ -9,9 +10,15 @@ use crate::error::{Error, ErrorKind};
 #[derive(Debug, Default)]
 pub(crate) struct CargoOutput {
     lines: Vec<String>,
+    compiled: Option<(cc::Build, PathBuf)>,
 }
 
 impl CargoOutput {
+    /// The archive that cc compiled, with the build that decides which C++ runtime is linked beside it.
+    pub(crate) fn link_compiled(&mut self, build: cc::Build, archive: PathBuf) {
+        self.compiled = Some((build, archive));
+    }
+
     /// One argument for the link of this package's cdylib. Tests, benches and binaries link without it.
     pub(crate) fn cdylib_link_arg(&mut self, argument: &str) -> Result<(), Error> {
         self.line("rustc-cdylib-link-arg", argument)
@@ -61,10 +68,15 @@ impl CargoOutput {
 
     /// Prints what was collected.
     #[expect(clippy::print_stdout, reason = "this is how a build script talks to Cargo")]
-    pub(crate) fn print(&self) {
+    pub(crate) fn print(&self) -> Result<(), Error> {
+        if let Some((build, archive)) = &self.compiled {
+            cc::try_emit_link_directives(build, archive)
+                .map_err(|error| Error::new(ErrorKind::Compile, error.to_string()))?;
+        }
         for line in &self.lines {
             println!("{line}");
         }
+        Ok(())
     }
 }
 

@@ -27,15 +27,7 @@ pub(crate) struct Compiled {
     /// What the compiler said about code that it accepted.
     pub(crate) warnings: Vec<String>,
     /// The build whose language decides which runtime library is linked.
-    linking: cc::Build,
-}
-
-impl Compiled {
-    /// Tells Cargo to link the archive, and the C++ runtime where there is C++ in it.
-    pub(crate) fn emit_link_directives(&self) -> Result<(), Error> {
-        cc::try_emit_link_directives(&self.linking, &self.archive)
-            .map_err(|error| Error::new(ErrorKind::Compile, error.to_string()))
-    }
+    pub(crate) linking: cc::Build,
 }
 
 /// Compiles what `builds` name into `lib<name>.a`. Several builds are several languages of one module.

@@ -258,14 +258,14 @@ impl Extension {
         for name in env.tracked_names() {
             output.rerun_if_env_changed(&name)?;
         }
-        if let Some(compiled) = &compiled {
+        if let Some(compiled) = compiled {
             for input in &compiled.inputs {
                 output.rerun_if_changed(input)?;
             }
-            compiled.emit_link_directives()?;
+            output.link_compiled(compiled.linking, compiled.archive);
         }
         output.rerun_if_changed(Path::new("build.rs"))?;
-        output.print();
+        output.print()?;
         Ok(summary)
     }
 

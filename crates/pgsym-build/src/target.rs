@@ -35,7 +35,7 @@ impl Target {
         let os = env.required("CARGO_CFG_TARGET_OS")?;
         let format = match os.as_str() {
             "macos" => Format::MachO,
-            "linux" | "android" | "freebsd" | "netbsd" | "openbsd" | "dragonfly" | "illumos" => Format::Elf,
+            "linux" | "android" | "freebsd" | "netbsd" | "openbsd" | "dragonfly" => Format::Elf,
             _ => {
                 let message = format!(
                     "cannot make a PostgreSQL module for {triple}: its linker takes neither version scripts nor \

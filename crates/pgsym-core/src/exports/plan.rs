@@ -4,11 +4,11 @@
 //! each C function of the SQL scripts the function and its `pg_finfo_` record (`fmgr.c`, `fetch_finfo_record`).
 //! Every contradiction between the parts is reported, all of them at once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 use super::is_plain_name;
-use super::objects::{Linkage, ObjectFile};
+use super::objects::{Linkage, ObjectFile, ObjectSymbol};
 use crate::postgres::{FINFO_PREFIX, MAGIC_FUNCTION, SymbolClass, classify};
 
 /// What the author of a module asked for, beside what the objects show.
@@ -124,7 +124,7 @@ impl ExportSet {
     ///
     /// Every [`Problem`], in a stable order; the list is not empty.
     pub fn plan(objects: &[ObjectFile], request: &Request) -> Result<Self, Vec<Problem>> {
-        let mut planner = Planner { objects, request, set: Self::default(), problems: Vec::new() };
+        let mut planner = Planner::new(objects, request);
         planner.select_from_objects();
         planner.add_requested();
         planner.check_finfo_records();
@@ -172,11 +172,33 @@ impl ExportSet {
 struct Planner<'a> {
     objects: &'a [ObjectFile],
     request: &'a Request,
+    /// Who defines a name, in the objects' order. Only looked up, never walked.
+    definitions: HashMap<&'a str, Vec<Definition<'a>>>,
     set: ExportSet,
     problems: Vec<Problem>,
+    /// Names that a problem of their own was reported for.
+    reported: BTreeSet<String>,
 }
 
-impl Planner<'_> {
+#[derive(Debug, Clone, Copy)]
+struct Definition<'a> {
+    object: &'a str,
+    symbol: &'a ObjectSymbol,
+}
+
+impl<'a> Planner<'a> {
+    fn new(objects: &'a [ObjectFile], request: &'a Request) -> Self {
+        let mut definitions: HashMap<&str, Vec<Definition<'_>>> = HashMap::new();
+        for object in objects {
+            for symbol in &object.symbols {
+                let definition = Definition { object: &object.label, symbol };
+                definitions.entry(&symbol.name).or_default().push(definition);
+            }
+        }
+        let (set, problems, reported) = (ExportSet::default(), Vec::new(), BTreeSet::new());
+        Self { objects, request, definitions, set, problems, reported }
+    }
+
     /// Takes from the objects what PostgreSQL knows by name: magic, entry points, records and their functions.
     fn select_from_objects(&mut self) {
         let objects = self.objects;
@@ -284,44 +306,43 @@ impl Planner<'_> {
         if self.set.contains(name) || !self.check_name(name) {
             return;
         }
-        let objects = self.objects;
-        let mut strong = objects
-            .iter()
-            .filter(|object| object.symbol(name).is_some_and(|symbol| !symbol.is_weak))
-            .map(|object| object.label.clone());
-        if let (Some(first), Some(second)) = (strong.next(), strong.next()) {
-            let problem = Problem::Duplicate { name: name.to_owned(), objects: [first, second] };
-            self.problem_once(problem);
+        let strong = |definition: &Definition<'_>| !definition.symbol.is_weak;
+        let strong: Vec<Definition<'_>> = self.definitions(name).filter(strong).take(2).collect();
+        if let [first, second] = strong[..] {
+            let objects = [first.object.to_owned(), second.object.to_owned()];
+            self.report(name, Problem::Duplicate { name: name.to_owned(), objects });
             return;
         }
-        let Some((object, linkage)) = self.defining(name) else { return };
-        if linkage == Linkage::Hidden {
-            self.problem_once(Problem::Hidden { name: name.to_owned(), object });
+        let Some(Definition { object, symbol }) = self.defining(name) else { return };
+        let object = object.to_owned();
+        if symbol.linkage == Linkage::Hidden {
+            self.report(name, Problem::Hidden { name: name.to_owned(), object });
             return;
         }
         let export = Export { class: self.class_of(name), provider: Provider::Object(object) };
         self.set.entries.insert(name.to_owned(), export);
     }
 
-    /// The object that defines a name: a strong definition before a weak one.
-    fn defining(&self, name: &str) -> Option<(String, Linkage)> {
-        self.objects
-            .iter()
-            .filter_map(|object| Some((object, object.symbol(name)?)))
-            .min_by_key(|(_, symbol)| symbol.is_weak)
-            .map(|(object, symbol)| (object.label.clone(), symbol.linkage))
+    fn definitions(&self, name: &str) -> impl Iterator<Item = Definition<'a>> + use<'_, 'a> {
+        self.definitions.get(name).into_iter().flatten().copied()
+    }
+
+    /// The definition that a linker takes: a strong one before a weak one, the first of each.
+    fn defining(&self, name: &str) -> Option<Definition<'a>> {
+        self.definitions(name).min_by_key(|definition| definition.symbol.is_weak)
     }
 
     fn check_name(&mut self, name: &str) -> bool {
         let is_plain = is_plain_name(name);
         if !is_plain {
-            self.problem_once(Problem::UnsafeName { name: name.to_owned() });
+            self.report(name, Problem::UnsafeName { name: name.to_owned() });
         }
         is_plain
     }
 
-    fn problem_once(&mut self, problem: Problem) {
-        if !self.problems.contains(&problem) {
+    /// Reports a problem of a name, once for each name.
+    fn report(&mut self, name: &str, problem: Problem) {
+        if self.reported.insert(name.to_owned()) {
             self.problems.push(problem);
         }
     }
@@ -427,7 +448,7 @@ impl fmt::Display for Problem {
 
 #[cfg(test)]
 mod tests {
-    use super::super::objects::{ObjectSymbol, Platform};
+    use super::super::objects::Platform;
     use super::*;
 
     fn object(label: &str, names: &[&str]) -> ObjectFile {
