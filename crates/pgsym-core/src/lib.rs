@@ -16,6 +16,8 @@ pub mod name;
 pub mod parse;
 pub mod postgres;
 #[cfg(feature = "audit")]
+pub mod report;
+#[cfg(feature = "audit")]
 pub mod resolve;
 #[cfg(feature = "audit")]
 pub mod rules;

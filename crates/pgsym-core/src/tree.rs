@@ -36,8 +36,21 @@ pub struct Settings {
     pub max_glibc: Option<(u32, u32)>,
     /// How much of control files and scripts is read, and where the server looks for them.
     pub extensions: ExtensionSettings,
+    /// Where the relative ones of the given paths stand. A server opens modules by absolute path, so without this
+    /// `$ORIGIN` of a module that was given by a relative path is not known.
+    pub working_directory: Option<PathBuf>,
     /// Told of each finished file: how many are done, how many there are.
     pub progress: Option<Arc<dyn Fn(usize, usize) + Send + Sync>>,
+}
+
+impl Settings {
+    /// A path of the question as a server would open it.
+    fn absolute(&self, path: &Path) -> PathBuf {
+        match &self.working_directory {
+            Some(directory) => directory.join(path.strip_prefix(".").unwrap_or(path)),
+            None => path.to_owned(),
+        }
+    }
 }
 
 /// Which server loads the modules.
@@ -165,8 +178,10 @@ impl Tree {
             .zip(env_of)
             .map(|(file, env)| match (env, &file.module) {
                 (Some(env), Ok(module)) => {
-                    let elements = elements_of(module, &file.path, &env, &store);
-                    (load_file(file, &store, env, process.as_ref(), expected.as_ref(), &own), elements)
+                    let path = settings.absolute(&file.path);
+                    let elements = elements_of(module, &path, &env, &store);
+                    let server = process.as_ref();
+                    (load_file(file, &path, &store, env, server, expected.as_ref(), &own), elements)
                 }
                 _ => (None, Vec::new()),
             })
@@ -320,7 +335,15 @@ fn find_server(
             }
         }
     };
-    read_server(store, installation).map(Some)
+    let mut server = read_server(store, installation)?;
+    let search = &settings.extensions.search;
+    if let Some(pkglibdir) = &search.pkglibdir {
+        server.installation.pkglibdir.clone_from(pkglibdir);
+    }
+    if search.sharedir.is_some() {
+        server.installation.sharedir.clone_from(&search.sharedir);
+    }
+    Ok(Some(server))
 }
 
 fn read_server(store: &FileStore, installation: Installation) -> Result<Server, Error> {
@@ -342,8 +365,7 @@ fn read_server(store: &FileStore, installation: Installation) -> Result<Server, 
 
 /// Starts the server and loads what it preloads.
 fn start_server(store: &Arc<FileStore>, server: &Server, settings: &Settings) -> Result<Process, Error> {
-    let interpreter =
-        server.module.elf().and_then(|elf| elf.interpreter.get()).map(crate::name::Name::as_path);
+    let interpreter = server.module.elf().and_then(|elf| elf.interpreter.get()).map(Name::as_path);
     let env = Arc::new(LoaderEnv::read(store.fs(), server.module.target, interpreter, &settings.loader));
     let path = &server.installation.server;
     let mut process =
@@ -354,7 +376,7 @@ fn start_server(store: &Arc<FileStore>, server: &Server, settings: &Settings) ->
             advice: "name another one with --server",
         })?;
     for name in &settings.preload {
-        let path = preload_path(store.fs(), server, name);
+        let path = settings.absolute(&preload_path(store.fs(), server, name));
         let attempt = process.dlopen(&path);
         if let Some(failure) = attempt.failure {
             return Err(Error::Value {
@@ -503,7 +525,7 @@ impl Environments<'_> {
         if let Some((_, env)) = self.known.iter().find(|(target, _)| target.same_machine(module.target)) {
             return Arc::clone(env);
         }
-        let interpreter = module.elf().and_then(|elf| elf.interpreter.get()).map(crate::name::Name::as_path);
+        let interpreter = module.elf().and_then(|elf| elf.interpreter.get()).map(Name::as_path);
         let env = Arc::new(LoaderEnv::read(self.fs, module.target, interpreter, &self.settings.loader));
         self.known.push((module.target, Arc::clone(&env)));
         env
@@ -514,6 +536,7 @@ impl Environments<'_> {
 /// own process.
 fn load_file(
     file: &TreeFile,
+    absolute: &Path,
     store: &Arc<FileStore>,
     env: Arc<LoaderEnv>,
     server: Option<&Process>,
@@ -526,9 +549,9 @@ fn load_file(
         Role::Program => MainObject::Program,
         Role::Module | Role::Library => match server {
             Some(server) if file.role == Role::Module || server.env().target.same_machine(module.target) => {
-                let Attempt { process, root, failure, .. } = server.dlopen(&file.path);
+                let Attempt { process, root, failure, .. } = server.dlopen(absolute);
                 let verdict = (file.role == Role::Module)
-                    .then(|| verdict(&process, root, failure.as_ref(), &file.path, expected));
+                    .then(|| verdict(&process, root, failure.as_ref(), absolute, expected));
                 let lucky = lucky_edges(&process, Some(server), own);
                 return Some(Load { process, root, failure, verdict, lucky });
             }
@@ -536,7 +559,10 @@ fn load_file(
             None => MainObject::Listed,
         },
     };
-    let process = Process::start(Arc::clone(store), env, &file.path, kind).ok()?;
+    // A file that is its own process keeps the name it was given by, as `ld.so --list` does, when the directory that the
+    // name starts from is known.
+    let path = if env.current_directory.is_some() { &file.path } else { absolute };
+    let process = Process::start(Arc::clone(store), env, path, kind).ok()?;
     let root = process.find_file(module.id);
     let failure = process.failure().cloned();
     let lucky = lucky_edges(&process, None, own);

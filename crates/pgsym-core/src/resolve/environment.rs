@@ -55,6 +55,17 @@ pub enum CpuLevel {
     V4,
 }
 
+impl std::fmt::Display for CpuLevel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::V1 => "x86-64-v1",
+            Self::V2 => "x86-64-v2",
+            Self::V3 => "x86-64-v3",
+            Self::V4 => "x86-64-v4",
+        })
+    }
+}
+
 /// What the loader knows before it opens the first library.
 #[derive(Debug, Clone)]
 pub struct LoaderEnv {

@@ -1,0 +1,214 @@
+//! The options that describe the process being modelled, and the settings that they make.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use pgsym_core::extension::{ExtensionSettings, SearchSettings};
+use pgsym_core::name::Name;
+use pgsym_core::resolve::{CpuLevel, Libc, LoaderOptions};
+use pgsym_core::tree::{ServerChoice, Settings};
+
+use super::Root;
+
+/// The process that loads the modules.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Process")]
+pub(crate) struct Process {
+    /// The postgres binary, its prefix, or the pg_config beside it; nothing of it is executed
+    #[arg(long, value_name = "PATH")]
+    pub(crate) server: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) root: Root,
+    /// The server's LD_LIBRARY_PATH; never taken from this program's environment
+    #[arg(long, value_name = "DIRS")]
+    pub(crate) library_path: Option<OsString>,
+    /// The server's dynamic_library_path
+    #[arg(long, value_name = "DIRS")]
+    pub(crate) dynamic_library_path: Option<String>,
+    /// The server's extension_control_path (PostgreSQL 18)
+    #[arg(long, value_name = "DIRS")]
+    pub(crate) extension_control_path: Option<String>,
+    /// shared_preload_libraries: loaded first, in this order
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) preload: Vec<String>,
+    /// glibc, glibc-VERSION or musl; read from the server's PT_INTERP when not given
+    #[arg(long, value_name = "LIBC")]
+    pub(crate) libc: Option<LibcName>,
+    /// The major version, when there is no server binary
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(9..=99))]
+    pub(crate) pg_version: Vec<u32>,
+    /// pg_config --sharedir, where the layout does not tell it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) sharedir: Option<PathBuf>,
+    /// pg_config --pkglibdir, where the layout does not tell it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) pkglibdir: Option<PathBuf>,
+    /// The processor that the process runs on, which decides about glibc-hwcaps: x86-64-v1 to v4, or native
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) cpu: Option<Cpu>,
+}
+
+/// `--libc`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LibcName(Libc);
+
+impl FromStr for LibcName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let libc = match text.split_once('-') {
+            None if text == "musl" => Some(Libc::Musl),
+            None if text == "glibc" => Some(Libc::NEWEST_GLIBC),
+            Some(("glibc", version)) => {
+                parse_glibc(version).ok().map(|(major, minor)| Libc::Glibc(major, minor))
+            }
+            _ => None,
+        };
+        libc.map(Self).ok_or_else(|| "write glibc, glibc-2.36 or musl".to_owned())
+    }
+}
+
+/// `--cpu`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Cpu {
+    /// That of this machine.
+    Native,
+    /// A micro-architecture level.
+    Level(CpuLevel),
+}
+
+impl FromStr for Cpu {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(match text {
+            "native" => Self::Native,
+            "x86-64-v1" | "v1" => Self::Level(CpuLevel::V1),
+            "x86-64-v2" | "v2" => Self::Level(CpuLevel::V2),
+            "x86-64-v3" | "v3" => Self::Level(CpuLevel::V3),
+            "x86-64-v4" | "v4" => Self::Level(CpuLevel::V4),
+            _ => return Err("write native, x86-64-v1, x86-64-v2, x86-64-v3 or x86-64-v4".to_owned()),
+        })
+    }
+}
+
+/// A glibc version: "2.28".
+pub(crate) fn parse_glibc(text: &str) -> Result<(u32, u32), String> {
+    text.split_once('.')
+        .and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)))
+        .ok_or_else(|| "write a version such as 2.28".to_owned())
+}
+
+impl Process {
+    /// The settings of a run; `default` says which server is meant when none is given.
+    pub(crate) fn settings(&self, default: ServerChoice, paths: &[PathBuf]) -> anyhow::Result<Settings> {
+        let name = |text: &OsString| Name::from(text.as_bytes());
+        let working_directory = match &self.root.directory {
+            // Inside a foreign root there is no current directory but its top.
+            Some(_) => Some(PathBuf::from("/")),
+            None => std::env::current_dir().ok(),
+        };
+        let server = self.server.clone().map_or(default, ServerChoice::At);
+        if let [_, _, ..] = self.pg_version[..] {
+            anyhow::bail!("--pg-version: several versions are given; this command takes one");
+        }
+        refuse_empty(paths)?;
+        Ok(Settings {
+            loader: LoaderOptions {
+                libc: self.libc.map(|LibcName(libc)| libc),
+                library_path: self.library_path.as_ref().map(name),
+                // A server's current directory is its data directory, which is not known.
+                current_directory: working_directory.clone().filter(|_| server == ServerChoice::None),
+                cpu: self.cpu_level(),
+            },
+            server,
+            preload: self.preload.clone(),
+            pg_major: self.pg_version.first().copied(),
+            extensions: ExtensionSettings {
+                search: SearchSettings {
+                    dynamic_library_path: self.dynamic_library_path.clone(),
+                    extension_control_path: self.extension_control_path.clone(),
+                    sharedir: self.sharedir.clone(),
+                    pkglibdir: self.pkglibdir.clone(),
+                },
+                ..ExtensionSettings::default()
+            },
+            working_directory,
+            ..Settings::default()
+        })
+    }
+
+    /// This machine's level for files of this machine; the baseline for a foreign root, whose machine is unknown.
+    fn cpu_level(&self) -> CpuLevel {
+        match self.cpu {
+            Some(Cpu::Level(level)) => level,
+            Some(Cpu::Native) => native_level(),
+            None if self.root.directory.is_some() => CpuLevel::V1,
+            None => native_level(),
+        }
+    }
+}
+
+/// A path that is empty, as an unset shell variable makes it, would mean the current directory.
+fn refuse_empty(paths: &[PathBuf]) -> anyhow::Result<()> {
+    if paths.iter().any(|path| path.as_os_str() == OsStr::new("") || path == Path::new("")) {
+        anyhow::bail!("an empty path was given; name a module, a directory or an installation prefix");
+    }
+    Ok(())
+}
+
+/// The level of this machine's processor (x86-64 psABI, "Micro-Architecture Levels").
+#[cfg(target_arch = "x86_64")]
+fn native_level() -> CpuLevel {
+    use std::arch::is_x86_feature_detected as has;
+    let v2 = has!("sse3")
+        && has!("ssse3")
+        && has!("sse4.1")
+        && has!("sse4.2")
+        && has!("popcnt")
+        && has!("cmpxchg16b");
+    let v3 = v2
+        && has!("avx")
+        && has!("avx2")
+        && has!("bmi1")
+        && has!("bmi2")
+        && has!("f16c")
+        && has!("fma")
+        && has!("lzcnt")
+        && has!("movbe")
+        && has!("xsave");
+    let v4 =
+        v3 && has!("avx512f") && has!("avx512bw") && has!("avx512cd") && has!("avx512dq") && has!("avx512vl");
+    match (v4, v3, v2) {
+        (true, ..) => CpuLevel::V4,
+        (_, true, _) => CpuLevel::V3,
+        (.., true) => CpuLevel::V2,
+        _ => CpuLevel::V1,
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn native_level() -> CpuLevel {
+    CpuLevel::V1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libc_names() {
+        let libc = |text: &str| text.parse::<LibcName>().map(|LibcName(libc)| libc);
+        assert_eq!(libc("musl"), Ok(Libc::Musl));
+        assert_eq!(libc("glibc-2.36"), Ok(Libc::Glibc(2, 36)));
+        assert!(libc("glibc-").is_err() && libc("uclibc").is_err());
+    }
+
+    #[test]
+    fn glibc_versions() {
+        assert_eq!(parse_glibc("2.28"), Ok((2, 28)));
+        assert!(parse_glibc("2").is_err() && parse_glibc("2.x").is_err());
+    }
+}

@@ -1,0 +1,151 @@
+//! Where answers go and where trees come from: what every command does around its own question.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use pgsym_core::FileError;
+use pgsym_core::discover::discover;
+use pgsym_core::fs::Fs;
+use pgsym_core::model::Module;
+use pgsym_core::parse::{Facets, parse};
+use pgsym_core::report::{Document, Palette, write_json};
+use pgsym_core::tree::{Settings, Tree};
+
+use crate::args::{Common, Format, Process};
+use crate::terminal::{self, Progress};
+
+/// Writes a command's answer as the common options say.
+pub(crate) struct Output<'a> {
+    common: &'a Common,
+}
+
+impl<'a> Output<'a> {
+    /// Prepares the run: threads are set before anything uses them.
+    pub(crate) fn new(common: &'a Common) -> anyhow::Result<Self> {
+        if let Some(jobs) = common.jobs {
+            rayon::ThreadPoolBuilder::new()
+                .num_threads(jobs.get())
+                .build_global()
+                .with_context(|| format!("cannot start {jobs} threads"))?;
+        }
+        Ok(Self { common })
+    }
+
+    /// Loads a tree, with progress when it takes long and somebody watches.
+    pub(crate) fn load(
+        &self,
+        process: &Process,
+        paths: &[PathBuf],
+        mut settings: Settings,
+    ) -> anyhow::Result<Tree> {
+        let progress = (!self.common.quiet && !self.common.no_progress).then(Progress::start).flatten();
+        settings.progress = progress.as_ref().map(Progress::callback);
+        let tree = Tree::load(process.root.fs()?, paths, settings);
+        if let Some(progress) = progress {
+            progress.finish();
+        }
+        Ok(tree?)
+    }
+
+    /// Writes a document to standard output or to the file of `--output`.
+    pub(crate) fn write<D: Document>(&self, document: &D) -> anyhow::Result<()> {
+        match &self.common.output {
+            None => {
+                let stdout = io::stdout().lock();
+                let palette = terminal::palette(self.common.color, &stdout);
+                let mut out = io::BufWriter::with_capacity(64 << 10, stdout);
+                forgive_closed_pipe(self.render(document, &palette, &mut out).and_then(|()| out.flush()))
+                    .context("cannot write to standard output")
+            }
+            Some(path) => {
+                let palette = terminal::palette_for_file(self.common.color);
+                let mut text = Vec::new();
+                self.render(document, &palette, &mut text)?;
+                write_file(path, &text).with_context(|| format!("cannot write {}", path.display()))
+            }
+        }
+    }
+
+    fn render<D: Document>(&self, document: &D, palette: &Palette, out: &mut dyn Write) -> io::Result<()> {
+        match self.common.format {
+            Format::Text => document.write_text(out, palette),
+            Format::Json => write_json(document, out),
+        }
+    }
+}
+
+/// Whoever reads our output may stop reading: `pgsym symbols x.so | head`.
+fn forgive_closed_pipe(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+/// Writes text that no option changes.
+pub(crate) fn write_stdout(text: &[u8]) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    forgive_closed_pipe(stdout.write_all(text).and_then(|()| stdout.flush()))
+        .context("cannot write to standard output")
+}
+
+/// Replaces a file as a whole, so that nobody reads half an answer. A device or FIFO is written to as it is.
+fn write_file(path: &Path, text: &[u8]) -> io::Result<()> {
+    if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return forgive_closed_pipe(std::fs::OpenOptions::new().write(true).open(path)?.write_all(text));
+    }
+    // A symbolic link stays one: what it leads to is replaced.
+    let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let mut name = std::ffi::OsString::from(".");
+    name.push(target.file_name().ok_or(io::ErrorKind::InvalidInput)?);
+    name.push(format!(".{}.tmp", std::process::id()));
+    let temporary = target.with_file_name(name);
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&temporary)?;
+    let written = file
+        .write_all(text)
+        .and_then(|()| file.sync_all())
+        .and_then(|()| std::fs::rename(&temporary, &target));
+    if written.is_err() {
+        // The first error is the one to tell.
+        let _ = std::fs::remove_file(&temporary);
+    }
+    written
+}
+
+/// One file that a command without a process looks at.
+pub(crate) struct NamedFile {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// Whether it was named, rather than a directory above it.
+    pub(crate) is_named: bool,
+    /// What it says.
+    pub(crate) module: Result<Module, FileError>,
+}
+
+/// Parses the binaries that paths lead to, in path order.
+pub(crate) fn parse_named(fs: &dyn Fs, paths: &[PathBuf], facets: Facets) -> anyhow::Result<Vec<NamedFile>> {
+    let read = |path: &Path| {
+        let (source, metadata) = fs.open(path)?;
+        parse(path, metadata, &*source, facets)
+    };
+    let candidates = discover(fs, paths)?;
+    Ok(candidates
+        .into_iter()
+        .map(|candidate| NamedFile {
+            module: candidate.format.and_then(|_| read(&candidate.path)),
+            is_named: candidate.is_named,
+            path: candidate.path,
+        })
+        .collect())
+}
+
+/// A file that was asked for by name and cannot be read leaves its question open.
+pub(crate) fn refuse_unread(unread: &[(PathBuf, FileError)]) -> anyhow::Result<()> {
+    match unread {
+        [] => Ok(()),
+        [(path, error), ..] => {
+            anyhow::bail!("cannot read {}: {error}; name a shared object or program", path.display())
+        }
+    }
+}

@@ -1,0 +1,414 @@
+//! `pgsym audit`: what is wrong in a tree, grouped by file, and what the run looked at.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::document::Document;
+use super::field::{Field, key};
+use super::text::{Palette, count, paint, write_labelled, write_wrapped};
+use crate::check::{Finding, Selection, Severity, check};
+use crate::discover::{Format, short_path};
+use crate::name::{Name, bytes_as_path, path_bytes};
+use crate::postgres::{self, Magic, MagicBlock};
+use crate::resolve::{CpuLevel, LoadErrorKind};
+use crate::tree::{Role, Server, Tree, TreeFile};
+
+/// The answer of `pgsym audit`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Audit {
+    /// The server that the modules were checked against; null where none is known.
+    pub server: Option<AuditServer>,
+    /// The modules, in path order.
+    pub modules: Vec<AuditModule>,
+    /// The findings, by path, code, subject and message.
+    pub findings: Vec<AuditFinding>,
+    /// Counts.
+    pub summary: AuditSummary,
+    #[serde(skip)]
+    roots: Vec<PathBuf>,
+    #[serde(skip)]
+    cpu: Option<CpuLevel>,
+}
+
+/// The server of an audit.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct AuditServer {
+    /// The binary.
+    #[serde(flatten)]
+    pub path: Field<key::PathKey>,
+    /// As `SELECT version()` begins: "15.18"; null where the binary does not say.
+    pub version: Option<String>,
+    /// The machine it is for.
+    pub arch: String,
+    /// Its C library: "glibc 2.36".
+    pub libc: Option<String>,
+}
+
+/// One module.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct AuditModule {
+    /// Where it is.
+    #[serde(flatten)]
+    pub path: Field<key::PathKey>,
+    /// "elf" or "mach-o"; null where that cannot be told.
+    pub format: Option<&'static str>,
+    /// The machine it is for; null where it could not be parsed.
+    pub arch: Option<String>,
+    /// DT_SONAME.
+    #[serde(flatten)]
+    pub soname: Field<key::Soname>,
+    /// The magic block; null where there is none or it could not be read.
+    pub magic: Option<ModuleMagic>,
+    /// What loading it into the server does.
+    pub load: ModuleLoad,
+}
+
+/// A module's magic block.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ModuleMagic {
+    /// PG_VERSION_NUM / 100.
+    pub version: u32,
+    /// `abi_extra`; null before PostgreSQL 15.
+    #[serde(flatten)]
+    pub abi: Field<key::Abi>,
+    /// The module's name; null before PostgreSQL 18 or where none was given.
+    #[serde(flatten)]
+    pub name: Field<key::ModuleName>,
+    /// The module's version, likewise.
+    #[serde(flatten)]
+    pub module_version: Field<key::ModuleVersion>,
+    /// `len` in bytes.
+    pub len: u32,
+    /// `funcmaxargs`.
+    pub func_max_args: u32,
+    /// `indexmaxkeys`.
+    pub index_max_keys: u32,
+    /// `namedatalen`.
+    pub name_data_len: u32,
+    /// `float8byval`.
+    pub float8_by_value: u32,
+}
+
+impl From<&MagicBlock> for ModuleMagic {
+    fn from(block: &MagicBlock) -> Self {
+        Self {
+            version: block.version,
+            abi: block.abi().as_ref().into(),
+            name: block.module_name.as_ref().into(),
+            module_version: block.module_version.as_ref().into(),
+            len: block.len,
+            func_max_args: block.func_max_args,
+            index_max_keys: block.index_max_keys,
+            name_data_len: block.name_data_len,
+            float8_by_value: block.float8_by_value,
+        }
+    }
+}
+
+/// What loading a module does.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ModuleLoad {
+    /// Whether it loads.
+    pub verdict: Verdict,
+    /// What the server says after `ERROR:`, or the loader where no server is known; null where there is no error.
+    pub error: Option<String>,
+}
+
+/// Whether a module loads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// It does.
+    Loads,
+    /// It does not.
+    Fails,
+    /// It cannot be told: the file or a library cannot be read, or is for another machine than the server.
+    Unknown,
+}
+
+/// One finding.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct AuditFinding {
+    /// The rule's code: "PGS101".
+    pub code: &'static str,
+    /// The rule's name: "missing-dependency".
+    pub name: &'static str,
+    /// "error", "warning" or "info".
+    pub severity: &'static str,
+    /// The file that it is about.
+    #[serde(flatten)]
+    pub path: Field<key::PathKey>,
+    /// What in the file.
+    pub subject: String,
+    /// One sentence: the entry, the value seen, what it leads to.
+    pub message: String,
+    /// What was seen.
+    pub evidence: Vec<AuditEvidence>,
+    /// What to do; empty where nothing can be advised.
+    pub help: String,
+}
+
+/// One thing that was seen.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct AuditEvidence {
+    /// A word or two.
+    pub label: &'static str,
+    /// What was seen.
+    pub text: String,
+}
+
+/// Counts of an audit.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct AuditSummary {
+    /// Binaries looked at.
+    pub files: usize,
+    /// PostgreSQL modules among them.
+    pub modules: usize,
+    /// Findings of that severity.
+    pub errors: usize,
+    /// Findings of that severity.
+    pub warnings: usize,
+    /// Findings of that severity.
+    pub infos: usize,
+    /// Findings of rules that were allowed.
+    pub suppressed: usize,
+}
+
+impl Audit {
+    /// Runs the selected rules over a tree.
+    pub fn new(tree: &Tree, selection: &Selection) -> Self {
+        // Allowed rules run too, so that the summary can say how much they kept quiet.
+        let everything = Selection { allow: Vec::new(), ..selection.clone() };
+        let (findings, suppressed): (Vec<Finding>, Vec<Finding>) =
+            check(tree, &everything).into_iter().partition(|finding| selection.includes(finding.rule));
+        let number = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+        Self {
+            server: tree.server().map(|server| AuditServer::new(server, tree)),
+            modules: tree.modules().map(AuditModule::new).collect(),
+            summary: AuditSummary {
+                files: tree.files().len(),
+                modules: tree.modules().count(),
+                errors: number(Severity::Error),
+                warnings: number(Severity::Warning),
+                infos: number(Severity::Info),
+                suppressed: suppressed.len(),
+            },
+            findings: findings.iter().map(AuditFinding::new).collect(),
+            roots: tree.roots().to_vec(),
+            cpu: uses_hwcaps(tree).then_some(tree.settings().loader.cpu),
+        }
+    }
+
+    /// How many findings are at least this bad.
+    pub fn count_from(&self, severity: Severity) -> usize {
+        let AuditSummary { errors, warnings, infos, .. } = self.summary;
+        match severity {
+            Severity::Error => errors,
+            Severity::Warning => errors + warnings,
+            Severity::Info => errors + warnings + infos,
+        }
+    }
+}
+
+impl AuditServer {
+    fn new(server: &Server, tree: &Tree) -> Self {
+        Self {
+            path: server.installation.server.as_path().into(),
+            version: server.facts.version.clone(),
+            arch: server.module.target.arch(),
+            libc: tree.process().map(|process| process.env().libc.to_string()),
+        }
+    }
+}
+
+impl AuditModule {
+    fn new(file: &TreeFile) -> Self {
+        let module = file.module.as_ref().ok();
+        let magic = module.and_then(|module| module.postgres.get()).and_then(|facts| match &facts.magic {
+            Magic::Found(block) => Some(ModuleMagic::from(&**block)),
+            Magic::Absent | Magic::Unknown(_) => None,
+        });
+        let load = ModuleLoad::new(file);
+        Self {
+            path: file.path.as_path().into(),
+            format: file.format.as_ref().ok().and_then(|format| format_word(*format)),
+            arch: module.map(|module| module.target.arch()),
+            soname: module.and_then(|module| module.soname.as_ref()).into(),
+            magic,
+            load,
+        }
+    }
+}
+
+impl ModuleLoad {
+    /// The server's verdict; without a server, that of the loader on the file as its own process.
+    fn new(file: &TreeFile) -> Self {
+        let of = |verdict, error| Self { verdict, error };
+        let Some(load) = &file.load else { return of(Verdict::Unknown, None) };
+        match (&load.verdict, &load.failure) {
+            (Some(postgres::Verdict::Loads), _) | (None, None) => of(Verdict::Loads, None),
+            (Some(postgres::Verdict::Fails(message)), _) => of(Verdict::Fails, Some(message.primary.clone())),
+            (Some(postgres::Verdict::Unknown(why)), _) => of(Verdict::Unknown, Some(why.clone())),
+            (None, Some(error)) if error.kind == LoadErrorKind::Unreadable => {
+                of(Verdict::Unknown, Some(error.message.clone()))
+            }
+            (None, Some(error)) => of(Verdict::Fails, Some(error.message.clone())),
+        }
+    }
+}
+
+fn format_word(format: Format) -> Option<&'static str> {
+    match format {
+        Format::Elf => Some("elf"),
+        Format::MachO => Some("mach-o"),
+        Format::LinkerScript | Format::Empty | Format::Other => None,
+    }
+}
+
+impl AuditFinding {
+    fn new(finding: &Finding) -> Self {
+        Self {
+            code: finding.rule.code,
+            name: finding.rule.name,
+            severity: finding.severity.as_str(),
+            path: finding.path.as_path().into(),
+            subject: finding.subject.clone(),
+            message: finding.message.clone(),
+            evidence: finding
+                .evidence
+                .iter()
+                .map(|evidence| AuditEvidence { label: evidence.label, text: evidence.text.clone() })
+                .collect(),
+            help: finding.help.clone(),
+        }
+    }
+}
+
+/// Whether any module got a library because of the processor it was asked about.
+fn uses_hwcaps(tree: &Tree) -> bool {
+    let is_hwcaps = |path: &std::path::Path| {
+        bstr::ByteSlice::contains_str(path_bytes(path), b"/glibc-hwcaps/".as_slice())
+    };
+    let of_files =
+        tree.files().iter().filter(|file| file.role != Role::Other).filter_map(|file| file.load.as_ref());
+    of_files
+        .map(|load| &load.process)
+        .chain(tree.process())
+        .any(|process| process.load_order().any(|(_, object)| is_hwcaps(object.path())))
+}
+
+/// Lines of evidence shown under one label; the rest is counted. JSON has all of them.
+const LINES_PER_LABEL: usize = 12;
+
+impl Document for Audit {
+    const COMMAND: &'static str = "audit";
+
+    fn write_text(&self, out: &mut dyn Write, palette: &Palette) -> io::Result<()> {
+        self.write_header(out, palette)?;
+        let mut last = None;
+        for finding in &self.findings {
+            if last != Some(&finding.path) {
+                let path = bytes_as_path(finding.path.as_bytes());
+                let shown = Name::from(path_bytes(short_path(path, &self.roots)));
+                writeln!(out, "\n{}", paint(palette.heading, shown))?;
+                last = Some(&finding.path);
+            }
+            finding.write_text(out, palette)?;
+        }
+        if !self.findings.is_empty() || self.server.is_some() {
+            writeln!(out)?;
+        }
+        self.write_summary(out, palette)
+    }
+}
+
+impl Audit {
+    fn write_header(&self, out: &mut dyn Write, palette: &Palette) -> io::Result<()> {
+        match &self.server {
+            Some(server) => {
+                let version = server.version.as_deref().unwrap_or("of unknown version");
+                let libc = server.libc.as_deref().map(|libc| format!(", {libc}")).unwrap_or_default();
+                let path = paint(palette.dim, format!("({})", server.path));
+                writeln!(out, "server  PostgreSQL {version}, {}{libc}  {path}", server.arch)?;
+            }
+            None => writeln!(
+                out,
+                "server  none found: what modules import from it is not checked (--server PATH)"
+            )?,
+        }
+        if let Some(cpu) = self.cpu {
+            writeln!(out, "cpu     {cpu}: it has libraries of its own in glibc-hwcaps (--cpu LEVEL)")?;
+        }
+        Ok(())
+    }
+
+    fn write_summary(&self, out: &mut dyn Write, palette: &Palette) -> io::Result<()> {
+        let AuditSummary { files, modules, errors, warnings, infos, suppressed } = self.summary;
+        let what = if modules == files {
+            count(modules, "module")
+        } else {
+            format!("{} and {}", count(modules, "module"), count(files - modules, "other file"))
+        };
+        if self.findings.is_empty() {
+            write!(out, "{what}: {}", paint(palette.good, "nothing found"))?;
+        } else {
+            write!(
+                out,
+                "{what}: {}, {}, {}",
+                paint(if errors > 0 { palette.error } else { palette.good }, count(errors, "error")),
+                paint(if warnings > 0 { palette.warning } else { palette.good }, count(warnings, "warning")),
+                count(infos, "note"),
+            )?;
+        }
+        if suppressed > 0 {
+            write!(out, " ({suppressed} allowed)")?;
+        }
+        writeln!(out)?;
+        if let Some(worst) = self.findings.iter().rev().max_by_key(|finding| match finding.severity {
+            "error" => 2,
+            "warning" => 1,
+            _ => 0,
+        }) {
+            writeln!(out, "`pgsym explain {}` says more.", worst.code)?;
+        }
+        Ok(())
+    }
+}
+
+impl AuditFinding {
+    fn write_text(&self, out: &mut dyn Write, palette: &Palette) -> io::Result<()> {
+        let style = match self.severity {
+            "error" => palette.error,
+            "warning" => palette.warning,
+            _ => palette.info,
+        };
+        writeln!(
+            out,
+            "  {} {} {}",
+            paint(style, self.severity),
+            self.code,
+            paint(palette.heading, self.name)
+        )?;
+        write_wrapped(out, 4, &self.message)?;
+        let mut label = "";
+        let mut lines = 0;
+        for (index, evidence) in self.evidence.iter().enumerate() {
+            let is_new = evidence.label != label;
+            lines = if is_new { 1 } else { lines + 1 };
+            label = evidence.label;
+            if lines <= LINES_PER_LABEL {
+                write_labelled(out, palette, 6, if is_new { label } else { "" }, &evidence.text)?;
+            } else if lines == LINES_PER_LABEL + 1 {
+                let more = self.evidence[index..].iter().take_while(|other| other.label == label).count();
+                write_labelled(out, palette, 6, "", &format!("… and {more} more (--format json has all)"))?;
+            }
+        }
+        if !self.help.is_empty() {
+            write_labelled(out, palette, 6, "fix", &self.help)?;
+        }
+        Ok(())
+    }
+}

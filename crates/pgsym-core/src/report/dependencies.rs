@@ -1,0 +1,339 @@
+//! `pgsym tree`: which file satisfies each dependency of a file, in the order the loader opens them, and by
+//! which rule.
+
+use std::collections::{HashMap, HashSet};
+use std::io::{self, Write};
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::document::Document;
+use super::field::{Field, key};
+use super::text::{Palette, pad, paint};
+use crate::model::DependencyKind;
+use crate::name::{Name, bytes_as_path, path_bytes};
+use crate::resolve::{Edge, ObjectId, Probe, Process, Via};
+use crate::tree::{Tree, TreeFile};
+
+/// The answer of `pgsym tree`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Dependencies {
+    /// The files that were asked about, in path order.
+    pub files: Vec<FileDependencies>,
+}
+
+/// One file and what it brings.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct FileDependencies {
+    /// The file.
+    #[serde(flatten)]
+    pub path: Field<key::PathKey>,
+    /// Why the file itself cannot be loaded, in the loader's words; null where it can.
+    pub error: Option<String>,
+    /// What it needs, in the order the loader opens them, each file once; what is missing stands where it was
+    /// looked for.
+    pub dependencies: Vec<FoundDependency>,
+}
+
+/// One library, or one that is missing.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct FoundDependency {
+    /// The name asked for, tokens expanded.
+    #[serde(flatten)]
+    pub name: Field<key::NameKey>,
+    /// The file; null where there is none.
+    #[serde(flatten)]
+    pub path: Field<key::FoundPath>,
+    /// The first object that asks for it.
+    #[serde(flatten)]
+    pub requested_by: Field<key::RequestedBy>,
+    /// The rule of the loader that led to it: "rpath", "runpath", "library-path", "cache", "default", "path",
+    /// "loaded"; null where it is missing.
+    pub via: Option<&'static str>,
+    /// The search path element that led to it, as it stands in the file.
+    #[serde(flatten)]
+    pub element: Field<key::Element>,
+    /// Who brought it in before, where `via` is "loaded" and it was there before the file was.
+    pub loaded_by: Option<String>,
+    /// Why it cannot be used, in the loader's words; null where it can.
+    pub error: Option<String>,
+    /// Whether its absence is ignored (DT_AUXILIARY).
+    pub optional: bool,
+    /// Every place that was looked at, in order.
+    pub searched: Vec<SearchedPlace>,
+}
+
+/// One place that was looked at.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SearchedPlace {
+    /// The rule of the loader that led there.
+    pub via: &'static str,
+    /// The search path element, as it stands in the file.
+    #[serde(flatten)]
+    pub element: Field<key::Element>,
+    /// The candidate, or the directory where none of its files was tried.
+    #[serde(flatten)]
+    pub path: Field<key::PathKey>,
+    /// "found", "no such file", "wrong machine (aarch64)", …
+    pub outcome: String,
+}
+
+impl Dependencies {
+    /// The dependencies of every binary of a tree.
+    pub fn new(tree: &Tree) -> Self {
+        Self { files: tree.files().iter().map(|file| FileDependencies::new(tree, file)).collect() }
+    }
+
+    /// Whether any dependency is missing or any file cannot be loaded.
+    pub fn has_missing(&self) -> bool {
+        self.files.iter().any(|file| {
+            file.error.is_some()
+                || file
+                    .dependencies
+                    .iter()
+                    .any(|dependency| dependency.error.is_some() && !dependency.optional)
+        })
+    }
+}
+
+impl FileDependencies {
+    fn new(tree: &Tree, file: &TreeFile) -> Self {
+        let path = file.path.as_path().into();
+        let load = match (&file.load, &file.module) {
+            (_, Err(error)) => {
+                return Self { path, error: Some(error.to_string()), dependencies: Vec::new() };
+            }
+            (None, Ok(module)) => {
+                let error = match tree.process() {
+                    Some(process) if !process.env().target.same_machine(module.target) => {
+                        format!("it is for {}, the server for {}", module.target, process.env().target)
+                    }
+                    _ => "nothing loads a file of this kind".to_owned(),
+                };
+                return Self { path, error: Some(error), dependencies: Vec::new() };
+            }
+            (Some(load), Ok(_)) => load,
+        };
+        let Some(root) = load.root else {
+            let error = load.failure.as_ref().map(|failure| failure.message.clone());
+            return Self { path, error, dependencies: Vec::new() };
+        };
+        let before = tree.process().filter(|process| process.len() < load.process.len());
+        Self { path, error: None, dependencies: in_load_order(&load.process, before, root) }
+    }
+}
+
+/// Each object that `root` brings, by the edge that asked for it first, and each edge that leads nowhere.
+fn in_load_order(process: &Process, before: Option<&Process>, root: ObjectId) -> Vec<FoundDependency> {
+    let rank: HashMap<ObjectId, usize> =
+        process.load_order().enumerate().map(|(rank, (id, _))| (id, rank)).collect();
+    let mut seen = HashSet::from([root]);
+    let mut missing: HashSet<(&Name, ObjectId)> = HashSet::new();
+    let mut found: Vec<(usize, FoundDependency)> = Vec::new();
+    // A missing library stands behind what the loader opened before it looked for that.
+    let mut last_rank = 0;
+    for requester in process.closure(root) {
+        for edge in process.object(requester).map_or(&[][..], |object| object.edges()) {
+            let is_new = match &edge.target {
+                Ok(target) => seen.insert(*target),
+                Err(_) => missing.insert((&edge.name, requester)),
+            };
+            if !is_new {
+                continue;
+            }
+            if let Ok(target) = edge.target {
+                last_rank = rank.get(&target).copied().unwrap_or(last_rank);
+            }
+            found.push((last_rank, FoundDependency::new(process, before, edge)));
+        }
+    }
+    // With a server, what it had already loaded stands where the file asks for it.
+    if before.is_none() {
+        found.sort_by_key(|(rank, _)| *rank);
+    }
+    found.into_iter().map(|(_, dependency)| dependency).collect()
+}
+
+impl FoundDependency {
+    fn new(process: &Process, before: Option<&Process>, edge: &Edge) -> Self {
+        let path_of = |id| process.object(id).map(|object: &crate::resolve::Object| object.path());
+        let target = edge.target.as_ref().ok().copied();
+        let was_there = |id: ObjectId| before.is_some_and(|before| before.object(id).is_some());
+        let loaded_by = target.filter(|&id| edge.via == Some(Via::Loaded) && was_there(id)).and_then(|id| {
+            let loader = process.object(id)?.loader()?;
+            path_of(loader).map(|path| Name::from(path_bytes(path)).to_string())
+        });
+        let deciding = edge.searched.last().filter(|_| target.is_some());
+        Self {
+            name: (&edge.name).into(),
+            path: target.and_then(path_of).into(),
+            requested_by: path_of(edge.requester).into(),
+            via: target.and(edge.via).map(Via::as_str),
+            element: deciding.and_then(|probe| probe.element.as_ref()).into(),
+            loaded_by,
+            error: edge.target.as_ref().err().map(|error| error.message.clone()),
+            optional: edge.kind == DependencyKind::Auxiliary,
+            searched: edge.searched.iter().map(SearchedPlace::new).collect(),
+        }
+    }
+}
+
+impl SearchedPlace {
+    /// One probe of a search trace.
+    pub fn new(probe: &Probe) -> Self {
+        Self {
+            via: probe.via.as_str(),
+            element: probe.element.as_ref().into(),
+            path: probe.path.as_path().into(),
+            outcome: probe.outcome.to_string(),
+        }
+    }
+
+    /// The rule and its element in words: `runpath $ORIGIN/../deps`.
+    pub(super) fn rule(&self) -> String {
+        rule_words(self.via, &self.element)
+    }
+}
+
+/// A rule of the loader in words.
+pub(super) fn rule_words(via: &str, element: &Field<key::Element>) -> String {
+    let rule = match via {
+        "library-path" => "LD_LIBRARY_PATH",
+        "cache" => "ld.so.cache",
+        "default" => "default directory",
+        "path" => "by its path",
+        "loaded" => "already loaded",
+        other => other,
+    };
+    match element.name() {
+        Some(element) if via != "default" => format!("{rule} {element}"),
+        _ => rule.to_owned(),
+    }
+}
+
+/// Columns that the tree of names may take before the directory starts.
+const NAME_COLUMNS: usize = 38;
+
+impl Document for Dependencies {
+    const COMMAND: &'static str = "tree";
+
+    fn write_text(&self, out: &mut dyn Write, palette: &Palette) -> io::Result<()> {
+        for (index, file) in self.files.iter().enumerate() {
+            if index > 0 {
+                writeln!(out)?;
+            }
+            writeln!(out, "{}", paint(palette.heading, &file.path))?;
+            if let Some(error) = &file.error {
+                writeln!(out, "└─ {}: {error}", paint(palette.error, "NOT LOADED"))?;
+            }
+            write_branches(file, out, palette)?;
+        }
+        Ok(())
+    }
+}
+
+/// A line that is still to be written: a dependency and where it hangs.
+struct Branch<'d> {
+    dependency: &'d FoundDependency,
+    /// The lines of the branches above it.
+    stem: String,
+    is_last: bool,
+}
+
+/// Writes each dependency below the first object that asks for it. A chain of libraries may be long, so the walk
+/// keeps its own stack.
+fn write_branches(file: &FileDependencies, out: &mut dyn Write, palette: &Palette) -> io::Result<()> {
+    let mut children: HashMap<&[u8], Vec<&FoundDependency>> = HashMap::new();
+    for dependency in &file.dependencies {
+        children.entry(dependency.requested_by.as_bytes()).or_default().push(dependency);
+    }
+    // The file's own entry answers to the path that it was opened by, which may be longer than the one given.
+    let is_child = |path: &[u8]| file.dependencies.iter().any(|other| other.path.as_bytes() == path);
+    let roots = file
+        .dependencies
+        .iter()
+        .map(|dependency| dependency.requested_by.as_bytes())
+        .filter(|path| !is_child(path))
+        .collect::<Vec<_>>();
+    let mut done: HashSet<&[u8]> = HashSet::new();
+    let mut pending: Vec<Branch<'_>> = Vec::new();
+    for root in roots {
+        if done.insert(root) {
+            push(&mut pending, children.remove(root).unwrap_or_default(), "");
+        }
+    }
+    while let Some(Branch { dependency, stem, is_last }) = pending.pop() {
+        let fork = if is_last { "└─ " } else { "├─ " };
+        let label = format!("{stem}{fork}{}", dependency.name);
+        let below = format!("{stem}{}", if is_last { "   " } else { "│  " });
+        let own = if dependency.path.name().is_some() && done.insert(dependency.path.as_bytes()) {
+            children.remove(dependency.path.as_bytes()).unwrap_or_default()
+        } else {
+            Vec::new()
+        };
+        write_branch(dependency, &label, &below, out, palette)?;
+        push(&mut pending, own, &below);
+    }
+    Ok(())
+}
+
+/// Queues the branches of one object, last to first, so that the first is written next.
+fn push<'d>(pending: &mut Vec<Branch<'d>>, list: Vec<&'d FoundDependency>, stem: &str) {
+    let count = list.len();
+    for (index, dependency) in list.into_iter().enumerate().rev() {
+        pending.push(Branch { dependency, stem: stem.to_owned(), is_last: index + 1 == count });
+    }
+}
+
+fn write_branch(
+    dependency: &FoundDependency,
+    label: &str,
+    below: &str,
+    out: &mut dyn Write,
+    palette: &Palette,
+) -> io::Result<()> {
+    let name = pad(label, NAME_COLUMNS);
+    if let Some(error) = &dependency.error {
+        let what = if dependency.searched.iter().any(|place| place.outcome.starts_with("refused")) {
+            "NOT LOADED"
+        } else {
+            "NOT FOUND"
+        };
+        let note = if dependency.optional { " (optional)" } else { "" };
+        writeln!(out, "{name}{}{note}", paint(palette.error, what))?;
+        if dependency.searched.is_empty() {
+            return writeln!(out, "{below}  {error}");
+        }
+        let width = dependency.searched.iter().map(|place| place.rule().chars().count()).max().unwrap_or(0);
+        for place in &dependency.searched {
+            writeln!(
+                out,
+                "{below}  {}{} — {}",
+                paint(palette.dim, pad(&place.rule(), width + 1)),
+                place.path,
+                place.outcome
+            )?;
+        }
+        return Ok(());
+    }
+    let path = bytes_as_path(dependency.path.as_bytes());
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let mut place = Name::from(path_bytes(directory)).to_string();
+    if path.file_name().is_some_and(|name| name.as_encoded_bytes() != base_name(dependency.name.as_bytes())) {
+        place = dependency.path.to_string();
+    }
+    let reason = match (&dependency.loaded_by, dependency.via) {
+        (Some(by), _) => {
+            let by = by.rsplit('/').next().unwrap_or(by);
+            format!("already loaded by {by}")
+        }
+        (None, Some(via)) => rule_words(via, &dependency.element),
+        (None, None) => String::new(),
+    };
+    writeln!(out, "{name}{}{}", pad(&place, 29), paint(palette.dim, reason))
+}
+
+fn base_name(name: &[u8]) -> &[u8] {
+    name.rsplit(|&byte| byte == b'/').next().unwrap_or(name)
+}

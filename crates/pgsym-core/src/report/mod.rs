@@ -1,0 +1,31 @@
+//! Turns what a run found into documents. A document is one value with two renderings: JSON, whose keys are an API
+//! with a schema in `docs/schema`, and text for a terminal of 80 columns. Nothing here prints: the caller brings
+//! the writer.
+
+mod audit;
+mod dependencies;
+mod document;
+mod explain;
+mod field;
+mod inspect;
+mod symbols;
+mod text;
+mod why;
+
+pub use audit::{
+    Audit, AuditEvidence, AuditFinding, AuditModule, AuditServer, AuditSummary, ModuleLoad, ModuleMagic,
+    Verdict,
+};
+pub use dependencies::{Dependencies, FileDependencies, FoundDependency, SearchedPlace};
+pub use document::{Document, schema, schemas, write_json};
+pub use explain::{Explanation, RuleEntry, RuleList};
+pub use field::{Field, Key, key};
+pub use inspect::{
+    Disagreement, DlopenLine, DynamicLine, ElfFacts, FileFacts, FinfoLine, Inspection, ModuleFacts, NeedLine,
+    NeededLine, Opinion, PostgresFacts, RelocationFacts, SearchPathLine, SecondOpinion, SectionFacts,
+    SegmentLine, SymbolFacts, SymbolOpinion, TlsFacts, UnreadableLine, VersionDefinitionLine,
+    VersionNeedLine, inspect,
+};
+pub use symbols::{ExportedSymbol, FileSymbols, ImportedSymbol, Symbols};
+pub use text::{Palette, WIDTH, wrap};
+pub use why::{Chain, Link, Provider, Why};
