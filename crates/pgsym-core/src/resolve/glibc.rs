@@ -332,26 +332,46 @@ pub(crate) fn match_loaded(objects: &[(ObjectId, &Object)], name: &[u8]) -> Opti
         .map(|&(id, _)| id)
 }
 
-/// What opening the file as a library refuses after its first bytes are accepted
-/// (`_dl_map_object_from_fd`).
-pub(crate) fn refuse_to_map(object: &crate::model::Module, opened_by_dlopen: bool) -> Option<Refusal> {
+/// How the loader comes to map a file: the mode bits of `_dl_map_object_from_fd` that change what it refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OpenMode {
+    /// As a dependency.
+    Dependency,
+    /// By `dlopen` (`__RTLD_DLOPEN`).
+    Dlopen,
+    /// As the file named on the loader's own command line (`__RTLD_OPENEXEC`), which may be a program.
+    Listed,
+}
+
+/// The smallest page of any Linux machine. What is not aligned to it is aligned to no greater one.
+const PAGE: u64 = 4096;
+
+/// What mapping a file refuses after its first bytes are accepted, in the order of `_dl_map_object_from_fd`.
+pub(crate) fn refuse_to_map(object: &crate::model::Module, mode: OpenMode) -> Option<Refusal> {
     let elf_file = object.elf()?;
-    let loads = elf_file.segments.iter().any(|segment| segment.kind == elf::PT_LOAD.0);
-    if !loads {
+    let mut loads = elf_file.segments.iter().filter(|segment| segment.kind == elf::PT_LOAD.0).peekable();
+    let has_loads = loads.peek().is_some();
+    if loads.any(|segment| segment.address.wrapping_sub(segment.offset) % PAGE != 0) {
+        return Some(Refusal::new("ELF load command address/offset not page-aligned"));
+    }
+    if !has_loads {
         return Some(Refusal::new("object file has no loadable segments"));
     }
-    let has_dynamic = elf_file.segments.iter().any(|segment| segment.kind == elf::PT_DYNAMIC.0);
-    if !has_dynamic {
-        return Some(Refusal::new("object file has no dynamic section"));
-    }
-    if object.kind == crate::model::ObjectKind::Executable {
+    let is_executable = object.kind == crate::model::ObjectKind::Executable;
+    if is_executable && mode != OpenMode::Listed {
         return Some(Refusal::new("cannot dynamically load executable"));
     }
-    if elf_file.flags_1 & u64::from(elf::DF_1_PIE.0) != 0 {
-        return Some(Refusal::new("cannot dynamically load position-independent executable"));
+    // A separate debug file keeps the header and has no bytes for it.
+    let has_dynamic =
+        elf_file.segments.iter().any(|segment| segment.kind == elf::PT_DYNAMIC.0 && segment.file_size != 0);
+    if !has_dynamic && !is_executable {
+        return Some(Refusal::new("object file has no dynamic section"));
     }
-    if opened_by_dlopen && elf_file.flags_1 & u64::from(elf::DF_1_NOOPEN.0) != 0 {
+    if elf_file.flags_1 & u64::from(elf::DF_1_NOOPEN.0) != 0 && mode == OpenMode::Dlopen {
         return Some(Refusal::new("shared object cannot be dlopen()ed"));
+    }
+    if elf_file.flags_1 & u64::from(elf::DF_1_PIE.0) != 0 && mode != OpenMode::Listed {
+        return Some(Refusal::new("cannot dynamically load position-independent executable"));
     }
     None
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::environment::{Libc, LoaderEnv};
-use super::glibc::{Directory, Search, match_loaded, refuse_to_map, split_search_path};
+use super::glibc::{Directory, OpenMode, Search, match_loaded, refuse_to_map, split_search_path};
 use super::musl;
 use super::store::{FileStore, Opened};
 use super::token::{Expanded, Tokens, expand};
@@ -146,12 +146,13 @@ impl Process {
             library_path: Vec::new(),
             failure: None,
         };
-        let opened_by = match kind {
-            MainObject::Program => process.store.fs().canonicalize(path).unwrap_or_else(|_| path.to_owned()),
-            MainObject::Listed => path.to_owned(),
+        let (opened_by, mapping) = match kind {
+            MainObject::Program => {
+                (process.store.fs().canonicalize(path).unwrap_or_else(|_| path.to_owned()), Mapping::Program)
+            }
+            MainObject::Listed => (path.to_owned(), Mapping::Listed),
         };
-        let main =
-            process.map_file(None, &Name::from(path_bytes(&opened_by)), opened_by.clone(), Mapping::Main)?;
+        let main = process.map_file(None, &Name::from(path_bytes(&opened_by)), opened_by.clone(), mapping)?;
         process.order.push(main);
         process.map_interpreter(main);
         if let Some(raw) = process.env.library_path.as_ref().filter(|raw| !raw.is_empty()) {
@@ -490,9 +491,9 @@ impl Process {
             .module
             .clone()
             .map_err(|error| fail(LoadErrorKind::Unreadable, format!("{shown}: {error}")))?;
-        if mapping != Mapping::Main
+        if let Some(mode) = mapping.open_mode()
             && matches!(self.env.libc, Libc::Glibc(..))
-            && let Some(refusal) = refuse_to_map(&module, mapping == Mapping::Dlopen)
+            && let Some(refusal) = refuse_to_map(&module, mode)
         {
             return Err(fail(LoadErrorKind::Refused, format!("{shown}: {refusal}")));
         }
@@ -526,7 +527,7 @@ impl Process {
             object.rpath = rpath;
             object.runpath = runpath;
         }
-        if mapping != Mapping::Main {
+        if !matches!(mapping, Mapping::Program | Mapping::Listed) {
             self.list(id);
         }
         Ok(id)
@@ -658,10 +659,26 @@ impl Process {
 /// Why a file is mapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mapping {
-    Main,
+    /// The program, which the kernel maps.
+    Program,
+    /// The file that the loader was told to list.
+    Listed,
+    /// The loader, which the kernel maps too.
     Interpreter,
     Dependency,
     Dlopen,
+}
+
+impl Mapping {
+    /// How the loader maps the file; none where the kernel does.
+    fn open_mode(self) -> Option<OpenMode> {
+        match self {
+            Self::Program | Self::Interpreter => None,
+            Self::Listed => Some(OpenMode::Listed),
+            Self::Dependency => Some(OpenMode::Dependency),
+            Self::Dlopen => Some(OpenMode::Dlopen),
+        }
+    }
 }
 
 /// The directory of an absolute path without a trailing slash, `/` for a file in the root (`_dl_new_object`).

@@ -2,14 +2,16 @@
 //! resolver's process gives, written as the loader writes it (elf/rtld.c, the end of `dl_main` in trace mode).
 
 use std::fmt::Write as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use pgsym_core::name::Name;
 use pgsym_core::resolve::{
-    CpuLevel, FileStore, LoadErrorKind, LoaderEnv, LoaderOptions, MainObject, Process, usual_interpreter,
+    CpuLevel, FileStore, LoadErrorKind, LoaderEnv, LoaderOptions, MainObject, Process, VersionMatch,
+    checks_of, usual_interpreter,
 };
 
 use crate::support::command::{clean, run};
@@ -57,6 +59,9 @@ pub(crate) fn listed_by_loader(file: &Path, variant: &Variant) -> Result<String>
             command.env("LD_TRACE_LOADED_OBJECTS", "1");
         }
         let finished = run(command.arg(file), LIMIT)?;
+        if let Some(signal) = finished.status.signal() {
+            bail!("the loader itself crashes, with signal {signal}");
+        }
         Ok(normalise(&finished.stdout(), &finished.stderr(), file))
     };
     let mut text = call(true)?;
@@ -82,11 +87,26 @@ pub(crate) fn normalise(stdout: &str, stderr: &str, file: &Path) -> String {
             let _ = writeln!(text, "{line}");
         }
     }
-    let preamble = format!("{}: error while loading shared libraries: ", file.display());
+    let name = format!("{}: ", file.display());
     for line in stderr.lines() {
-        let _ = writeln!(text, "{FAILURE}{}", line.strip_prefix(&preamble).unwrap_or(line));
+        let line = line.strip_prefix(&name).unwrap_or(line);
+        let line = line.strip_prefix("error while loading shared libraries: ").unwrap_or(line);
+        let _ = writeln!(text, "{FAILURE}{}", with_error_text(line));
     }
     text
+}
+
+/// Before libc is there, the loader knows the sentences of three error numbers only (elf/dl-minimal.c); a server's
+/// `dlopen`, which pgsym speaks for, has them all.
+fn with_error_text(line: &str) -> String {
+    match line.rsplit_once(": Error ").and_then(|(head, number)| Some((head, number.parse().ok()?))) {
+        Some((head, number)) => {
+            let text = std::io::Error::from_raw_os_error(number).to_string();
+            let text = text.split(" (os error").next().unwrap_or_default();
+            format!("{head}: {text}")
+        }
+        None => line.to_owned(),
+    }
 }
 
 /// The list that pgsym's resolver comes to.
@@ -117,10 +137,16 @@ pub(crate) fn listed_by_pgsym(store: &Arc<FileStore>, file: &Path, variant: &Var
 /// something asks for it: the loader enters an object of that name which answers nobody.
 pub(crate) fn render(process: &Process) -> String {
     let Some(failure) = process.failure() else { return render_objects(process) };
-    let error = format!("{FAILURE}{}\n", failure.message);
+    // ldd's way forgives a missing library, and still ends at the first one that is refused.
+    let refusal = process
+        .load_order()
+        .flat_map(|(_, object)| object.edges())
+        .filter_map(|edge| edge.target.as_ref().err())
+        .find(|error| error.kind != LoadErrorKind::NotFound);
+    let first = format!("{FAILURE}{}\n", failure.message);
     let second =
-        if failure.kind == LoadErrorKind::NotFound { render_objects(process) } else { error.clone() };
-    error + &second
+        refusal.map_or_else(|| render_objects(process), |refusal| format!("{FAILURE}{}\n", refusal.message));
+    first + &second
 }
 
 /// Every object in load order, and every missing one where it was asked for. The loader's own line stands directly
@@ -152,7 +178,29 @@ fn render_objects(process: &Process) -> String {
         });
         behind_found = lines.len();
     }
-    if lines.is_empty() { "statically linked\n".to_owned() } else { lines.join("\n") + "\n" }
+    if lines.is_empty() {
+        lines.push("statically linked".to_owned());
+    }
+    lines.extend(version_complaints(process));
+    lines.join("\n") + "\n"
+}
+
+/// What the loader says of versions after it has listed the objects (elf/dl-version.c, `_dl_check_map_versions`).
+fn version_complaints(process: &Process) -> Vec<String> {
+    let path = |id| process.object(id).map_or_else(String::new, |object| object.path().display().to_string());
+    let mut lines = Vec::new();
+    for (id, _) in process.load_order() {
+        for check in checks_of(process, id) {
+            let complaint = match check.result {
+                VersionMatch::Missing => format!("version `{}' not found", check.version.name),
+                VersionMatch::WeakMissing => format!("weak version `{}' not found", check.version.name),
+                VersionMatch::Unversioned => "no version information available".to_owned(),
+                VersionMatch::Defined | VersionMatch::Unknown => continue,
+            };
+            lines.push(format!("{FAILURE}{}: {complaint} (required by {})", path(check.provider), path(id)));
+        }
+    }
+    lines
 }
 
 /// The loader of a native file, by the path that programs name.

@@ -2,6 +2,7 @@
 //! shared library below `/usr/lib`, the list that `ld.so --list FILE` prints and the one that pgsym's resolver comes
 //! to must be the same text: same files, same order, same paths, missing libraries and refusals included.
 
+mod candidates;
 mod listing;
 
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use pgsym_core::parse::Facets;
 use pgsym_core::resolve::FileStore;
 use rayon::prelude::*;
 
+use self::candidates::Candidates;
 use self::listing::{Variant, listed_by_loader, listed_by_pgsym};
 use crate::support::report::{Exception, Report};
 use crate::support::{Outcome, debian, elf_files};
@@ -28,6 +30,9 @@ pub(crate) struct Options {
     no_install: bool,
 }
 
+/// Of the files that are no part of the server, each so many-th is compared in other variants than the plain one.
+const SAMPLE: usize = 20;
+
 /// Debian's server, and the prefix of its extension packages.
 const SERVER: &str = "postgresql-15";
 
@@ -41,13 +46,16 @@ pub(crate) fn run(options: &Options) -> Result<Outcome> {
         packages.push(SERVER.to_owned());
         debian::need_all(&packages)?;
     }
-    let roots =
-        if options.paths.is_empty() { vec![PathBuf::from("/usr/lib")] } else { options.paths.clone() };
+    let roots = if options.paths.is_empty() {
+        ["/usr/lib", "/usr/bin"].map(PathBuf::from).to_vec()
+    } else {
+        options.paths.clone()
+    };
     let mut report = Report::new("resolution against ld.so --list");
     let mut files = Vec::new();
     for root in &roots {
         for (path, head) in elf_files::below(root) {
-            if head.kind != ET_DYN || !(elf_files::is_library_name(&path) || root == &path) {
+            if head.kind != ET_DYN && head.kind != ET_EXEC {
                 continue;
             }
             if head.is_native() {
@@ -58,10 +66,32 @@ pub(crate) fn run(options: &Options) -> Result<Outcome> {
         }
     }
     report.absorb(compare(&files, &Variant::default()));
+    // The other ways to call the loader cost as much each; every file of the server and a sample of the rest
+    // will do.
+    let sample: Vec<PathBuf> = files
+        .iter()
+        .enumerate()
+        .filter(|(index, path)| index % SAMPLE == 0 || path.starts_with("/usr/lib/postgresql"))
+        .map(|(_, path)| path.clone())
+        .collect();
+    let candidates = Candidates::new(&system_directory()?)?;
+    for variant in candidates.variants() {
+        report.absorb(compare(&sample, &variant));
+    }
     Ok(report.finish(EXCEPTIONS))
 }
 
+const ET_EXEC: u16 = 2;
 const ET_DYN: u16 = 3;
+
+/// The directory of this machine's own libraries.
+fn system_directory() -> Result<PathBuf> {
+    ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64"]
+        .into_iter()
+        .map(PathBuf::from)
+        .find(|directory| directory.join("libz.so.1").exists())
+        .ok_or_else(|| anyhow::anyhow!("this system's libraries are in no directory known here"))
+}
 
 /// Compares the lists of every file, under one way to call the loader.
 fn compare(files: &[PathBuf], variant: &Variant) -> Report {
@@ -82,7 +112,7 @@ fn compare_one(store: &Arc<FileStore>, file: &Path, variant: &Variant) -> Report
             report.compared(variant.name(), 1);
             report.same(&format!("{} ({})", file.display(), variant.name()), &expected, &found);
         }
-        Err(error) => report.not_run(&format!("{}: {error:#}", file.display()), 1),
+        Err(error) => report.not_run(&format!("{error:#}"), 1),
     }
     report
 }
