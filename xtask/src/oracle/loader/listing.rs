@@ -14,6 +14,7 @@ use pgsym_core::resolve::{
     checks_of, usual_interpreter,
 };
 
+use super::HOST_LOADER;
 use crate::support::command::{clean, run};
 
 /// One way to call the loader.
@@ -46,7 +47,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// that fails is listed both ways.
 pub(crate) fn listed_by_loader(file: &Path, variant: &Variant) -> Result<String> {
     let call = |list: bool| -> Result<String> {
-        let mut command = clean(native_loader(file)?);
+        let mut command = clean(HOST_LOADER);
         if let Some(library_path) = &variant.library_path {
             command.arg("--library-path").arg(library_path);
         }
@@ -201,16 +202,6 @@ fn version_complaints(process: &Process) -> Vec<String> {
         }
     }
     lines
-}
-
-/// The loader of a native file, by the path that programs name.
-fn native_loader(file: &Path) -> Result<&'static Path> {
-    let own = pgsym_core::fs::RealFs::new();
-    let store = FileStore::new(Arc::new(own), pgsym_core::parse::Facets::LINK);
-    let target = store.module(Path::new("/proc/self/exe")).map_err(anyhow::Error::msg)?.target;
-    usual_interpreter(target)
-        .map(Path::new)
-        .ok_or_else(|| anyhow::anyhow!("no loader is known for the machine of {}", file.display()))
 }
 
 /// The level of this machine's processor, decided as glibc does (sysdeps/x86/get-isa-level.h).

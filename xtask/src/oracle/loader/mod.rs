@@ -3,7 +3,9 @@
 //! to must be the same text: same files, same order, same paths, missing libraries and refusals included.
 
 mod candidates;
+mod foreign_root;
 mod listing;
+mod musl;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,7 +20,7 @@ use rayon::prelude::*;
 use self::candidates::Candidates;
 use self::listing::{Variant, listed_by_loader, listed_by_pgsym};
 use crate::support::report::{Exception, Report};
-use crate::support::{Outcome, debian, elf_files};
+use crate::support::{Outcome, command, debian, elf_files};
 
 /// What to compare.
 #[derive(Debug, Args)]
@@ -43,7 +45,7 @@ const EXCEPTIONS: &[Exception] = &[];
 pub(crate) fn run(options: &Options) -> Result<Outcome> {
     if !options.no_install && options.paths.is_empty() {
         let mut packages = debian::offered(&format!("{SERVER}-"))?;
-        packages.push(SERVER.to_owned());
+        packages.extend([SERVER, "musl", "musl-tools"].map(str::to_owned));
         debian::need_all(&packages)?;
     }
     let roots = if options.paths.is_empty() {
@@ -78,7 +80,29 @@ pub(crate) fn run(options: &Options) -> Result<Outcome> {
     for variant in candidates.variants() {
         report.absorb(compare(&sample, &variant));
     }
+    if options.paths.is_empty() {
+        report.absorb(foreign_root::compare()?);
+        if command::exists("musl-gcc") {
+            report.absorb(musl::compare()?);
+        } else {
+            report.not_run("musl's loader: the package musl-tools is not installed", 1);
+        }
+    }
     Ok(report.finish(EXCEPTIONS))
+}
+
+/// The loader that programs of this machine name.
+const HOST_LOADER: &str =
+    if cfg!(target_arch = "aarch64") { "/lib/ld-linux-aarch64.so.1" } else { "/lib64/ld-linux-x86-64.so.2" };
+
+/// The libraries that the real loader brings for a file: names and paths.
+fn tree_of(file: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let list = listed_by_loader(file, &Variant::default())?;
+    Ok(list
+        .lines()
+        .filter_map(|line| line.split_once(" => "))
+        .map(|(name, path)| (name.to_owned(), PathBuf::from(path)))
+        .collect())
 }
 
 const ET_EXEC: u16 = 2;
