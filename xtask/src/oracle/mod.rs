@@ -3,6 +3,7 @@
 //! error, exit status 2; what differs is [`Outcome::Bad`], exit status 1.
 
 mod linkers;
+mod load;
 mod loader;
 
 use crate::support::Outcome;
@@ -12,6 +13,8 @@ use crate::support::Outcome;
 pub(crate) enum Oracle {
     /// Small extension crates, each built with every linker, against the exports that they were meant to have
     Linkers(linkers::Linkers),
+    /// `LOAD` in a running PostgreSQL 15 against the predicted verdict and message, alone and after preloaded modules
+    Load(load::Options),
     /// Resolution against `ld.so --list`, over every module and shared library of a Debian system
     Loader(loader::Options),
 }
@@ -21,6 +24,7 @@ impl Oracle {
     pub(crate) fn run(&self) -> anyhow::Result<Outcome> {
         match self {
             Self::Linkers(arguments) => linkers::run(arguments),
+            Self::Load(options) => load::run(options),
             Self::Loader(options) => loader::run(options),
         }
     }

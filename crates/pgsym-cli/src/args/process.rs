@@ -144,9 +144,9 @@ impl Process {
     fn cpu_level(&self) -> CpuLevel {
         match self.cpu {
             Some(Cpu::Level(level)) => level,
-            Some(Cpu::Native) => native_level(),
+            Some(Cpu::Native) => CpuLevel::of_this_machine(),
             None if self.root.directory.is_some() => CpuLevel::V1,
-            None => native_level(),
+            None => CpuLevel::of_this_machine(),
         }
     }
 }
@@ -157,41 +157,6 @@ fn refuse_empty(paths: &[PathBuf]) -> anyhow::Result<()> {
         anyhow::bail!("an empty path was given; name a module, a directory or an installation prefix");
     }
     Ok(())
-}
-
-/// The level of this machine's processor (x86-64 psABI, "Micro-Architecture Levels").
-#[cfg(target_arch = "x86_64")]
-fn native_level() -> CpuLevel {
-    use std::arch::is_x86_feature_detected as has;
-    let v2 = has!("sse3")
-        && has!("ssse3")
-        && has!("sse4.1")
-        && has!("sse4.2")
-        && has!("popcnt")
-        && has!("cmpxchg16b");
-    let v3 = v2
-        && has!("avx")
-        && has!("avx2")
-        && has!("bmi1")
-        && has!("bmi2")
-        && has!("f16c")
-        && has!("fma")
-        && has!("lzcnt")
-        && has!("movbe")
-        && has!("xsave");
-    let v4 =
-        v3 && has!("avx512f") && has!("avx512bw") && has!("avx512cd") && has!("avx512dq") && has!("avx512vl");
-    match (v4, v3, v2) {
-        (true, ..) => CpuLevel::V4,
-        (_, true, _) => CpuLevel::V3,
-        (.., true) => CpuLevel::V2,
-        _ => CpuLevel::V1,
-    }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn native_level() -> CpuLevel {
-    CpuLevel::V1
 }
 
 #[cfg(test)]

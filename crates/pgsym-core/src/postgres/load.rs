@@ -5,10 +5,11 @@ use std::fmt;
 use std::path::Path;
 
 use super::{MAGIC_FUNCTION, Magic, MagicBlock, PgFacts};
+use crate::error::os_text;
 use crate::model::{Class, NameHash};
 use crate::name::{Name, path_bytes};
 use crate::parse::{Facets, parse};
-use crate::resolve::{LoadError, LoadErrorKind, ObjectId, Process};
+use crate::resolve::{Attempt, LoadError, LoadErrorKind, ObjectId, Process};
 
 /// Whether the server loads a module.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +74,17 @@ impl ServerMessage {
 
 fn shown(path: &Path) -> Name {
     Name::from(path_bytes(path))
+}
+
+/// What the server says to `LOAD 'path'`, and what its process is then: [`verdict`] after the test that
+/// the file is there (`internal_load_library`). No attempt was made where it is not.
+pub fn load(process: &Process, path: &Path, expected: Option<&MagicBlock>) -> (Verdict, Option<Attempt>) {
+    if let Err(error) = process.store().fs().metadata(path) {
+        return (Verdict::Fails(ServerMessage::could_not_access(path, &os_text(&error))), None);
+    }
+    let attempt = process.dlopen(path);
+    let verdict = verdict(&attempt.process, attempt.root, attempt.failure.as_ref(), path, expected);
+    (verdict, Some(attempt))
 }
 
 /// What the server says of a module that was given to `dlopen`: `root` and `failure` are those of the attempt.

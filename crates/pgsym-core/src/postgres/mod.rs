@@ -11,7 +11,7 @@ mod server;
 
 pub use classify::{CALLBACKS, EntryPoint, FINFO_PREFIX, MAGIC_FUNCTION, SymbolClass, classify};
 #[cfg(feature = "audit")]
-pub use load::{ServerMessage, Verdict, mismatch, verdict};
+pub use load::{ServerMessage, Verdict, load, mismatch, verdict};
 pub use server::ServerFacts;
 
 pub(crate) use image::Image;

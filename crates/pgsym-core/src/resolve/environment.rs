@@ -66,6 +66,47 @@ impl std::fmt::Display for CpuLevel {
     }
 }
 
+impl CpuLevel {
+    /// The level of this machine's processor, decided as glibc does (sysdeps/x86/get-isa-level.h).
+    #[cfg(target_arch = "x86_64")]
+    pub fn of_this_machine() -> Self {
+        use std::is_x86_feature_detected as has;
+        let v2 = has!("cmpxchg16b")
+            && has!("popcnt")
+            && has!("sse3")
+            && has!("ssse3")
+            && has!("sse4.1")
+            && has!("sse4.2");
+        let v3 = v2
+            && has!("avx")
+            && has!("avx2")
+            && has!("bmi1")
+            && has!("bmi2")
+            && has!("f16c")
+            && has!("fma")
+            && has!("lzcnt")
+            && has!("movbe");
+        let v4 = v3
+            && has!("avx512f")
+            && has!("avx512bw")
+            && has!("avx512cd")
+            && has!("avx512dq")
+            && has!("avx512vl");
+        match (v2, v3, v4) {
+            (_, _, true) => Self::V4,
+            (_, true, _) => Self::V3,
+            (true, ..) => Self::V2,
+            _ => Self::V1,
+        }
+    }
+
+    /// The level of this machine's processor: other machines have no such levels.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub fn of_this_machine() -> Self {
+        Self::V1
+    }
+}
+
 /// What the loader knows before it opens the first library.
 #[derive(Debug, Clone)]
 pub struct LoaderEnv {

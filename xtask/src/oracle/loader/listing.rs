@@ -119,7 +119,7 @@ pub(crate) fn listed_by_pgsym(store: &Arc<FileStore>, file: &Path, variant: &Var
     let options = LoaderOptions {
         library_path: variant.library_path.as_deref().map(Name::from),
         current_directory: Some("/".into()),
-        cpu: cpu_level(),
+        cpu: CpuLevel::of_this_machine(),
         ..LoaderOptions::default()
     };
     let interpreter = usual_interpreter(module.target).map(Path::new);
@@ -202,39 +202,4 @@ fn version_complaints(process: &Process) -> Vec<String> {
         }
     }
     lines
-}
-
-/// The level of this machine's processor, decided as glibc does (sysdeps/x86/get-isa-level.h).
-#[cfg(target_arch = "x86_64")]
-pub(crate) fn cpu_level() -> CpuLevel {
-    use std::is_x86_feature_detected as has;
-    let v2 = has!("cmpxchg16b")
-        && has!("popcnt")
-        && has!("sse3")
-        && has!("ssse3")
-        && has!("sse4.1")
-        && has!("sse4.2");
-    let v3 = v2
-        && has!("avx")
-        && has!("avx2")
-        && has!("bmi1")
-        && has!("bmi2")
-        && has!("f16c")
-        && has!("fma")
-        && has!("lzcnt")
-        && has!("movbe");
-    let v4 =
-        v3 && has!("avx512f") && has!("avx512bw") && has!("avx512cd") && has!("avx512dq") && has!("avx512vl");
-    match (v2, v3, v4) {
-        (_, _, true) => CpuLevel::V4,
-        (_, true, _) => CpuLevel::V3,
-        (true, ..) => CpuLevel::V2,
-        _ => CpuLevel::V1,
-    }
-}
-
-/// Other machines have no such levels.
-#[cfg(not(target_arch = "x86_64"))]
-pub(crate) fn cpu_level() -> CpuLevel {
-    CpuLevel::V1
 }
