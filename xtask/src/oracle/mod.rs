@@ -5,6 +5,7 @@
 mod linkers;
 mod load;
 mod loader;
+mod readers;
 
 use crate::support::Outcome;
 
@@ -17,6 +18,8 @@ pub(crate) enum Oracle {
     Load(load::Options),
     /// Resolution against `ld.so --list`, over every module and shared library of a Debian system
     Loader(loader::Options),
+    /// What pgsym reads from every ELF file of a trusted tree, against goblin and llvm-readelf
+    Readers(readers::Readers),
 }
 
 impl Oracle {
@@ -26,6 +29,7 @@ impl Oracle {
             Self::Linkers(arguments) => linkers::run(arguments),
             Self::Load(options) => load::run(options),
             Self::Loader(options) => loader::run(options),
+            Self::Readers(arguments) => readers::run(arguments),
         }
     }
 }
