@@ -2,7 +2,9 @@
 
 use crate::check::Rule;
 
+pub(crate) mod abi;
 pub(crate) mod evidence;
+pub(crate) mod hardening;
 pub(crate) mod loader;
 pub(crate) mod reach;
 #[cfg(test)]
@@ -32,6 +34,16 @@ rules! {
     loader::needed_with_slash::NEEDED_WITH_SLASH,
     loader::soname_mismatch::SONAME_MISMATCH,
     loader::wrong_architecture::WRONG_ARCHITECTURE,
+    abi::missing_magic_block::MISSING_MAGIC_BLOCK,
+    abi::wrong_major::WRONG_MAJOR,
+    abi::abi_mismatch::ABI_MISMATCH,
+    abi::finfo_without_function::FINFO_WITHOUT_FUNCTION,
+    abi::hidden_entry_point::HIDDEN_ENTRY_POINT,
+    hardening::executable_stack::EXECUTABLE_STACK,
+    hardening::text_relocations::TEXT_RELOCATIONS,
+    hardening::no_relro::NO_RELRO,
+    hardening::static_tls::STATIC_TLS,
+    hardening::isa_level::ISA_LEVEL,
 }
 
 #[cfg(test)]

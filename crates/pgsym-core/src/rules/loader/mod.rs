@@ -12,6 +12,6 @@ use crate::tree::{Role, TreeFile};
 
 /// How bad it is that a file cannot be loaded: of a library that nothing in the tree brings, nobody knows who
 /// loads it, and how.
-fn severity(file: &TreeFile) -> Severity {
+pub(crate) fn severity(file: &TreeFile) -> Severity {
     if file.role == Role::Library { Severity::Warning } else { Severity::Error }
 }

@@ -1,0 +1,148 @@
+use object::elf;
+
+use super::loadable;
+use crate::check::{ModuleCx, Severity, Sink, declare_rule};
+use crate::name::shown_path;
+use crate::resolve::Libc;
+use crate::rules::evidence::{consequence, told};
+use crate::tree::Role;
+
+/// What glibc keeps for objects opened after the start (`rtld.optional_static_tls`): beyond it a module takes from a
+/// reserve that others may need.
+const GUARANTEED: u64 = 512;
+
+/// The whole reserve, TLS_STATIC_SURPLUS, is 1664 bytes with the default tunables of every modelled glibc, and
+/// rounding adds less than 64. Measured with PostgreSQL 15 on glibc 2.36: 1710 bytes load, 1720 do not.
+const RESERVE: u64 = 1664 + 64;
+
+declare_rule! {
+    /// Thread-local variables of the file must lie in the static TLS block.
+    ///
+    /// ## What it checks
+    ///
+    /// Relocations that need an offset from the thread pointer, or DF_STATIC_TLS, in a library or module with a PT_TLS
+    /// segment, and its size.
+    ///
+    /// ## Why it matters
+    ///
+    /// The static TLS block is laid out when the server starts. A library opened later gets room from a small reserve:
+    /// glibc guarantees 512 bytes and has about 1,700 for all that ask. When it is used up, `LOAD` fails with
+    /// `cannot allocate memory in static TLS block`, and which module fails depends on the order of loading. musl
+    /// has no reserve.
+    ///
+    /// ## When it fires
+    ///
+    /// The code is compiled with `-ftls-model=initial-exec`, as jemalloc, OpenMP runtimes and some language runtimes are.
+    ///
+    /// ## How to fix
+    ///
+    /// Compile with `-ftls-model=global-dynamic`, the default of `-fPIC`. To make room on glibc 2.33 and later:
+    /// `GLIBC_TUNABLES=glibc.rtld.optional_static_tls=4096` in the server's environment.
+    ///
+    /// ## What it cannot see
+    ///
+    /// What modules loaded before have taken; the size is judged by itself.
+    ///
+    /// ## References
+    ///
+    /// glibc elf/dl-reloc.c `_dl_allocate_static_tls`, elf/dl-tls.c `_dl_tls_static_surplus_init`; musl
+    /// ldso/dynlink.c `do_relocs`.
+    pub(crate) static STATIC_TLS = {
+        code: "PGS404",
+        name: "static-tls",
+        group: Hardening,
+        severity: Warning,
+        check: Module(check),
+    }
+}
+
+fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
+    let Some(elf_file) = loadable(cx) else { return };
+    // A program's own TLS is laid out before anything runs.
+    if cx.role() == Role::Program {
+        return;
+    }
+    let Some(tls) = elf_file.tls.filter(|tls| tls.size > 0) else { return };
+    let relocations = elf_file.relocations.get().map_or(0, |relocations| relocations.static_tls);
+    if relocations == 0 && elf_file.flags & elf::DF_STATIC_TLS.0 == 0 {
+        return;
+    }
+    let libc = cx.load().map(|load| load.process.env().libc);
+    let (leads, severity) = match libc {
+        Some(Libc::Musl) if relocations > 0 => {
+            (consequence(cx.file()), crate::rules::loader::severity(cx.file()))
+        }
+        Some(Libc::Musl) | None => ("it takes from a small reserve", Severity::Info),
+        Some(Libc::Glibc(..)) if tls.size >= RESERVE => {
+            (consequence(cx.file()), crate::rules::loader::severity(cx.file()))
+        }
+        Some(Libc::Glibc(..)) if tls.size > GUARANTEED => (
+            "that is more than glibc guarantees, and whether it loads depends on what was loaded before",
+            Severity::Warning,
+        ),
+        Some(Libc::Glibc(..)) => ("it takes from the small reserve that all modules share", Severity::Info),
+    };
+    let message = format!("{} bytes of PT_TLS must lie in the static TLS block: {leads}.", tls.size);
+    let mut finding = sink.finding(cx.path(), "PT_TLS", message).severity(severity);
+    if relocations > 0 {
+        finding =
+            finding.evidence("relocations", format!("{relocations} with an offset from the thread pointer"));
+    }
+    if matches!(libc, Some(Libc::Glibc(..))) && tls.size >= RESERVE {
+        let path = shown_path(cx.path());
+        finding = told(
+            finding,
+            cx.tree(),
+            cx.file(),
+            &format!("{path}: cannot allocate memory in static TLS block"),
+        );
+    }
+    sink.report(finding.help("compile with -ftls-model=global-dynamic, the default of -fPIC"));
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::rules::testing::{Case, module};
+    use pgsym_testkit::{Export, ExportKind, SharedObject};
+
+    fn with_tls(size: u32) -> SharedObject {
+        module().add_export(Export::new("thread_state", ExportKind::Tls(size))).flags(0x10)
+    }
+
+    pub(crate) fn firing() -> Case {
+        Case::new().object("x.so", &with_tls(64))
+    }
+
+    pub(crate) fn silent() -> Case {
+        // The same variable, reached dynamically.
+        Case::new().object("x.so", &module().add_export(Export::new("thread_state", ExportKind::Tls(4096))))
+    }
+
+    fn found(size: u32) -> (Severity, String) {
+        let finding = Case::new().object("x.so", &with_tls(size)).one(&STATIC_TLS);
+        (finding.severity, finding.message)
+    }
+
+    #[test]
+    fn severity_follows_the_size() {
+        assert_eq!(
+            found(64),
+            (
+                Severity::Info,
+                "64 bytes of PT_TLS must lie in the static TLS block: it takes from the small reserve that all modules \
+                 share."
+                    .to_owned()
+            )
+        );
+        assert_eq!(found(1024).0, Severity::Warning);
+        assert_eq!(
+            found(4096),
+            (
+                Severity::Error,
+                "4096 bytes of PT_TLS must lie in the static TLS block: the server cannot load the module."
+                    .to_owned()
+            )
+        );
+    }
+}
