@@ -113,3 +113,23 @@ pub const STATEMENT_TOKENS: usize = 1 << 16;
 
 /// Strings inside strings that are searched for CREATE FUNCTION. PostGIS' upgrade scripts nest two.
 pub const NESTED_CODE: usize = 4;
+
+/// Slices of a fat file. dyld and lipo know fewer than 45 architectures, which is also what tells a fat header from a
+/// Java class.
+pub const FAT_SLICES: usize = 44;
+
+/// Load commands of one image. Real ones have 20 to 60, one for each library and LC_RPATH among them.
+pub const LOAD_COMMANDS: usize = 16_384;
+
+/// Bytes of all load commands; the kernel takes no image whose commands exceed a few pages.
+pub const LOAD_COMMAND_BYTES: u64 = 16 << 20;
+
+/// Bytes of one table in `__LINKEDIT`. Chromium's export trie has 4 MB.
+pub const LINKEDIT_BYTES: u64 = 256 << 20;
+
+/// Bytes of all export names or all import names of one image: a trie may spell its names out of shared parts, so that
+/// they are longer together than the file. `postgres` has 400 KB.
+pub const MACH_NAME_BYTES: u64 = 256 << 20;
+
+/// Blobs of a code signature; real ones have 3 to 6.
+pub const SIGNATURE_BLOBS: usize = 64;

@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::error::FileError;
 use crate::fs::Fs;
 use crate::name::path_bytes;
+use crate::parse::macho::is_macho;
 use crate::source::read_range;
 
 /// What the first bytes of a file say.
@@ -29,13 +30,7 @@ pub fn sniff(fs: &dyn Fs, path: &Path) -> Result<Format, FileError> {
     Ok(match bytes.first_chunk::<4>() {
         _ if bytes.is_empty() => Format::Empty,
         Some(b"\x7fELF") => Format::Elf,
-        Some([0xcf | 0xce, 0xfa, 0xed, 0xfe] | [0xfe, 0xed, 0xfa, 0xce | 0xcf]) => Format::MachO,
-        // A Java class has the same magic; its next word is a version of at least 45.
-        Some([0xca, 0xfe, 0xba, 0xbe | 0xbf])
-            if bytes.get(4..8).is_some_and(|count| count < &[0, 0, 0, 45][..]) =>
-        {
-            Format::MachO
-        }
+        _ if is_macho(&bytes) => Format::MachO,
         _ if is_linker_script(&bytes) => Format::LinkerScript,
         _ => Format::Other,
     })

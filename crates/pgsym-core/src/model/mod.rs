@@ -2,11 +2,13 @@
 //! neutral part holds what every loader needs to know; what only one format has stands in [`Detail`].
 
 mod elf;
+mod macho;
 mod symbol;
 mod table;
 mod target;
 
 pub use elf::*;
+pub use macho::*;
 pub use symbol::*;
 pub use table::Table;
 pub use target::*;
@@ -30,12 +32,12 @@ pub struct Module {
     pub target: Target,
     /// What kind of object it is.
     pub kind: ObjectKind,
-    /// DT_SONAME.
+    /// DT_SONAME, or the install name of LC_ID_DYLIB.
     pub soname: Option<Name>,
-    /// The libraries it needs, in file order: DT_NEEDED, DT_AUXILIARY and DT_FILTER.
+    /// The libraries it needs, in file order: DT_NEEDED, DT_AUXILIARY and DT_FILTER; LC_LOAD_DYLIB and its kin.
     /// Unreadable when the dynamic table is; absent in a static program.
     pub dependencies: Table<Vec<Dependency>>,
-    /// DT_RPATH and DT_RUNPATH, as they stand in the file.
+    /// DT_RPATH and DT_RUNPATH, or one for each LC_RPATH, as they stand in the file.
     pub search_paths: Vec<SearchPath>,
     /// Dynamic symbols; read when [`Facets::SYMBOLS`](crate::parse::Facets::SYMBOLS) was asked for.
     pub symbols: Table<SymbolTable>,
@@ -50,6 +52,31 @@ impl Module {
     pub fn elf(&self) -> Option<&Elf> {
         match &self.detail {
             Detail::Elf(elf) => Some(elf),
+            Detail::MachO(_) => None,
+        }
+    }
+
+    /// The Mach-O detail, if it is Mach-O.
+    pub fn macho(&self) -> Option<&MachO> {
+        match &self.detail {
+            Detail::MachO(macho) => Some(macho),
+            Detail::Elf(_) => None,
+        }
+    }
+
+    /// The format's name: `elf` or `macho`.
+    pub fn format(&self) -> &'static str {
+        match self.detail {
+            Detail::Elf(_) => "elf",
+            Detail::MachO(_) => "macho",
+        }
+    }
+
+    /// The architecture as the format's users call it: ELF's `aarch64` is `arm64` in Mach-O.
+    pub fn arch(&self) -> String {
+        match &self.detail {
+            Detail::Elf(_) => self.target.arch(),
+            Detail::MachO(macho) => macho.slice.arch.name(),
         }
     }
 
@@ -70,6 +97,8 @@ impl Module {
 pub enum Detail {
     /// An ELF file.
     Elf(Box<Elf>),
+    /// A Mach-O file, or one slice of a fat one.
+    MachO(Box<MachO>),
 }
 
 /// One library that an object asks for.
@@ -79,19 +108,55 @@ pub struct Dependency {
     pub name: Name,
     /// How it is asked for.
     pub kind: DependencyKind,
-    /// Index of the entry in `.dynamic`, from 0.
+    /// Index of the entry in `.dynamic` or among the load commands, from 0.
     pub entry: u32,
 }
 
 /// How a library is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DependencyKind {
-    /// DT_NEEDED.
+    /// DT_NEEDED or LC_LOAD_DYLIB.
     Needed,
     /// DT_AUXILIARY: loaded before the object that names it; absence is ignored.
     Auxiliary,
     /// DT_FILTER: loaded before the object that names it; absence is an error.
     Filter,
+    /// LC_LOAD_WEAK_DYLIB: absence is ignored.
+    Weak,
+    /// LC_REEXPORT_DYLIB: its exports count as the image's own.
+    Reexport,
+    /// LC_LOAD_UPWARD_DYLIB: a cycle that is meant.
+    Upward,
+    /// LC_LAZY_LOAD_DYLIB, which dyld no longer reads.
+    Lazy,
+}
+
+impl DependencyKind {
+    /// The word in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Needed => "needed",
+            Self::Auxiliary => "auxiliary",
+            Self::Filter => "filter",
+            Self::Weak => "weak",
+            Self::Reexport => "reexport",
+            Self::Upward => "upward",
+            Self::Lazy => "lazy",
+        }
+    }
+
+    /// The name of the tag, or of the load command.
+    pub fn tag(self) -> &'static str {
+        match self {
+            Self::Needed => "DT_NEEDED",
+            Self::Auxiliary => "DT_AUXILIARY",
+            Self::Filter => "DT_FILTER",
+            Self::Weak => "LC_LOAD_WEAK_DYLIB",
+            Self::Reexport => "LC_REEXPORT_DYLIB",
+            Self::Upward => "LC_LOAD_UPWARD_DYLIB",
+            Self::Lazy => "LC_LAZY_LOAD_DYLIB",
+        }
+    }
 }
 
 /// A list of directories inside an object.
@@ -101,7 +166,7 @@ pub struct SearchPath {
     pub raw: Name,
     /// Which tag holds it.
     pub kind: SearchPathKind,
-    /// Index of the entry in `.dynamic`, from 0.
+    /// Index of the entry in `.dynamic` or among the load commands, from 0.
     pub entry: u32,
 }
 
@@ -112,14 +177,17 @@ pub enum SearchPathKind {
     Rpath,
     /// DT_RUNPATH.
     Runpath,
+    /// LC_RPATH: a single directory.
+    LcRpath,
 }
 
 impl SearchPathKind {
-    /// The tag's name.
+    /// The name of the tag or load command.
     pub fn tag(self) -> &'static str {
         match self {
             Self::Rpath => "DT_RPATH",
             Self::Runpath => "DT_RUNPATH",
+            Self::LcRpath => "LC_RPATH",
         }
     }
 }

@@ -2,6 +2,7 @@
 //! that were asked for are touched.
 
 pub mod elf;
+pub mod macho;
 
 use std::ops::BitOr;
 use std::path::Path;
@@ -9,7 +10,7 @@ use std::path::Path;
 use crate::error::FileError;
 use crate::fs::Metadata;
 use crate::model::Module;
-use crate::source::Source;
+use crate::source::{Source, read_range};
 
 /// Which tables to read. Dependencies, search paths, versions and program headers always are: they are what
 /// resolution needs.
@@ -31,8 +32,10 @@ impl Facets {
     pub const SECTIONS: Self = Self(1 << 4);
     /// Magic block and finfo records, beside [`Self::SYMBOLS`].
     pub const POSTGRES: Self = Self(1 << 5 | 1);
+    /// The code signature of a Mach-O file, every signed page hashed.
+    pub const SIGNATURE: Self = Self(1 << 6);
     /// Everything.
-    pub const ALL: Self = Self(0x3f);
+    pub const ALL: Self = Self(0x7f);
 
     /// Whether all of `other` was asked for.
     pub fn has(self, other: Self) -> bool {
@@ -58,5 +61,9 @@ pub fn parse(
     source: &dyn Source,
     facets: Facets,
 ) -> Result<Module, FileError> {
+    let first = read_range(source, 0, source.len().min(8), "the file")?;
+    if macho::is_macho(&first) {
+        return macho::parse(path, metadata, source, facets);
+    }
     elf::parse(path, metadata, source, facets)
 }

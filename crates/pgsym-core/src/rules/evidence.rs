@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::check::Finding;
-use crate::model::{Dependency, DependencyKind};
+use crate::model::Dependency;
 use crate::name::{Shown, path_bytes, shown_path};
 use crate::resolve::{Outcome, Probe, Process, Via};
 use crate::tree::{Role, Tree, TreeFile};
@@ -33,12 +33,7 @@ pub(crate) fn count(number: usize, one: &str) -> String {
 
 /// `.dynamic[7] DT_NEEDED libpq.so.5`.
 pub(crate) fn needed_entry(dependency: &Dependency) -> String {
-    let tag = match dependency.kind {
-        DependencyKind::Needed => "DT_NEEDED",
-        DependencyKind::Auxiliary => "DT_AUXILIARY",
-        DependencyKind::Filter => "DT_FILTER",
-    };
-    format!(".dynamic[{}] {tag} {}", dependency.entry, dependency.name)
+    format!(".dynamic[{}] {} {}", dependency.entry, dependency.kind.tag(), dependency.name)
 }
 
 /// One candidate of a search: the rule, the element, the path, what came of it.

@@ -117,6 +117,8 @@ impl Dynamic {
         let tag = match kind {
             SearchPathKind::Rpath => elf::DT_RPATH,
             SearchPathKind::Runpath => elf::DT_RUNPATH,
+            // A Mach-O load command; no ELF file has one.
+            SearchPathKind::LcRpath => return Ok(None),
         };
         let Some((entry, offset)) = self.last_entry(tag) else { return Ok(None) };
         let raw = strings.map_err(Clone::clone)?.get(offset, kind.tag())?;

@@ -19,7 +19,7 @@ use serde::Serialize;
 use super::audit::ModuleMagic;
 use super::field::{Field, key};
 use crate::error::FileError;
-use crate::model::{Class, DependencyKind, Endian, HashTable, Module, ObjectKind, SymbolTable, Table};
+use crate::model::{Class, Endian, HashTable, Module, ObjectKind, SymbolTable, Table};
 use crate::postgres::{Magic, MagicEvidence};
 
 /// The answer of `pgsym inspect`.
@@ -167,11 +167,7 @@ impl ModuleFacts {
         let needed = read(&module.dependencies, "dynamic table", &mut unreadable).map(|needed| {
             let line = |dependency: &crate::model::Dependency| NeededLine {
                 name: (&dependency.name).into(),
-                kind: match dependency.kind {
-                    DependencyKind::Needed => "needed",
-                    DependencyKind::Auxiliary => "auxiliary",
-                    DependencyKind::Filter => "filter",
-                },
+                kind: dependency.kind.as_str(),
                 entry: dependency.entry,
             };
             needed.iter().map(line).collect()
