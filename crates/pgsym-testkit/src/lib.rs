@@ -1,5 +1,5 @@
-//! What the tests of pgsym are built from: [`SharedObject`], which turns the description of an ELF file into
-//! its bytes without a compiler, and [`TreeBuilder`], which lays a small file tree on disk.
+//! What the tests of pgsym are built from: [`SharedObject`] and [`MachImage`], which turn the description of an ELF or
+//! Mach-O file into its bytes without a compiler, and [`TreeBuilder`], which lays a small file tree on disk.
 //!
 //! The crate knows the formats on its own and shares no code with `pgsym-core`, so that a mistake in a reader
 //! cannot be mirrored by the builder it is tested with.
@@ -19,6 +19,7 @@
 //! ```
 
 mod elf;
+mod macho;
 mod tree;
 
 pub use elf::code::CodeShape;
@@ -33,4 +34,9 @@ pub use elf::magic::{Magic, PgMajor};
 pub use elf::notes::{Cet, Note};
 pub use elf::relocations::{Addends, RelativeStyle, RelocationStyle};
 pub use elf::shared_object::SharedObject;
+pub use macho::fat::{FatWidth, fat};
+pub use macho::image::{
+    ExportForm, ExportHome, Fixups, From, LibraryKind, MachCpu, MachImage, MachImportSpec, MachKind,
+    SignatureHash,
+};
 pub use tree::TreeBuilder;
