@@ -5,6 +5,7 @@
 mod linkers;
 mod load;
 mod loader;
+mod macho;
 mod readers;
 
 use crate::support::Outcome;
@@ -20,6 +21,8 @@ pub(crate) enum Oracle {
     Loader(loader::Options),
     /// What pgsym reads from every ELF file of a trusted tree, against goblin and llvm-readelf
     Readers(readers::Readers),
+    /// The Mach-O reader against LLVM's, over PostgreSQL builds for macOS from npm and PyPI
+    Macho(macho::Options),
 }
 
 impl Oracle {
@@ -30,6 +33,7 @@ impl Oracle {
             Self::Load(options) => load::run(options),
             Self::Loader(options) => loader::run(options),
             Self::Readers(arguments) => readers::run(arguments),
+            Self::Macho(options) => macho::run(options),
         }
     }
 }

@@ -1,0 +1,117 @@
+//! The Mach-O reader against LLVM's: for every binary of real PostgreSQL builds for macOS, and every slice of it, the
+//! load commands, libraries, search paths, exports and imports that `llvm-objdump` and `llvm-nm` print and those
+//! that pgsym reads must be the same text.
+
+mod corpus;
+mod llvm;
+mod ours;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+use pgsym_core::fs::{Fs as _, RealFs};
+use pgsym_core::model::Module;
+use pgsym_core::parse::{Facets, macho, parse};
+use pgsym_core::source::read_range;
+use rayon::prelude::*;
+
+use crate::support::report::{Exception, Report};
+use crate::support::{Outcome, debian};
+
+/// What to compare.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Files and directories to compare, instead of the npm and PyPI packages
+    paths: Vec<PathBuf>,
+    /// Compare with what is installed and unpacked, and fetch nothing
+    #[arg(long)]
+    no_fetch: bool,
+    /// The directory of LLVM's programs
+    #[arg(long, default_value = "/usr/lib/llvm-19/bin")]
+    llvm: PathBuf,
+}
+
+/// Debian's LLVM; 14 does not decode chained fixups.
+const LLVM: &str = "llvm-19";
+
+/// Every difference that is known and stays, with its reason.
+const EXCEPTIONS: &[Exception] = &[];
+
+/// One aspect of a slice as text, by its name; both sides write the same format.
+type Facts = Vec<(&'static str, String)>;
+
+/// Runs the comparison.
+pub(crate) fn run(options: &Options) -> Result<Outcome> {
+    if !options.no_fetch {
+        debian::need(&[LLVM])?;
+    }
+    let roots = match (&*options.paths, options.no_fetch) {
+        ([], true) => corpus::unpacked(),
+        ([], false) => corpus::fetch()?,
+        (paths, _) => paths.to_vec(),
+    };
+    let mut files = Vec::new();
+    for root in &roots {
+        files.extend(binaries(root)?);
+    }
+    let mut report = Report::new("the Mach-O reader against llvm-objdump and llvm-nm");
+    let parts: Vec<Result<Report>> = files.par_iter().map(|file| compare(file, &options.llvm)).collect();
+    for part in parts {
+        report.absorb(part?);
+    }
+    Ok(report.finish(EXCEPTIONS))
+}
+
+/// The Mach-O files below a path, in order; symbolic links lead to files that are there anyway.
+fn binaries(root: &Path) -> Result<Vec<PathBuf>> {
+    let fs = RealFs::new();
+    let mut found = Vec::new();
+    for entry in walkdir::WalkDir::new(root).sort_by_file_name() {
+        let entry = entry?;
+        if !entry.file_type().is_file() {
+            continue;
+        }
+        let (source, _) = fs.open(entry.path())?;
+        let first = read_range(&*source, 0, source.len().min(8), "the file")?;
+        if macho::is_macho(&first) {
+            found.push(entry.into_path());
+        }
+    }
+    Ok(found)
+}
+
+fn compare(file: &Path, llvm: &Path) -> Result<Report> {
+    let (source, metadata) = RealFs::new().open(file)?;
+    let mut report = Report::default();
+    let module = match parse(file, metadata, &*source, Facets::SYMBOLS) {
+        Ok(module) => module,
+        Err(error) => {
+            report.same(&format!("{}: readable", file.display()), "", &error.to_string());
+            return Ok(report);
+        }
+    };
+    report.compared("files", 1);
+    let further = module.macho().into_iter().flat_map(|macho| &macho.further_slices);
+    let mut slices: Vec<&Module> = vec![&module];
+    for slice in further {
+        match &slice.module {
+            Ok(module) => slices.push(module),
+            Err(error) => {
+                report.same(&format!("{} ({}): readable", file.display(), slice.arch), "", &error.to_string())
+            }
+        }
+    }
+    for slice in slices {
+        let Some(detail) = slice.macho() else { continue };
+        let subject = format!("{} ({})", file.display(), slice.arch());
+        let expected = llvm::facts(file, &slice.arch(), llvm)?;
+        let found = ours::facts(slice, detail, &expected);
+        report.compared("slices", 1);
+        for ((aspect, expected), (_, found)) in expected.facts.iter().zip(&found) {
+            report.compared(aspect, expected.lines().count());
+            report.same(&format!("{subject}: {aspect}"), expected, found);
+        }
+    }
+    Ok(report)
+}
