@@ -4,11 +4,13 @@
 mod audit;
 mod completions;
 mod explain;
+mod exports;
 mod inspect;
 mod man;
 mod rules;
 mod symbols;
 mod tree;
+mod verify;
 mod why;
 
 use clap::{Parser, Subcommand};
@@ -40,6 +42,10 @@ pub(crate) enum Command {
     Why(why::Args),
     /// Exports and imports, classified as PostgreSQL sees them
     Symbols(symbols::Args),
+    /// A linker's list of exports from objects or archives, for builds without Cargo
+    Exports(exports::Args),
+    /// Whether a finished module exports exactly what was meant
+    Verify(verify::Args),
     /// Every fact read from one binary
     Inspect(inspect::Args),
     /// What a rule checks, why, and how to mend what it finds
@@ -78,6 +84,8 @@ impl Command {
             Self::Tree(args) => args.run(),
             Self::Why(args) => args.run(),
             Self::Symbols(args) => args.run(),
+            Self::Exports(args) => args.run(),
+            Self::Verify(args) => args.run(),
             Self::Inspect(args) => args.run(),
             Self::Explain(args) => args.run(),
             Self::Rules(args) => args.run(),

@@ -389,7 +389,7 @@ impl fmt::Display for Problem {
                 if let Some(similar) = similar {
                     write!(f, " (there is {similar})")?;
                 }
-                write!(f, "; if Rust code defines it with #[unsafe(no_mangle)], declare it as a Rust export")
+                write!(f, "; if Rust code defines it with #[unsafe(no_mangle)], declare it with rust_export")
             }
             Self::Hidden { name, object } => write!(
                 f,
@@ -402,7 +402,7 @@ impl fmt::Display for Problem {
             Self::FinfoWithoutFunction { function, object } => write!(
                 f,
                 "{object} has PG_FUNCTION_INFO_V1({function}), but no compiled object defines {function}; \
-                 define it, or declare it as a Rust export if Rust code does"
+                 define it, or declare it with rust_export if Rust code does"
             ),
             Self::Declared { declaration: DeclaredFunction { symbol, script, line }, missing, .. }
                 if missing != symbol =>
@@ -421,7 +421,7 @@ impl fmt::Display for Problem {
                 } else {
                     write!(
                         f,
-                        "which no compiled object defines; define it, or declare it as a Rust export \
+                        "which no compiled object defines; define it, or declare it with rust_export \
                          if Rust code does"
                     )
                 }
@@ -435,7 +435,7 @@ impl fmt::Display for Problem {
             Self::NoMagic => write!(
                 f,
                 "no compiled object defines Pg_magic_func, so the server would refuse the module; write \
-                 PG_MODULE_MAGIC; in one C file, or declare Pg_magic_func as a Rust export if Rust code has it"
+                 PG_MODULE_MAGIC; in one C file, or declare it with rust_export if Rust code has it"
             ),
             Self::NothingToExport => write!(
                 f,

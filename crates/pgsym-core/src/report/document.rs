@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::text::Palette;
-use super::{Audit, Dependencies, Explanation, Inspection, RuleList, Symbols, Why};
+use super::{Audit, Dependencies, Explanation, ExportList, Inspection, RuleList, Symbols, Verification, Why};
 
 /// One command's answer.
 pub trait Document: Serialize + JsonSchema {
@@ -74,6 +74,8 @@ pub fn schemas() -> Vec<(&'static str, String)> {
         entry::<Why>(),
         entry::<Symbols>(),
         entry::<Inspection>(),
+        entry::<ExportList>(),
+        entry::<Verification>(),
         entry::<Explanation>(),
         entry::<RuleList>(),
     ]

@@ -187,6 +187,7 @@ pub mod key {
         NameKey = "name", "bytes", "The name as it stands in the file.";
         PathKey = "path", "bytes", "The path as given or found, with `--root` removed.";
         FoundPath = "path", "path_bytes", "The path of the file that was found.";
+        Map = "map", "map_bytes", "The path of the list of intended exports.";
         Soname = "soname", "soname_bytes", "DT_SONAME.";
         RequestedBy = "requested_by", "requested_by_bytes", "The path of the object that asks.";
         Element = "element", "element_bytes", "The search path element as it stands in the file.";

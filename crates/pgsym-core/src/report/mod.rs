@@ -6,10 +6,12 @@ mod audit;
 mod dependencies;
 mod document;
 mod explain;
+mod export_list;
 mod field;
 mod inspect;
 mod symbols;
 mod text;
+mod verification;
 mod why;
 
 pub use audit::{
@@ -19,6 +21,7 @@ pub use audit::{
 pub use dependencies::{Dependencies, FileDependencies, FoundDependency, SearchedPlace};
 pub use document::{Document, schema, schemas, write_json};
 pub use explain::{Explanation, RuleEntry, RuleList};
+pub use export_list::{ExportList, ListedExport};
 pub use field::{Field, Key, key};
 pub use inspect::{
     Disagreement, DlopenLine, DynamicLine, ElfFacts, FileFacts, FinfoLine, Inspection, ModuleFacts, NeedLine,
@@ -28,4 +31,5 @@ pub use inspect::{
 };
 pub use symbols::{ExportedSymbol, FileSymbols, ImportedSymbol, Symbols};
 pub use text::{Palette, WIDTH, wrap};
+pub use verification::{ExportDifference, Verification};
 pub use why::{Chain, Link, Provider, Why};
