@@ -2,6 +2,7 @@
 //! options it takes and a `run`; a new one adds its variant and its line in `run`. What cannot be compared is an
 //! error, exit status 2; what differs is [`Outcome::Bad`], exit status 1.
 
+mod bindings;
 mod linkers;
 mod load;
 mod loader;
@@ -15,6 +16,8 @@ use crate::support::Outcome;
 pub(crate) enum Oracle {
     /// Small extension crates, each built with every linker, against the exports that they were meant to have
     Linkers(linkers::Linkers),
+    /// Every symbol reference of every module against LD_DEBUG=bindings of the server that loads it
+    Bindings(bindings::Options),
     /// `LOAD` in a running PostgreSQL 15 against the predicted verdict and message, alone and after preloaded modules
     Load(load::Options),
     /// Resolution against `ld.so --list`, over every module and shared library of a Debian system
@@ -30,6 +33,7 @@ impl Oracle {
     pub(crate) fn run(&self) -> anyhow::Result<Outcome> {
         match self {
             Self::Linkers(arguments) => linkers::run(arguments),
+            Self::Bindings(options) => bindings::run_oracle(options),
             Self::Load(options) => load::run(options),
             Self::Loader(options) => loader::run(options),
             Self::Readers(arguments) => readers::run(arguments),

@@ -58,9 +58,22 @@ impl TestServer {
         self.directory.path().join("data")
     }
 
+    /// The path of one of the server's programs.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.bin.join(name)
+    }
+
     /// One of the server's programs, run as the server's user.
     pub(crate) fn command(&self, program: &str) -> Command {
-        let program = self.bin.join(program);
+        self.as_user(&self.program(program))
+    }
+
+    /// A shell of the server's user.
+    pub(crate) fn shell(&self) -> Command {
+        self.as_user(Path::new("/bin/sh"))
+    }
+
+    fn as_user(&self, program: &Path) -> Command {
         let mut command = if self.as_postgres {
             let mut command = clean("runuser");
             command.args(["-u", "postgres", "--"]).arg(program);

@@ -153,7 +153,9 @@ impl Process {
             return Some(Definition { object, symbol });
         }
         let wanted = Wanted::of(symbol, self.env().libc);
-        scope.iter().find_map(|&id| self.definition_in(id, wanted))
+        // "Don't search the executable when resolving a copy reloc" (`do_lookup_x`).
+        let is_copy = reference.usage.is_some_and(|usage| usage.copies > 0);
+        scope.iter().filter(|&&id| !(is_copy && id == object)).find_map(|&id| self.definition_in(id, wanted))
     }
 
     /// `do_lookup_x` for one object.
@@ -219,11 +221,21 @@ pub(crate) fn references(module: &Module) -> Vec<Reference<'_>> {
         Some(Table::Read(relocations)) => relocations
             .symbols
             .iter()
-            .filter_map(|usage| Some(Reference { symbol: symbols.get(usage.symbol)?, usage: Some(*usage) }))
+            .flat_map(split_copies)
+            .filter_map(|usage| Some(Reference { symbol: symbols.get(usage.symbol)?, usage: Some(usage) }))
             .filter(|reference| goes_through_the_scope(reference.symbol))
             .collect(),
         _ => symbols.imports().map(|symbol| Reference { symbol, usage: None }).collect(),
     }
+}
+
+/// A copy relocation is looked up on its own: it wants the library's definition, while every other reference to
+/// the name wants the copy.
+fn split_copies(usage: &SymbolUse) -> impl Iterator<Item = SymbolUse> {
+    let copies = SymbolUse { calls: 0, data: 0, ..*usage };
+    let others = SymbolUse { copies: 0, ..*usage };
+    let has_others = usage.calls > 0 || usage.data > 0;
+    [(usage.copies > 0).then_some(copies), has_others.then_some(others)].into_iter().flatten()
 }
 
 /// `RESOLVE_MAP` (elf/dl-reloc.c): local, hidden and internal symbols are the object's own.

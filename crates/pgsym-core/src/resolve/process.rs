@@ -231,6 +231,11 @@ impl Process {
         self.interpreter
     }
 
+    /// The path of the loader itself.
+    pub fn interpreter_path(&self) -> Option<&Path> {
+        self.interpreter.and_then(|id| self.object(id)).map(Object::path)
+    }
+
     /// The environment that it runs in.
     pub fn env(&self) -> &LoaderEnv {
         &self.env

@@ -70,7 +70,7 @@ pub(crate) fn run(options: &Options) -> Result<Outcome> {
 }
 
 /// The modules below a prefix.
-fn modules(prefix: &Path, only: &str) -> Result<Vec<PathBuf>> {
+pub(super) fn modules(prefix: &Path, only: &str) -> Result<Vec<PathBuf>> {
     let mut modules = Vec::new();
     for entry in std::fs::read_dir(prefix.join("lib"))? {
         let path = entry?.path();
