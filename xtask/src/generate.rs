@@ -24,7 +24,16 @@ pub(crate) struct Generated {
 
 /// Renders every generated file. Each generator adds its line here.
 fn render() -> Result<Vec<Generated>> {
-    Ok(Vec::new())
+    let mut files = Vec::new();
+    files.extend(schemas());
+    Ok(files)
+}
+
+/// The JSON Schema of each document that a command writes.
+fn schemas() -> impl Iterator<Item = Generated> {
+    pgsym_core::report::schemas()
+        .into_iter()
+        .map(|(command, text)| Generated { path: format!("docs/schema/{command}.json"), text })
 }
 
 /// Writes or checks the generated files.

@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a developer's command talks to a terminal")]
 
 mod ci;
+mod demo;
 mod generate;
 mod oracle;
 mod support;
@@ -28,6 +29,8 @@ enum Command {
     Oracle(oracle::Oracle),
     /// Writes the files that are made from the sources, or checks that they are up to date
     Generate(generate::Options),
+    /// Writes the demo tree in testdata, or checks that it is what the sources describe
+    Demo(demo::Options),
     /// Runs what a change must pass: format, lints, tests, generated files
     Ci,
 }
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Oracle(oracle) => oracle.run(),
         Command::Generate(options) => generate::run(&options),
+        Command::Demo(options) => demo::run(&options),
         Command::Ci => ci::run(),
     };
     match outcome {

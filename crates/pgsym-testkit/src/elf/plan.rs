@@ -119,6 +119,9 @@ impl<'a> Plan<'a> {
             got_plt_words: 0,
             slots: Vec::new(),
         };
+        for constant in &object.constants {
+            append(&mut plan.rodata, RODATA, constant, 16);
+        }
         plan.place_helpers();
         plan.place_imports();
         plan.place_exports();

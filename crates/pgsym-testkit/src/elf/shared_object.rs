@@ -53,6 +53,7 @@ pub struct SharedObject {
     pub(crate) relative_words: u32,
     pub(crate) symbol_table: SymbolTable,
     pub(crate) bss: u64,
+    pub(crate) constants: Vec<Vec<u8>>,
     pub(crate) damage: Vec<Damage>,
 }
 
@@ -101,6 +102,7 @@ impl SharedObject {
             relative_words: 0,
             symbol_table: SymbolTable::WhenLocal,
             bss: 0,
+            constants: Vec::new(),
             damage: Vec::new(),
         }
     }
@@ -305,6 +307,14 @@ impl SharedObject {
     /// Exports a function and its version-1 record, as `PG_FUNCTION_INFO_V1` does.
     pub fn pg_function(self, function: &str) -> Self {
         self.export(function).pg_finfo(function, 1)
+    }
+
+    /// Makes it look like a server: the version string of `postgres --version`, and the block that modules are compared
+    /// with, both among the constants and under no name.
+    pub fn server(mut self, version: &str, magic: &Magic) -> Self {
+        self.constants.push(format!("postgres (PostgreSQL) {version}\n\0").into_bytes());
+        self.constants.push(magic.bytes(self.encoding));
+        self
     }
 
     /// The machine code of functions that return an address (`Pg_magic_func`, `pg_finfo_*`).

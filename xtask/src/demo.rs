@@ -1,0 +1,178 @@
+//! The tree in `testdata/demo`: a small installation with one of each common fault, so that a newcomer's first
+//! audit has something to say. Every binary is described here and built without a compiler, which makes the tree the
+//! same bytes on every machine.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use pgsym_testkit::{Bind, Machine, Magic, SharedObject, Stack, TextRelocations};
+
+use crate::support::{Outcome, workspace};
+
+/// What to do with the demo tree.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Change nothing; end with exit status 1 when the tree is not what this command would write
+    #[arg(long)]
+    check: bool,
+}
+
+/// Writes or checks the tree.
+pub(crate) fn run(options: &Options) -> Result<Outcome> {
+    let root = workspace().join("testdata/demo");
+    let wanted = files();
+    let present = read_tree(&root)?;
+    if present == wanted {
+        return Ok(Outcome::Good);
+    }
+    if options.check {
+        for path in wanted.keys().chain(present.keys()) {
+            if wanted.get(path) != present.get(path) {
+                println!("testdata/demo/{} is not up to date: run `cargo xtask demo`", path.display());
+            }
+        }
+        return Ok(Outcome::Bad);
+    }
+    if root.exists() {
+        std::fs::remove_dir_all(&root).context("cannot remove the old demo tree")?;
+    }
+    for (path, bytes) in &wanted {
+        let place = root.join(path);
+        let parent = place.parent().unwrap_or(&root);
+        std::fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+        std::fs::write(&place, bytes).with_context(|| format!("cannot write {}", place.display()))?;
+        let mode = if path.starts_with("bin") { 0o755 } else { 0o644 };
+        std::fs::set_permissions(&place, std::fs::Permissions::from_mode(mode))?;
+    }
+    println!("wrote testdata/demo: {} files", wanted.len());
+    Ok(Outcome::Good)
+}
+
+fn read_tree(root: &Path) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
+    let mut found = BTreeMap::new();
+    if !root.exists() {
+        return Ok(found);
+    }
+    for entry in walkdir::WalkDir::new(root) {
+        let entry = entry.context("cannot read the demo tree")?;
+        if entry.file_type().is_file() {
+            let path = entry.path().strip_prefix(root)?.to_owned();
+            found.insert(path, std::fs::read(entry.path())?);
+        }
+    }
+    Ok(found)
+}
+
+/// A module for PostgreSQL 15 without a fault: the others each change one thing.
+fn module(function: &str) -> SharedObject {
+    for_major(15, function)
+}
+
+fn for_major(major: u32, function: &str) -> SharedObject {
+    SharedObject::new().bind(Bind::Now).magic(Magic::pg(major)).import("palloc").pg_function(function)
+}
+
+/// Every file of the tree.
+fn files() -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut add = |path: &str, bytes: Vec<u8>| files.insert(PathBuf::from(path), bytes);
+    for (path, object) in server().into_iter().chain(modules()) {
+        add(path, object.build());
+    }
+    // A copy that was cut off, and what a development package has in the place of a library.
+    add("lib/truncated.so", module("cut").build()[..200].to_vec());
+    add("lib/empty.so", Vec::new());
+    add("lib/libscript.so", b"/* GNU ld script */\nINPUT(libscript.so.1)\n".to_vec());
+    for (path, text) in extensions() {
+        add(path, text.into_bytes());
+    }
+    files
+}
+
+/// The server: as much of it as modules can see.
+fn server() -> Vec<(&'static str, SharedObject)> {
+    let exports =
+        ["palloc", "pfree", "errstart", "errfinish", "errmsg", "DefineCustomIntVariable", "text_to_cstring"];
+    let postgres = exports.iter().fold(
+        SharedObject::new()
+            .kind(pgsym_testkit::Kind::PieExecutable)
+            .interp("/lib64/ld-linux-x86-64.so.2")
+            .bind(Bind::Now)
+            .needed("libssl.so.3")
+            .runpath("$ORIGIN/../lib/private")
+            .import_versioned("SSL_new", "libssl.so.3", "OPENSSL_3.0.0")
+            .server("15.18", &Magic::pg(15)),
+        |server, name| server.export(*name),
+    );
+    let libssl = SharedObject::new()
+        .soname("libssl.so.3")
+        .bind(Bind::Now)
+        .version_definition("OPENSSL_3.0.0", &[])
+        .export_versioned("SSL_new", "OPENSSL_3.0.0", pgsym_testkit::VersionDefault::Default)
+        .export_versioned("SSL_free", "OPENSSL_3.0.0", pgsym_testkit::VersionDefault::Default);
+    vec![("bin/postgres", postgres), ("lib/private/libssl.so.3", libssl)]
+}
+
+/// The modules: what each gets wrong is its name.
+fn modules() -> Vec<(&'static str, SharedObject)> {
+    let bundled_ssl = SharedObject::new()
+        .soname("libssl-9ad06800.so.1.1")
+        .bind(Bind::Now)
+        .export("SSL_new")
+        .export("SSL_free");
+    vec![
+        ("lib/plpgsql.so", module("plpgsql_call_handler")),
+        ("lib/healthy.so", module("healthy_add")),
+        ("lib/missing_library.so", module("geocode").needed("libacme-geo.so.1").import("acme_geocode")),
+        (
+            "lib/wrong_machine_library.so",
+            module("scale").needed("libpixel.so.2").runpath("$ORIGIN/pixel.libs"),
+        ),
+        ("lib/pixel.libs/libpixel.so.2", SharedObject::for_machine(Machine::Aarch64).soname("libpixel.so.2")),
+        (
+            "lib/wrong_machine.so",
+            SharedObject::for_machine(Machine::Aarch64).magic(Magic::pg(15)).bind(Bind::Now),
+        ),
+        ("lib/other_major.so", for_major(14, "old")),
+        ("lib/no_magic.so", SharedObject::new().bind(Bind::Now).pg_function("plain")),
+        ("lib/misspelt_import.so", module("greet").import("text_to_cstrnig")),
+        ("lib/hidden_function.so", module("seen").pg_finfo("hidden_sum", 1).local_function("hidden_sum")),
+        ("lib/build_path.so", module("built").runpath("/home/ci/build/deps/lib:$ORIGIN")),
+        ("lib/empty_path_element.so", module("empty").runpath("$ORIGIN/pixel.libs::")),
+        ("lib/executable_stack.so", module("trampoline").stack(Stack::Executable)),
+        ("lib/text_relocations.so", module("fixed").text_relocations(TextRelocations::Tagged)),
+        (
+            "lib/bundled_openssl.so",
+            module("fetch").needed("libssl-9ad06800.so.1.1").runpath("$ORIGIN/fetch.libs").import("SSL_new"),
+        ),
+        ("lib/fetch.libs/libssl-9ad06800.so.1.1", bundled_ssl),
+    ]
+}
+
+/// Control files and scripts.
+fn extensions() -> Vec<(&'static str, String)> {
+    let control = |module: &str| {
+        format!(
+            "comment = 'demo'\ndefault_version = '1.0'\nmodule_pathname = '$libdir/{module}'\nrelocatable = true\n"
+        )
+    };
+    let function = |name: &str| {
+        format!(
+            "CREATE FUNCTION {name}(integer) RETURNS integer\n    AS 'MODULE_PATHNAME', '{name}' LANGUAGE c STRICT;\n"
+        )
+    };
+    vec![
+        ("share/extension/healthy.control", control("healthy")),
+        ("share/extension/healthy--1.0.sql", function("healthy_add")),
+        // The script asks for a function that its module does not have.
+        ("share/extension/hidden_function.control", control("hidden_function")),
+        ("share/extension/hidden_function--1.0.sql", function("seen") + &function("hidden_sum")),
+        // There is no script that leads to the default version.
+        ("share/extension/no_script.control", control("healthy")),
+        ("share/extension/no_script--0.9.sql", function("healthy_add")),
+        ("share/postgres.bki", "# stands for the server's own shared files\n".to_owned()),
+    ]
+}
