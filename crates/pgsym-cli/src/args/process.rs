@@ -1,8 +1,8 @@
 //! The options that describe the process being modelled, and the settings that they make.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use pgsym_core::extension::{ExtensionSettings, SearchSettings};
@@ -103,7 +103,7 @@ pub(crate) fn parse_glibc(text: &str) -> Result<(u32, u32), String> {
 
 impl Process {
     /// The settings of a run; `default` says which server is meant when none is given.
-    pub(crate) fn settings(&self, default: ServerChoice, paths: &[PathBuf]) -> anyhow::Result<Settings> {
+    pub(crate) fn settings(&self, default: ServerChoice) -> anyhow::Result<Settings> {
         let name = |text: &OsString| Name::from(text.as_bytes());
         let working_directory = match &self.root.directory {
             // Inside a foreign root there is no current directory but its top.
@@ -114,7 +114,6 @@ impl Process {
         if let [_, _, ..] = self.pg_version[..] {
             anyhow::bail!("--pg-version: several versions are given; this command takes one");
         }
-        refuse_empty(paths)?;
         Ok(Settings {
             loader: LoaderOptions {
                 libc: self.libc.map(|LibcName(libc)| libc),
@@ -149,14 +148,6 @@ impl Process {
             None => CpuLevel::of_this_machine(),
         }
     }
-}
-
-/// A path that is empty, as an unset shell variable makes it, would mean the current directory.
-fn refuse_empty(paths: &[PathBuf]) -> anyhow::Result<()> {
-    if paths.iter().any(|path| path.as_os_str() == OsStr::new("") || path == Path::new("")) {
-        anyhow::bail!("an empty path was given; name a module, a directory or an installation prefix");
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ impl Args {
         let selection = Selection { only: self.only, allow: self.allow, severities: self.severity };
         let settings = pgsym_core::tree::Settings {
             max_glibc: self.max_glibc,
-            ..self.process.settings(ServerChoice::Detect, &self.paths)?
+            ..self.process.settings(ServerChoice::Detect)?
         };
         let tree = output.load(&self.process, &self.paths, settings)?;
         let audit = Audit::new(&tree, &selection);

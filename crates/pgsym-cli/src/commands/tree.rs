@@ -26,7 +26,7 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(self) -> anyhow::Result<Status> {
         let output = Output::new(&self.common)?;
-        let settings = self.process.settings(ServerChoice::None, &self.paths)?;
+        let settings = self.process.settings(ServerChoice::None)?;
         let tree = output.load(&self.process, &self.paths, settings)?;
         let dependencies = Dependencies::new(&tree);
         output.write(&dependencies)?;

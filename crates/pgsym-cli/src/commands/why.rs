@@ -30,7 +30,7 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(self) -> anyhow::Result<Status> {
         let output = Output::new(&self.common)?;
-        let settings = self.process.settings(ServerChoice::Detect, &self.paths)?;
+        let settings = self.process.settings(ServerChoice::Detect)?;
         let tree = output.load(&self.process, &self.paths, settings)?;
         let why = Why::new(&tree, &Name::from(self.name.as_bytes()));
         output.write(&why)?;

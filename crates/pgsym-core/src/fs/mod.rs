@@ -12,7 +12,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use crate::error::FileError;
+use crate::error::{FileError, FileErrorKind};
 use crate::limits;
 use crate::source::{Source, read_range};
 
@@ -71,6 +71,13 @@ pub struct WalkEntry {
     pub error: Option<FileError>,
 }
 
+/// Why a directory is worth an entry of its own: it stands where a library should.
+pub(crate) fn library_directory(path: &Path) -> Option<FileError> {
+    let is_library =
+        path.extension().is_some_and(|extension| extension == "so") && path.file_stem().is_some();
+    is_library.then(|| FileError::new(FileErrorKind::NotRegular, "it is a directory"))
+}
+
 /// A tree of files, read only. Paths are absolute inside the tree, or relative to its current directory
 /// where it has one.
 pub trait Fs: Send + Sync {
@@ -95,7 +102,7 @@ pub trait Fs: Send + Sync {
     /// The path with every symbolic link resolved inside the tree, as the tree's own processes see it.
     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf>;
 
-    /// Every file below a directory that is not a directory itself, in path order; symbolic links are met, not
+    /// Every file below a directory that is not a directory itself, and directories named like a library, in path order; symbolic links are met, not
     /// followed. A directory that cannot be entered is an entry with its error.
     fn walk(&self, directory: &Path) -> io::Result<Vec<WalkEntry>> {
         let mut found = Vec::new();
@@ -110,7 +117,13 @@ pub trait Fs: Send + Sync {
                     for entry in entries {
                         let path = directory.join(entry.name);
                         match entry.kind {
-                            FileKind::Directory => pending.push((path, depth + 1)),
+                            FileKind::Directory => {
+                                let error = library_directory(&path);
+                                found.extend(
+                                    error.map(|error| WalkEntry { path: path.clone(), error: Some(error) }),
+                                );
+                                pending.push((path, depth + 1));
+                            }
                             _ => found.push(WalkEntry { path, error: None }),
                         }
                     }

@@ -6,9 +6,9 @@ use std::io;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-#[cfg(feature = "audit")]
-use super::WalkEntry;
 use super::{DirEntry, FileId, FileKind, FollowLast, Fs, Metadata, walk};
+#[cfg(feature = "audit")]
+use super::{WalkEntry, library_directory};
 use crate::error::{Error, os_text};
 use crate::source::{Source, Windowed};
 #[cfg(feature = "audit")]
@@ -124,7 +124,12 @@ impl Fs for RealFs {
                     ));
                     found.push(WalkEntry { path: shown(entry.path()), error: Some(error) });
                 }
-                Ok(entry) if entry.file_type().is_dir() => {}
+                Ok(entry) if entry.file_type().is_dir() => {
+                    let error = library_directory(entry.path()).filter(|_| entry.depth() > 0);
+                    found.extend(
+                        error.map(|error| WalkEntry { path: shown(entry.path()), error: Some(error) }),
+                    );
+                }
                 Ok(entry) => found.push(WalkEntry { path: shown(entry.path()), error: None }),
                 Err(error) => {
                     let path = shown(error.path().unwrap_or(&host));

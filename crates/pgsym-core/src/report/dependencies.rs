@@ -227,6 +227,9 @@ impl Document for Dependencies {
             if let Some(error) = &file.error {
                 writeln!(out, "└─ {}: {error}", paint(palette.error, "NOT LOADED"))?;
             }
+            if file.dependencies.is_empty() && file.error.is_none() {
+                writeln!(out, "   {}", paint(palette.dim, "needs no library"))?;
+            }
             write_branches(file, out, palette)?;
         }
         Ok(())
@@ -307,13 +310,14 @@ fn write_branch(
         }
         let width = dependency.searched.iter().map(|place| place.rule().chars().count()).max().unwrap_or(0);
         for place in &dependency.searched {
-            writeln!(
-                out,
-                "{below}  {}{} — {}",
-                paint(palette.dim, pad(&place.rule(), width + 1)),
-                place.path,
-                place.outcome
-            )?;
+            let rule = pad(&place.rule(), width + 1);
+            // A cache without the name has no candidate to show.
+            let candidate = if place.via == "cache" && place.outcome == "no entry" {
+                String::new()
+            } else {
+                format!("{} — ", place.path)
+            };
+            writeln!(out, "{below}  {}{candidate}{}", paint(palette.dim, rule), place.outcome)?;
         }
         return Ok(());
     }

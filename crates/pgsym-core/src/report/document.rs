@@ -42,7 +42,9 @@ fn schema_name<D: Document>() -> String {
 
 /// The JSON Schema of a document, envelope included.
 pub fn schema<D: Document>() -> Value {
-    let mut schema = schemars::schema_for!(D).to_value();
+    // Of what is written, not of what would be read: a key that may be null is there all the same.
+    let settings = schemars::generate::SchemaSettings::draft2020_12().for_serialize();
+    let mut schema = settings.into_generator().into_root_schema_for::<D>().to_value();
     let Some(object) = schema.as_object_mut() else { return schema };
     let mut properties = Map::new();
     properties.insert("schema".to_owned(), json!({ "const": schema_name::<D>() }));

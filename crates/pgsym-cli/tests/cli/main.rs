@@ -1,0 +1,9 @@
+//! Tests of the program as a user runs it: a child process over small trees that the testkit builds.
+
+mod demo;
+mod documents;
+mod output;
+mod questions;
+mod readme;
+mod second_opinion;
+mod support;

@@ -1,0 +1,157 @@
+//! Exit statuses, and what the program says to a question that it cannot answer.
+
+use super::support::{faulty_tree, pgsym, pgsym_in, sound_tree};
+
+/// A question without an answer: status 2, nothing on standard output, one line on standard error.
+fn assert_refused(arguments: &[&str], says: &[&str]) {
+    let run = pgsym(arguments);
+    assert_eq!(run.status, 2, "{arguments:?}: {run:?}");
+    assert_eq!(run.stdout, "", "{arguments:?}");
+    assert_eq!(run.stderr.lines().count(), 1, "{arguments:?}: {}", run.stderr);
+    for words in says {
+        assert!(run.stderr.contains(words), "{arguments:?}: {:?} is not in {}", words, run.stderr);
+    }
+}
+
+#[test]
+fn a_sound_tree_is_status_0() {
+    let tree = sound_tree();
+    let run = pgsym(["audit".as_ref(), tree.root().as_os_str()]);
+    assert_eq!((run.status, &*run.stderr), (0, ""), "{}", run.stdout);
+}
+
+#[test]
+fn an_error_in_the_tree_is_status_1() {
+    let tree = faulty_tree();
+    let run = pgsym(["audit".as_ref(), tree.root().as_os_str()]);
+    assert_eq!((run.status, &*run.stderr), (1, ""));
+    assert!(run.stdout.contains("libpgsym-test-nowhere.so.7"), "{}", run.stdout);
+    assert!(run.stdout.contains("PGS101 missing-dependency"), "{}", run.stdout);
+}
+
+#[test]
+fn the_threshold_decides_about_the_status() {
+    let tree = faulty_tree();
+    let status = |options: &[&str]| {
+        let mut arguments = vec!["audit", tree.root().to_str().unwrap()];
+        arguments.extend(options);
+        pgsym(arguments).status
+    };
+    assert_eq!(status(&["--fail-on", "never"]), 0);
+    assert_eq!(status(&["--severity", "missing-dependency=warning", "--only", "missing-dependency"]), 0);
+    let warnings = ["--severity", "PGS101=warning", "--only", "PGS101", "--fail-on", "warning"];
+    assert_eq!(status(&warnings), 1);
+    let infos = ["--severity", "loader=info", "--only", "PGS101", "--fail-on", "info"];
+    assert_eq!(status(&infos), 1);
+}
+
+#[test]
+fn allowed_rules_are_counted_and_not_shown() {
+    let tree = faulty_tree();
+    let run =
+        pgsym(["audit", tree.root().to_str().unwrap(), "--allow", "missing-dependency", "--format", "json"]);
+    let document = run.json();
+    assert_eq!(run.status, 0, "{}", run.stdout);
+    assert_eq!(document["summary"]["suppressed"], 1);
+    let codes: Vec<_> = document["findings"].as_array().unwrap().iter().map(|one| &one["code"]).collect();
+    assert!(!codes.contains(&&"PGS101".into()), "{codes:?}");
+}
+
+#[test]
+fn tree_is_status_1_where_a_dependency_is_missing() {
+    let tree = faulty_tree();
+    assert_eq!(pgsym(["tree".as_ref(), tree.path("lib/faulty.so").as_os_str()]).status, 1);
+    assert_eq!(pgsym(["tree".as_ref(), tree.path("lib/sound.so").as_os_str()]).status, 0);
+}
+
+#[test]
+fn a_path_that_does_not_exist_is_refused() {
+    assert_refused(
+        &["audit", "/nonexistent/lib"],
+        &["/nonexistent/lib", "No such file or directory", "name a"],
+    );
+    assert_refused(&["tree", "/nonexistent/x.so"], &["/nonexistent/x.so"]);
+    assert_refused(&["symbols", "/nonexistent/x.so"], &["/nonexistent/x.so"]);
+    assert_refused(&["audit", "/", "--root", "/nonexistent"], &["/nonexistent", "No such file or directory"]);
+    assert_refused(&["audit", "/etc", "--server", "/nonexistent"], &["no PostgreSQL server at /nonexistent"]);
+    assert_refused(&["audit", ""], &["PATH", "value is required"]);
+}
+
+#[test]
+fn a_bad_option_is_refused_in_one_line() {
+    assert_refused(&["audit", "/", "--nonsense"], &["--nonsense"]);
+    assert_refused(&["nonsense"], &["nonsense"]);
+    assert_refused(&["audit"], &["PATH"]);
+    assert_refused(&["audit", "/", "--libc", "uclibc"], &["uclibc", "musl"]);
+    assert_refused(&["audit", "/", "--max-glibc", "two"], &["2.28"]);
+    assert_refused(&["audit", "/", "--only", "PGS999"], &["PGS999", "pgsym rules"]);
+    assert_refused(&["audit", "/", "--severity", "PGS101=fatal"], &["fatal"]);
+    assert_refused(&["audit", "/", "--jobs", "0"], &["--jobs"]);
+    assert_refused(&["audit", "/", "--cpu", "z80"], &["z80", "native"]);
+    assert_refused(&["audit", "/", "--pg-version", "15,16"], &["--pg-version"]);
+    assert_refused(&["symbols", "/x.so", "--match", "("], &["--match"]);
+    assert_refused(&["explain", "PGS000"], &["PGS000", "pgsym rules"]);
+    assert_refused(&["man", "nonsense"], &["nonsense"]);
+}
+
+#[test]
+fn a_preload_that_the_server_would_refuse_is_refused() {
+    let tree = faulty_tree();
+    let root = tree.root().to_str().unwrap();
+    assert_refused(&["audit", root, "--preload", "faulty"], &["--preload", "the server would not start"]);
+}
+
+#[test]
+fn help_version_and_generated_pages_are_status_0() {
+    for arguments in [&["--help"][..], &["--version"], &["audit", "--help"], &["man"], &["man", "audit"]] {
+        let run = pgsym(arguments);
+        assert_eq!((run.status, &*run.stderr), (0, ""), "{arguments:?}");
+        assert!(run.stdout.contains("pgsym"), "{arguments:?}");
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        let run = pgsym(["completions", shell]);
+        assert_eq!(run.status, 0);
+        assert!(run.stdout.contains("--fail-on") || run.stdout.contains("fail-on"), "{shell}");
+    }
+}
+
+#[test]
+fn every_rule_can_be_explained_by_code_and_by_name() {
+    let list = pgsym(["rules", "--format", "json"]).json();
+    let rules = list["rules"].as_array().unwrap().clone();
+    assert!(!rules.is_empty());
+    for rule in rules {
+        let (code, name) = (rule["code"].as_str().unwrap(), rule["name"].as_str().unwrap());
+        let by_code = pgsym(["explain", &code.to_lowercase()]);
+        assert_eq!(by_code.status, 0, "{code}");
+        assert!(by_code.stdout.starts_with(&format!("{code} {name} ")), "{}", by_code.stdout);
+        assert_eq!(pgsym(["explain", name]), by_code);
+    }
+}
+
+#[test]
+fn a_named_file_that_is_no_binary_is_refused_after_the_others_were_answered() {
+    let tree = sound_tree().file("notes.txt", "text");
+    let arguments = [
+        "symbols".into(),
+        tree.path("lib/plpgsql.so").into_os_string(),
+        tree.path("notes.txt").into_os_string(),
+    ];
+    let run = pgsym_in(tree.root(), arguments);
+    assert_eq!(run.status, 2);
+    assert!(run.stdout.contains("Pg_magic_func"), "{}", run.stdout);
+    assert!(run.stderr.contains("notes.txt"), "{}", run.stderr);
+}
+
+#[test]
+fn why_is_status_1_where_nothing_asks() {
+    let tree = faulty_tree();
+    let root = tree.root().to_str().unwrap();
+    let nothing = pgsym(["why", "libnobody.so.1", root]);
+    assert_eq!(nothing.status, 1);
+    assert!(nothing.stdout.contains("nothing here asks"), "{}", nothing.stdout);
+    let missing = pgsym(["why", "libpgsym-test-nowhere.so.7", root]);
+    assert_eq!(missing.status, 1);
+    assert!(missing.stdout.contains("NOT FOUND"), "{}", missing.stdout);
+    assert!(missing.stdout.contains("lib/faulty.so → libpgsym-test-nowhere.so.7"), "{}", missing.stdout);
+}
