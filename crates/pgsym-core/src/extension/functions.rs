@@ -5,8 +5,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::library_path::{Expansion, LibrarySettings, Loader, expand};
-use crate::fs::Fs;
+use super::library_path::{Expansion, LibrarySettings, Loader, candidates, expand};
+use crate::fs::{FileId, FileKind, Fs};
 use crate::model::{Module, NameHash};
 use crate::name::Shown;
 use crate::postgres::FINFO_PREFIX;
@@ -18,6 +18,10 @@ pub struct Library {
     pub name: Vec<u8>,
     /// The server's search, or its error.
     pub expansion: Result<Expansion, String>,
+    /// Files that a later place of the same search holds, and that the found one hides.
+    pub hidden: Vec<PathBuf>,
+    /// For a name that begins with `$libdir/`: the other file that a search along dynamic_library_path would find.
+    pub defeated: Option<PathBuf>,
     /// The module and what it brings, searched in this order; empty when it cannot be read.
     pub objects: Vec<(PathBuf, Arc<Module>)>,
 }
@@ -113,7 +117,30 @@ pub(super) fn find_library(
     open: impl FnOnce(&Path) -> Vec<(PathBuf, Arc<Module>)>,
 ) -> Library {
     let expansion = expand(fs, settings, loader, name);
-    let mut library = Library { name: name.to_vec(), expansion, objects: Vec::new() };
+    let mut library =
+        Library { name: name.to_vec(), expansion, hidden: Vec::new(), defeated: None, objects: Vec::new() };
+    let id_of =
+        |path: &Path| fs.metadata(path).ok().filter(|found| found.kind == FileKind::File).map(|m| m.id);
+    let chosen = library.path().and_then(id_of);
+    if let Some(path) = library.path() {
+        let mut hidden: Vec<(FileId, PathBuf)> = candidates(settings, loader, name)
+            .into_iter()
+            .filter(|candidate| candidate != path)
+            .filter_map(|candidate| Some((id_of(&candidate)?, candidate)))
+            .filter(|(id, _)| Some(*id) != chosen)
+            .collect();
+        hidden.dedup_by_key(|(id, _)| *id);
+        library.hidden = hidden.into_iter().map(|(_, path)| path).collect();
+    }
+    let is_stripped = settings.major >= 18 && loader == Loader::ExternalFunction;
+    if let Some(simple) = name.strip_prefix(b"$libdir/")
+        && !simple.contains(&b'/')
+        && !is_stripped
+        && let Ok(Expansion { path, found: true, .. }) = expand(fs, settings, loader, simple)
+        && id_of(&path) != chosen
+    {
+        library.defeated = Some(path);
+    }
     library.objects = library.path().map(open).unwrap_or_default();
     library
 }

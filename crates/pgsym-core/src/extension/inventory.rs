@@ -1,10 +1,11 @@
 //! Everything that the extensions of a tree say, read once: which scripts an installation runs, what they declare, and
 //! which binary backs each C function. Rules and the `functions` command only look at this value.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bstr::ByteSlice;
 use rayon::prelude::*;
 
 use super::catalog::Catalog;
@@ -21,6 +22,7 @@ use crate::discover::Installation;
 use crate::error::FileError;
 use crate::fs::{FileId, Fs};
 use crate::model::Module;
+use crate::name::path_bytes;
 
 /// How much of the extensions is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -52,7 +54,9 @@ pub struct Inventory {
     pub error: Option<String>,
     /// Every extension that the places hold, by name.
     pub extensions: Vec<ExtensionRecord>,
-    /// Every library that a script names, by what asked for it and by name.
+    /// Files with the name of a script for which there is no control file.
+    pub orphan_scripts: Vec<PathBuf>,
+    /// Every library that a script, or the server's own catalog, names, by what asked for it and by name.
     pub libraries: Vec<Arc<Library>>,
     /// The server's major version that was taken.
     pub major: u32,
@@ -180,7 +184,8 @@ impl Inventory {
             .zip(&grouped)
             .map(|(extension, scripts)| declared(extension, scripts))
             .collect();
-        let libraries = find_libraries(around, &library_settings, &declared);
+        let own = server_libraries(around, settings);
+        let libraries = find_libraries(around, &library_settings, &declared, &own);
         let mut records: Vec<ExtensionRecord> = extensions
             .into_iter()
             .zip(grouped)
@@ -197,7 +202,9 @@ impl Inventory {
                 (record.scripts, record.functions, record.loads) = Default::default();
             }
         }
-        Self { places, error, extensions: records, libraries: libraries.into_values().collect(), major }
+        let orphan_scripts = orphan_scripts(fs, &places, &scope, &records);
+        let libraries = libraries.into_values().collect();
+        Self { places, error, extensions: records, orphan_scripts, libraries, major }
     }
 
     /// The extensions that the question is about.
@@ -249,7 +256,11 @@ impl<'a> Scope<'a> {
     }
 
     fn has_place(&self, extension: &Extension) -> bool {
-        self.whole_installation || self.roots.iter().any(|root| extension.control_path.starts_with(root))
+        self.has_path(&extension.control_path)
+    }
+
+    fn has_path(&self, path: &Path) -> bool {
+        self.whole_installation || self.roots.iter().any(|root| path.starts_with(root))
     }
 
     fn includes(&self, extension: &Extension, functions: &[Function]) -> bool {
@@ -258,6 +269,30 @@ impl<'a> Scope<'a> {
                 self.fs.metadata(path).is_ok_and(|metadata| self.named_modules.contains(&metadata.id))
             })
     }
+}
+
+/// Files named `x--….sql` beside control files, where no `x` is an extension.
+fn orphan_scripts(
+    fs: &dyn Fs,
+    places: &Places,
+    scope: &Scope<'_>,
+    extensions: &[ExtensionRecord],
+) -> Vec<PathBuf> {
+    let is_known = |name: &[u8]| {
+        extensions.binary_search_by(|record| record.extension.name.as_slice().cmp(name)).is_ok()
+    };
+    let mut found = Vec::new();
+    for directory in places.control.iter().filter(|directory| scope.has_path(&directory.path)) {
+        for entry in fs.read_dir(&directory.path).unwrap_or_default() {
+            let path = directory.path.join(&entry.name);
+            let name = path_bytes(Path::new(&entry.name));
+            let mut owners = name.find_iter("--").filter_map(|at| name.get(..at)).peekable();
+            if name.ends_with(b".sql") && owners.peek().is_some() && !owners.any(is_known) {
+                found.push(path);
+            }
+        }
+    }
+    found
 }
 
 /// A script to read: the extension's index, the step and whether the chain has it.
@@ -466,6 +501,26 @@ fn unreachable_function(
     })
 }
 
+/// Libraries that the server's own catalog names from the start: encoding conversions in `postgres.bki`, the Snowball
+/// stemmer in `snowball_create.sql`.
+fn server_libraries(around: &Surroundings<'_>, settings: &ExtensionSettings) -> Vec<Vec<u8>> {
+    const LIBDIR: &[u8] = b"$libdir/";
+    let sharedir = settings.search.sharedir.as_ref();
+    let sharedir = sharedir.or_else(|| around.installation.and_then(|found| found.sharedir.as_ref()));
+    let mut names = BTreeSet::new();
+    for file in
+        sharedir.iter().flat_map(|dir| ["postgres.bki", "snowball_create.sql"].map(|name| dir.join(name)))
+    {
+        let Ok(bytes) = read_script(around.fs, &file) else { continue };
+        for at in bytes.find_iter(LIBDIR) {
+            let rest = bytes.get(at + LIBDIR.len()..).unwrap_or_default();
+            let length = rest.iter().take_while(|b| b.is_ascii_alphanumeric() || b"_-.".contains(b)).count();
+            names.insert([LIBDIR, rest.get(..length).unwrap_or_default()].concat());
+        }
+    }
+    names.into_iter().collect()
+}
+
 type Libraries = BTreeMap<(LoaderKey, Vec<u8>), Arc<Library>>;
 
 /// [`Loader`] as a key: only 18 and later tell the two apart.
@@ -479,7 +534,9 @@ fn find_libraries(
     around: &Surroundings<'_>,
     settings: &LibrarySettings<'_>,
     declared: &[Declared],
+    own: &[Vec<u8>],
 ) -> Libraries {
+    let own = own.iter().map(|name| (LoaderKey::Function, name.as_slice()));
     let mut names: Vec<(LoaderKey, &[u8])> = declared
         .iter()
         .flat_map(|declared| {
@@ -487,6 +544,7 @@ fn find_libraries(
             let loads = declared.loads.iter().map(|(.., name)| (LoaderKey::File, name.as_slice()));
             functions.chain(loads)
         })
+        .chain(own)
         .collect();
     names.sort_unstable();
     names.dedup();

@@ -83,6 +83,13 @@ pub fn expand(
     Ok(Expansion { path: path_from_bytes(name.to_vec()), found: false, tried })
 }
 
+/// Every path that the search may come to, in its order, whether there is a file or not; empty where the search
+/// is an error.
+pub fn candidates(settings: &LibrarySettings<'_>, loader: Loader, name: &[u8]) -> Vec<PathBuf> {
+    // A file system without any file makes the search go all the way.
+    expand(&crate::fs::MemoryFs::new(), settings, loader, name).map(|found| found.tried).unwrap_or_default()
+}
+
 /// `substitute_path_macro`: only a leading `$libdir` that is a whole component. One result per `$libdir`.
 fn substitute(name: &[u8], settings: &LibrarySettings<'_>) -> Result<Vec<Vec<u8>>, String> {
     if !name.starts_with(b"$") {

@@ -29,7 +29,7 @@ pub mod update_graph;
 pub use functions::{Library, Status};
 #[cfg(feature = "audit")]
 pub use inventory::{
-    ExtensionRecord, ExtensionSettings, Function, Inventory, LoadStatement, Reading, ScriptRecord,
+    ExtensionRecord, ExtensionSettings, Function, Inventory, LoadStatement, Objects, Reading, ScriptRecord,
     Surroundings,
 };
 #[cfg(feature = "audit")]

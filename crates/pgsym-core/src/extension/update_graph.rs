@@ -102,6 +102,17 @@ impl UpdateGraph {
         distances.contains_key(from).then(|| self.path(from, to, &distances))
     }
 
+    /// Versions at which update scripts start of which no chain reaches `target`, in byte order.
+    pub fn dead_ends(&self, target: &[u8]) -> Vec<&[u8]> {
+        let distances = self.distances_to(target, Through::Any);
+        self.versions
+            .iter()
+            .filter(|(name, node)| !node.updates.is_empty() && !distances.contains_key(name.as_slice()))
+            .map(|(name, _)| name.as_slice())
+            .filter(|name| *name != target)
+            .collect()
+    }
+
     /// Distances to `target` along paths whose inner versions, and end, are not installable.
     fn next_towards(&self, target: &[u8]) -> BTreeMap<&[u8], usize> {
         self.distances_to(target, Through::NotInstallable)

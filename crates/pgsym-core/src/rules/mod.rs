@@ -3,6 +3,7 @@
 use crate::check::Rule;
 
 pub(crate) mod abi;
+pub(crate) mod catalog;
 pub(crate) mod evidence;
 pub(crate) mod hardening;
 pub(crate) mod loader;
@@ -44,6 +45,28 @@ rules! {
     hardening::no_relro::NO_RELRO,
     hardening::static_tls::STATIC_TLS,
     hardening::isa_level::ISA_LEVEL,
+    catalog::control_syntax::CONTROL_SYNTAX,
+    catalog::unknown_control_key::UNKNOWN_CONTROL_KEY,
+    catalog::no_install_script::NO_INSTALL_SCRIPT,
+    catalog::invalid_extension_name::INVALID_EXTENSION_NAME,
+    catalog::missing_default_version::MISSING_DEFAULT_VERSION,
+    catalog::broken_update_path::BROKEN_UPDATE_PATH,
+    catalog::unreachable_script::UNREACHABLE_SCRIPT,
+    catalog::script_syntax_error::SCRIPT_SYNTAX_ERROR,
+    catalog::requires_missing::REQUIRES_MISSING,
+    catalog::module_not_found::MODULE_NOT_FOUND,
+    catalog::missing_function::MISSING_FUNCTION,
+    catalog::missing_finfo::MISSING_FINFO,
+    catalog::function_through_dependency::FUNCTION_THROUGH_DEPENDENCY,
+    catalog::ambiguous_module_name::AMBIGUOUS_MODULE_NAME,
+    catalog::shadowed_extension::SHADOWED_EXTENSION,
+    catalog::shadowed_module::SHADOWED_MODULE,
+    catalog::libdir_defeats_search_path::LIBDIR_DEFEATS_SEARCH_PATH,
+    catalog::mixed_versions::MIXED_VERSIONS,
+    catalog::extension_name_differs_in_case::EXTENSION_NAME_DIFFERS_IN_CASE,
+    catalog::orphan_module::ORPHAN_MODULE,
+    catalog::unreadable_script::UNREADABLE_SCRIPT,
+    catalog::dynamic_function::DYNAMIC_FUNCTION,
 }
 
 #[cfg(test)]

@@ -1,0 +1,127 @@
+use super::support::{names, on_functions, server_says};
+use crate::check::{Sink, TreeCx, declare_rule};
+use crate::extension::Status;
+use crate::name::Shown;
+
+declare_rule! {
+    /// A script declares a C function that the module does not export.
+    ///
+    /// ## What it checks
+    ///
+    /// Each C function that is in the catalog after the default version was installed: whether `dlsym` on
+    /// the handle of its module finds the link symbol, in the module or in any library that it brings.
+    ///
+    /// ## Why it matters
+    ///
+    /// CREATE FUNCTION looks the symbol up at once, so CREATE EXTENSION fails. It happens when scripts and
+    /// module are of different releases, when a linker script or `-fvisibility=hidden` hides the symbol,
+    /// and when a build option left the function out.
+    ///
+    /// ## When it fires
+    ///
+    /// `CREATE FUNCTION f() … AS 'MODULE_PATHNAME', 'x_f'`, and `x.so` exports `f`.
+    ///
+    /// ## How to fix
+    ///
+    /// Export the symbol (PG_FUNCTION_INFO_V1 does so for PostgreSQL 16 and later; before, it needs
+    /// PGDLLEXPORT when the default visibility is hidden), or package the scripts of the module's own
+    /// release.
+    ///
+    /// ## What it cannot see
+    ///
+    /// Functions that code creates at run time.
+    ///
+    /// ## References
+    ///
+    /// PostgreSQL src/backend/catalog/pg_proc.c `fmgr_c_validator`; src/backend/utils/fmgr/dfmgr.c
+    /// `load_external_function`.
+    pub(crate) static MISSING_FUNCTION = {
+        code: "PGS611",
+        name: "missing-function",
+        group: Catalog,
+        severity: Error,
+        check: Tree(check),
+    }
+}
+
+fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
+    for record in cx.tree().inventory().in_scope() {
+        let mut said = Vec::new();
+        let findings = on_functions(
+            sink,
+            record,
+            |function| function.status == Status::MissingFunction,
+            |functions| {
+                said.push(functions.first().map(|function| {
+                    let file = function.library.path().map(|path| path.display().to_string());
+                    format!(
+                        "could not find function \"{}\" in file \"{}\"",
+                        Shown(&function.prosrc),
+                        file.unwrap_or_default()
+                    )
+                }));
+                let of = record.functions.iter().filter(|f| functions.iter().any(|g| g.probin == f.probin));
+                format!(
+                    "{} of the {} functions that {} declares in it are not exported: {}.",
+                    functions.len(),
+                    of.count(),
+                    Shown(&record.extension.name),
+                    names(functions)
+                )
+            },
+        );
+        for (finding, said) in findings.into_iter().zip(said) {
+            let finding = server_says(finding, &said.unwrap_or_default());
+            sink.report(finding.help("export the symbols, or ship scripts and module of one release"));
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::rules::catalog::support::testing::{Extensions, case, function, server};
+    use crate::rules::testing::{Case, module};
+
+    use crate::check::Severity;
+
+    pub(crate) fn firing() -> Case {
+        case().extension("", &function("f", "x")).object("x.so", &module())
+    }
+
+    pub(crate) fn silent() -> Case {
+        case().extension("", &function("F", "x")).functions("x.so", &["f"])
+    }
+
+    #[test]
+    fn link_symbols_keep_their_case_and_names_do_not() {
+        let script = "CREATE FUNCTION F() RETURNS int LANGUAGE c AS '$libdir/x';
+                      CREATE FUNCTION g() RETURNS int LANGUAGE c AS '$libdir/x', 'G';";
+        let case = case().extension("", script).functions("/pg/lib/x.so", &["f", "g"]);
+        let findings = case.run(&MISSING_FUNCTION);
+        assert_eq!(findings.len(), 1);
+        assert_eq!(server(&findings[0]), "could not find function \"G\" in file \"/pg/lib/x.so\"");
+        assert!(findings[0].message.starts_with("1 of the 2 functions"), "{}", findings[0].message);
+    }
+
+    #[test]
+    fn all_that_one_module_lacks_is_one_finding() {
+        let script: String = (0..30).map(|index| function(&format!("f{index}"), "x")).collect();
+        let case = case().extension("", &script).object("/pg/lib/x.so", &module());
+        let findings = case.run(&MISSING_FUNCTION);
+        assert_eq!(findings.len(), 1);
+        assert!(findings[0].evidence.iter().any(|evidence| evidence.text == "and 20 more"));
+    }
+
+    #[test]
+    fn an_obsolete_script_is_a_note_when_asked_for() {
+        let case = || {
+            case()
+                .extension("", &function("f", "x"))
+                .file("/pg/share/extension/x--0.9--1.0.sql", function("old", "x"))
+                .functions("/pg/lib/x.so", &["f"])
+        };
+        assert_eq!(case().run(&MISSING_FUNCTION), []);
+        assert_eq!(case().all_scripts().run(&MISSING_FUNCTION)[0].severity, Severity::Info);
+    }
+}

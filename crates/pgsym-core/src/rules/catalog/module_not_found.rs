@@ -1,0 +1,169 @@
+use super::support::{names, on_functions, place, server_says};
+use crate::check::{Sink, TreeCx, declare_rule};
+use crate::extension::{Library, Status};
+use crate::name::Shown;
+
+declare_rule! {
+    /// The library that a C function or a LOAD statement names is not there.
+    ///
+    /// ## What it checks
+    ///
+    /// Each file name behind AS, after `MODULE_PATHNAME` was replaced, and each LOAD statement, searched as
+    /// the server would: `$libdir`, dynamic_library_path, then both again with `.so` (`.dylib` on macOS
+    /// since 16).
+    ///
+    /// ## Why it matters
+    ///
+    /// CREATE FUNCTION loads the library at once, even while CREATE EXTENSION runs with
+    /// check_function_bodies off. A library that is not there ends the installation.
+    ///
+    /// ## When it fires
+    ///
+    /// `module_pathname = '$libdir/x'` and no `x.so`; or a script that says `MODULE_PATHNAME` under a
+    /// control file that does not set it, so that the word itself becomes a file name.
+    ///
+    /// ## How to fix
+    ///
+    /// Ship the module in pkglibdir, correct `module_pathname`, or set dynamic_library_path.
+    ///
+    /// ## What it cannot see
+    ///
+    /// Functions that code creates at run time.
+    ///
+    /// ## References
+    ///
+    /// PostgreSQL src/backend/utils/fmgr/dfmgr.c `expand_dynamic_library_name`.
+    pub(crate) static MODULE_NOT_FOUND = {
+        code: "PGS610",
+        name: "module-not-found",
+        group: Catalog,
+        severity: Error,
+        check: Tree(check),
+    }
+}
+
+fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
+    let inventory = cx.tree().inventory();
+    if inventory.places.libdirs.is_empty() {
+        return; // nothing says what $libdir is: whether the module is there cannot be told
+    }
+    for record in inventory.in_scope() {
+        let findings = on_functions(
+            sink,
+            record,
+            |function| function.status == Status::ModuleNotFound,
+            |functions| {
+                let library = functions.first().map(|function| Shown(&function.probin).to_string());
+                format!(
+                    "{} is not there, and {} of the extension's functions are in it: {}.",
+                    library.unwrap_or_default(),
+                    functions.len(),
+                    names(functions)
+                )
+            },
+        );
+        for finding in findings {
+            let library = record.functions.iter().find(|function| {
+                finding.subject.ends_with(&format!(" {}", Shown(&function.probin)))
+                    && function.status == Status::ModuleNotFound
+            });
+            let finding = match library {
+                Some(function) => with_search(finding, &function.library),
+                None => finding,
+            };
+            sink.report(finding.help("ship the module, or correct module_pathname in the control file"));
+        }
+        for load in record.loads.iter().filter(|load| load.library.path().is_none()) {
+            let name = Shown(&load.library.name);
+            let message = format!("LOAD '{name}' at {} finds no file.", place(&load.script, load.position));
+            let subject = format!("{} {name}", Shown(&record.extension.name));
+            let finding = sink.finding(&record.extension.control_path, subject, message);
+            sink.report(
+                with_search(finding, &load.library).help("ship the module, or correct the statement"),
+            );
+        }
+    }
+}
+
+fn with_search(mut finding: crate::check::Finding, library: &Library) -> crate::check::Finding {
+    if let Ok(expansion) = &library.expansion {
+        for tried in &expansion.tried {
+            finding = finding.evidence("looked for", tried.display());
+        }
+    }
+    match library.error() {
+        Some(message) => server_says(finding, &message),
+        None => finding,
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::rules::catalog::support::testing::{Extensions, case, function, server};
+    use crate::rules::testing::Case;
+
+    pub(crate) fn firing() -> Case {
+        case().extension("module_pathname = '$libdir/y'", &function("f", "MODULE_PATHNAME"))
+    }
+
+    pub(crate) fn silent() -> Case {
+        case()
+            .extension("module_pathname = '$libdir/y'", &function("f", "MODULE_PATHNAME"))
+            .functions("y.so", &["f"])
+    }
+
+    #[test]
+    fn a_module_that_is_not_shipped_is_searched_for_with_and_without_its_suffix() {
+        let case = case().extension("module_pathname = '$libdir/y'", &function("f", "MODULE_PATHNAME"));
+        let findings = case.run(&MODULE_NOT_FOUND);
+        assert_eq!(findings.len(), 1);
+        assert_eq!(server(&findings[0]), "could not access file \"$libdir/y\": No such file or directory");
+        let tried: Vec<_> = findings[0].evidence.iter().filter(|found| found.label == "looked for").collect();
+        assert_eq!(
+            tried.iter().map(|found| found.text.as_str()).collect::<Vec<_>>(),
+            ["/pg/lib/y", "/pg/lib/y.so"]
+        );
+    }
+
+    #[test]
+    fn without_module_pathname_the_word_is_a_file_name() {
+        let case = case().extension("", &function("f", "MODULE_PATHNAME"));
+        let findings = case.run(&MODULE_NOT_FOUND);
+        assert_eq!(
+            server(&findings[0]),
+            "could not access file \"MODULE_PATHNAME\": No such file or directory"
+        );
+    }
+
+    #[test]
+    fn a_macro_that_does_not_exist_is_the_servers_own_error() {
+        let case = case().extension("", &function("f", "$libdirs/x"));
+        let said = "invalid macro name in dynamic library path: $libdirs/x";
+        assert_eq!(server(&case.run(&MODULE_NOT_FOUND)[0]), said);
+    }
+
+    #[test]
+    fn load_statements_count() {
+        assert_eq!(case().extension("", "LOAD '$libdir/x';").run(&MODULE_NOT_FOUND).len(), 1);
+        let case = case().extension("", "LOAD '$libdir/x';").functions("/pg/lib/x.so", &[]);
+        assert_eq!(case.run(&MODULE_NOT_FOUND), []);
+    }
+
+    #[test]
+    fn a_function_that_an_update_drops_or_moves_needs_no_old_module() {
+        let case = case()
+            .file("/pg/share/extension/x.control", "default_version = '1.1'")
+            .file("/pg/share/extension/x--1.0.sql", function("f", "gone") + &function("g", "gone"))
+            .file(
+                "/pg/share/extension/x--1.0--1.1.sql",
+                format!(
+                    "DROP FUNCTION g(); {}",
+                    function("f", "$libdir/x").replace("CREATE", "CREATE OR REPLACE")
+                ),
+            )
+            .functions("/pg/lib/x.so", &["f"]);
+        // The server itself would fail at 1.0: what is left in the catalog is what this rule looks at.
+        assert_eq!(case.run(&MODULE_NOT_FOUND), []);
+    }
+}

@@ -1,0 +1,131 @@
+use super::support::{on_control, server_says};
+use crate::check::{Sink, TreeCx, declare_rule};
+use crate::extension::tree::Plan;
+use crate::name::Shown;
+
+declare_rule! {
+    /// There is no script that installs the default version, and no chain of updates to it.
+    ///
+    /// ## What it checks
+    ///
+    /// The script directory of each extension: the install script of `default_version`, or else the
+    /// shortest chain of update scripts that the server would choose, starting at any install script.
+    ///
+    /// ## Why it matters
+    ///
+    /// `CREATE EXTENSION` reports `has no installation script nor update path`, on every server that the
+    /// package reaches. It usually means that the build renamed the scripts, or that a control file was
+    /// shipped for a module that needs none.
+    ///
+    /// ## When it fires
+    ///
+    /// `default_version = '1.1'`, and the directory holds `x--1.0.sql` and no `x--1.0--1.1.sql`.
+    ///
+    /// ## How to fix
+    ///
+    /// Ship the script, correct `default_version`, or drop the control file: LOAD and
+    /// shared_preload_libraries need none.
+    ///
+    /// ## What it cannot see
+    ///
+    /// Scripts that are made when the package is installed.
+    ///
+    /// ## References
+    ///
+    /// PostgreSQL src/backend/commands/extension.c `find_install_path`.
+    pub(crate) static NO_INSTALL_SCRIPT = {
+        code: "PGS603",
+        name: "no-install-script",
+        group: Catalog,
+        severity: Error,
+        check: Tree(check),
+    }
+}
+
+/// Versions that a finding lists.
+const LISTED: usize = 8;
+
+fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
+    for record in cx.tree().inventory().in_scope() {
+        let extension = &record.extension;
+        let Plan::NoScript { version } = &extension.plan else { continue };
+        let script = format!("{}--{}.sql", Shown(&extension.name), Shown(version));
+        let message = format!(
+            "default_version is '{}', but there is no {script} and no chain of update scripts that ends there.",
+            Shown(version)
+        );
+        let mut finding = on_control(sink, record, message);
+        finding = match &extension.files {
+            Ok(_) => finding.evidence("looked in", extension.script_directory.display()),
+            Err(error) => finding.evidence("looked in", error),
+        };
+        let known: Vec<String> =
+            extension.graph.versions().map(|version| Shown(version).to_string()).collect();
+        if !known.is_empty() {
+            let shown = known.get(..LISTED.min(known.len())).unwrap_or_default().join(", ");
+            let more = known.len().saturating_sub(LISTED);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            finding = finding.evidence("versions seen", format!("{shown}{more}"));
+        }
+        finding = server_says(finding, &extension.plan_error().unwrap_or_default());
+        sink.report(finding.help("ship the script, or drop the control file: LOAD needs none"));
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::rules::catalog::support::testing::{Extensions, case, server};
+    use crate::rules::testing::Case;
+
+    pub(crate) fn firing() -> Case {
+        case().file("/pg/share/extension/x.control", "default_version = '1.0'")
+    }
+
+    pub(crate) fn silent() -> Case {
+        case().extension("", "")
+    }
+
+    #[test]
+    fn a_chain_that_ends_short_of_the_default_version_is_no_chain() {
+        let case = case()
+            .file("/pg/share/extension/x.control", "default_version = '1.2'")
+            .file("/pg/share/extension/x--1.0.sql", "")
+            .file("/pg/share/extension/x--1.0--1.1.sql", "");
+        let findings = case.run(&NO_INSTALL_SCRIPT);
+        assert_eq!(findings.len(), 1);
+        assert_eq!(
+            server(&findings[0]),
+            "extension \"x\" has no installation script nor update path for version \"1.2\""
+        );
+        assert!(findings[0].evidence.iter().any(|evidence| evidence.text == "1.0, 1.1"));
+    }
+
+    #[test]
+    fn a_script_directory_that_is_a_file_is_told() {
+        let case = case()
+            .file("/pg/share/extension/x.control", "default_version = 1\ndirectory = 'scripts'")
+            .file("/pg/share/scripts", "");
+        let findings = case.run(&NO_INSTALL_SCRIPT);
+        let said = "could not open directory \"/pg/share/scripts\": Not a directory";
+        assert!(findings[0].evidence.iter().any(|evidence| evidence.text == said), "{findings:?}");
+    }
+
+    #[test]
+    fn cyclic_updates_end_in_one_finding() {
+        let case = case()
+            .file("/pg/share/extension/x.control", "default_version = 'a'")
+            .file("/pg/share/extension/x--a--b.sql", "")
+            .file("/pg/share/extension/x--b--a.sql", "");
+        assert_eq!(case.run(&NO_INSTALL_SCRIPT).len(), 1);
+    }
+
+    #[test]
+    fn an_update_chain_installs_as_well_as_a_script() {
+        let case = case()
+            .file("/pg/share/extension/x.control", "default_version = '1.1'")
+            .file("/pg/share/extension/x--1.0.sql", "")
+            .file("/pg/share/extension/x--1.0--1.1.sql", "");
+        assert_eq!(case.run(&NO_INSTALL_SCRIPT), []);
+    }
+}

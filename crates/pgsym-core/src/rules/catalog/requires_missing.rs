@@ -1,0 +1,154 @@
+use super::support::{on_control, server_says};
+use crate::check::{Severity, Sink, TreeCx, declare_rule};
+use crate::extension::{ExtensionRecord, Inventory};
+use crate::name::Shown;
+
+declare_rule! {
+    /// A required extension is not there, or cannot be installed itself.
+    ///
+    /// ## What it checks
+    ///
+    /// The names in `requires`, in the control files of the versions that an installation passes through:
+    /// whether a control file of that name is in one of the places that are searched, and whether its
+    /// default version can be installed.
+    ///
+    /// ## Why it matters
+    ///
+    /// `CREATE EXTENSION … CASCADE` fails at the required extension, and without CASCADE nobody could have
+    /// created it either. The name is folded to lower case unless it stands in double quotes inside the
+    /// value.
+    ///
+    /// ## When it fires
+    ///
+    /// ```text
+    /// requires = 'PostGIS'
+    /// ```
+    ///
+    /// The value means `postgis`.
+    ///
+    /// ## How to fix
+    ///
+    /// Depend on the package that ships the extension; correct the name.
+    ///
+    /// ## What it cannot see
+    ///
+    /// Extensions that another package brings later. Without a known server the finding is only a warning,
+    /// because nothing says what is installed there.
+    ///
+    /// ## References
+    ///
+    /// PostgreSQL src/backend/commands/extension.c `get_required_extension`.
+    pub(crate) static REQUIRES_MISSING = {
+        code: "PGS609",
+        name: "requires-missing",
+        group: Catalog,
+        severity: Error,
+        check: Tree(check),
+    }
+}
+
+fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
+    let inventory = cx.tree().inventory();
+    let settings = cx.tree().settings();
+    let is_complete = cx.tree().server().is_some() || settings.extensions.search.sharedir.is_some();
+    for record in inventory.in_scope() {
+        for name in required(record) {
+            let Some((message, said)) = trouble(inventory, record, name) else { continue };
+            let finding = server_says(on_control(sink, record, message), &said);
+            let severity = if is_complete { Severity::Error } else { Severity::Warning };
+            let help = format!("ship or depend on the extension {}", Shown(name));
+            sink.report(finding.severity(severity).help(help));
+        }
+    }
+}
+
+/// Every name that some step of the installation requires.
+fn required(record: &ExtensionRecord) -> Vec<&[u8]> {
+    let steps = record.scripts.iter().filter(|script| script.is_reachable);
+    let controls = steps.filter_map(|script| script.control.as_ref().ok());
+    let mut names: Vec<&[u8]> =
+        controls.flat_map(|control| control.requires.iter().map(Vec::as_slice)).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// What is wrong with a required extension, and what the server says of it.
+fn trouble(inventory: &Inventory, record: &ExtensionRecord, name: &[u8]) -> Option<(String, String)> {
+    if name == record.extension.name {
+        let said = format!("cyclic dependency detected between extensions \"{0}\" and \"{0}\"", Shown(name));
+        return Some(("the extension requires itself.".to_owned(), said));
+    }
+    let Some(required) = inventory.find(name) else {
+        let said = format!("extension \"{}\" is not available", Shown(name));
+        let in_other_case = inventory
+            .extensions
+            .iter()
+            .find(|other| other.extension.name.eq_ignore_ascii_case(name))
+            .map(|other| format!(" There is {}: put it in double quotes.", Shown(&other.extension.name)));
+        let message = format!(
+            "it requires {}, and no control file of that name is there.{}",
+            Shown(name),
+            in_other_case.unwrap_or_default()
+        );
+        return Some((message, said));
+    };
+    let said = required.extension.plan_error()?;
+    Some((format!("it requires {}, which cannot be installed.", Shown(name)), said))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::rules::catalog::support::testing::{Extensions, case, server};
+    use crate::rules::testing::Case;
+
+    pub(crate) fn firing() -> Case {
+        case().extension("requires = 'y'", "")
+    }
+
+    pub(crate) fn silent() -> Case {
+        case()
+            .extension("requires = 'Y'", "")
+            .file("/pg/share/extension/y.control", "default_version = 1")
+            .file("/pg/share/extension/y--1.sql", "")
+    }
+
+    #[test]
+    fn a_name_is_folded_before_it_is_looked_for() {
+        let case = case()
+            .extension("requires = 'Other'", "")
+            .file("/pg/share/extension/Other.control", "default_version = 1")
+            .file("/pg/share/extension/Other--1.sql", "");
+        let findings = case.run(&REQUIRES_MISSING);
+        assert_eq!(server(&findings[0]), "extension \"other\" is not available");
+        assert!(findings[0].message.contains("There is Other"), "{}", findings[0].message);
+    }
+
+    #[test]
+    fn a_required_extension_must_be_installable() {
+        let case = case()
+            .extension("requires = 'y'", "")
+            .file("/pg/share/extension/y.control", "default_version = 1");
+        let findings = case.run(&REQUIRES_MISSING);
+        assert!(findings[0].message.contains("cannot be installed"), "{}", findings[0].message);
+    }
+
+    #[test]
+    fn without_an_installation_it_is_a_warning() {
+        let case = case()
+            .settings(|settings| settings.server = crate::tree::ServerChoice::None)
+            .file("x.control", "default_version = 1\nrequires = 'y'")
+            .file("x--1.sql", "");
+        assert_eq!(case.one(&REQUIRES_MISSING).severity, Severity::Warning);
+    }
+
+    #[test]
+    fn a_required_extension_that_is_there_is_fine() {
+        let case = case()
+            .extension("requires = 'y'", "")
+            .file("/pg/share/extension/y.control", "default_version = 1")
+            .file("/pg/share/extension/y--1.sql", "");
+        assert_eq!(case.run(&REQUIRES_MISSING), []);
+    }
+}

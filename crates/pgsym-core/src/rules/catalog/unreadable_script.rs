@@ -1,0 +1,112 @@
+use super::support::server_says;
+use crate::check::{Severity, Sink, TreeCx, declare_rule};
+use crate::error::FileErrorKind;
+use crate::name::Shown;
+
+declare_rule! {
+    /// A script that installing the default version runs cannot be read.
+    ///
+    /// ## What it checks
+    ///
+    /// The files of the chain: symbolic links that lead nowhere, directories in the place of scripts, files
+    /// without read permission, and files over the bound that pgsym sets itself.
+    ///
+    /// ## Why it matters
+    ///
+    /// The server finds the script by its name and stops when it opens it. A symbolic link into a package
+    /// that is not installed is the usual cause.
+    ///
+    /// ## When it fires
+    ///
+    /// `x--1.0.sql -> ../x-common/x--1.0.sql`, where there is no `x-common`.
+    ///
+    /// ## How to fix
+    ///
+    /// Ship the file the link means, or the content itself.
+    ///
+    /// ## What it cannot see
+    ///
+    /// Whether the server's user may read the file, beyond its permission bits.
+    ///
+    /// ## References
+    ///
+    /// PostgreSQL src/backend/commands/extension.c `read_extension_script_file`.
+    pub(crate) static UNREADABLE_SCRIPT = {
+        code: "PGS621",
+        name: "unreadable-script",
+        group: Catalog,
+        severity: Error,
+        check: Tree(check),
+    }
+}
+
+fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
+    for record in cx.tree().inventory().in_scope() {
+        for script in &record.scripts {
+            let Err(error) = &script.script else { continue };
+            let message = format!("the script cannot be read: {}.", error.message);
+            let finding = sink.finding(&script.path, Shown(&record.extension.name), message);
+            // What only pgsym's own bound keeps unread may be fine.
+            let (severity, finding) = match error.kind {
+                FileErrorKind::Limit => (Severity::Warning, finding),
+                _ if !script.is_reachable => (Severity::Info, finding),
+                _ => {
+                    let path = script.path.display();
+                    let said = format!("could not open file \"{path}\" for reading: {}", error.message);
+                    (Severity::Error, server_says(finding, &said))
+                }
+            };
+            sink.report(finding.severity(severity).help("ship the file, or what the link leads to"));
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::rules::catalog::support::testing::{case, server};
+    use crate::rules::testing::Case;
+
+    pub(crate) fn firing() -> Case {
+        case()
+            .file("/pg/share/extension/x.control", "default_version = '1.0'")
+            .fs(|fs| fs.symlink("/pg/share/extension/x--1.0.sql", "../nothing.sql"))
+    }
+
+    pub(crate) fn silent() -> Case {
+        case()
+            .file("/pg/share/extension/x.control", "default_version = '1.0'")
+            .fs(|fs| fs.symlink("/pg/share/extension/x--1.0.sql", "x--ANY.sql"))
+            .file("/pg/share/extension/x--ANY.sql", "")
+    }
+
+    #[test]
+    fn a_link_that_leads_nowhere_is_told() {
+        let case = case()
+            .file("/pg/share/extension/x.control", "default_version = '1.0'")
+            .fs(|fs| fs.symlink("/pg/share/extension/x--1.0.sql", "../nothing.sql"));
+        let findings = case.run(&UNREADABLE_SCRIPT);
+        assert_eq!(findings.len(), 1);
+        let said =
+            "could not open file \"/pg/share/extension/x--1.0.sql\" for reading: No such file or directory";
+        assert_eq!(server(&findings[0]), said);
+    }
+
+    #[test]
+    fn a_script_beyond_the_bound_is_a_warning() {
+        let script = vec![b' '; usize::try_from(crate::limits::SCRIPT_BYTES).unwrap() + 1];
+        let case = case()
+            .file("/pg/share/extension/x.control", "default_version = '1.0'")
+            .file("/pg/share/extension/x--1.0.sql", script);
+        assert_eq!(case.run(&UNREADABLE_SCRIPT)[0].severity, Severity::Warning);
+    }
+
+    #[test]
+    fn a_link_that_leads_to_the_script_is_fine() {
+        let case = case()
+            .file("/pg/share/extension/x.control", "default_version = '1.0'")
+            .fs(|fs| fs.symlink("/pg/share/extension/x--1.0.sql", "x--ANY.sql"))
+            .file("/pg/share/extension/x--ANY.sql", "");
+        assert_eq!(case.run(&UNREADABLE_SCRIPT), []);
+    }
+}
