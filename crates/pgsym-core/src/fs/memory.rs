@@ -94,7 +94,11 @@ impl MemoryFs {
 
     fn find(&self, path: &Path, follow_last: FollowLast) -> io::Result<(PathBuf, &Node)> {
         let resolved = walk(path, follow_last, &mut |candidate| match self.nodes.get(candidate) {
-            None => Err(io::Error::from_raw_os_error(libc::ENOENT)),
+            None => {
+                let parent = candidate.parent().and_then(|parent| self.nodes.get(parent));
+                let below_a_file = parent.is_some_and(|node| !matches!(node.content, Content::Directory));
+                Err(io::Error::from_raw_os_error(if below_a_file { libc::ENOTDIR } else { libc::ENOENT }))
+            }
             Some(Node { content: Content::Symlink(target), .. }) => Ok(Some(target.clone())),
             Some(_) => Ok(None),
         })?;

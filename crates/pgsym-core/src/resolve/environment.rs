@@ -131,6 +131,10 @@ pub struct LoaderEnv {
     pub hwcaps: Vec<Name>,
     /// `/etc/ld.so.cache`.
     pub cache: Table<LdSoCache>,
+    /// Whether a file of another machine is passed over before the rest of its `e_ident` is judged. Debian's and Ubuntu's
+    /// builds of glibc do so, for their directories may hold libraries of several machines; others refuse a file of the other
+    /// byte order for good (seen with 2.36-9+deb12u14: EI_DATA, EI_OSABI and padding do not matter there).
+    pub skips_foreign_machines_first: bool,
 }
 
 /// What decides a [`LoaderEnv`] beside the files.
@@ -193,6 +197,7 @@ impl LoaderEnv {
             subdirectories,
             hwcaps: if libc.is_glibc_since(2, 33) { hwcaps } else { Vec::new() },
             cache: LdSoCache::read(fs, target),
+            skips_foreign_machines_first: facts.is_multiarch_build,
         }
     }
 
@@ -218,6 +223,7 @@ impl LoaderEnv {
             subdirectories: Vec::new(),
             hwcaps: Vec::new(),
             cache: Table::Absent,
+            skips_foreign_machines_first: false,
         }
     }
 
@@ -232,6 +238,8 @@ impl LoaderEnv {
 struct LoaderFacts {
     version: Option<(u32, u32)>,
     system_directories: Vec<PathBuf>,
+    /// `ld.so (Debian GLIBC 2.36-9+deb12u14)`
+    is_multiarch_build: bool,
 }
 
 impl LoaderFacts {
@@ -241,8 +249,17 @@ impl LoaderFacts {
     fn read(fs: &dyn Fs, path: &Path) -> Result<Self, FileError> {
         let (source, _) = fs.open(path)?;
         let bytes = read_range(&*source, 0, source.len().min(limits::LOADER_BYTES), "the loader")?;
-        Ok(Self { version: release_version(&bytes), system_directories: system_directories(&bytes) })
+        Ok(Self {
+            version: release_version(&bytes),
+            system_directories: system_directories(&bytes),
+            is_multiarch_build: is_multiarch_build(&bytes),
+        })
     }
+}
+
+fn is_multiarch_build(bytes: &[u8]) -> bool {
+    use bstr::ByteSlice as _;
+    [&b"(Debian GLIBC "[..], b"(Ubuntu GLIBC "].iter().any(|banner| bytes.find(banner).is_some())
 }
 
 fn release_version(bytes: &[u8]) -> Option<(u32, u32)> {
@@ -422,6 +439,7 @@ mod tests {
         assert_eq!(directories.len(), 4);
         assert_eq!(directories[0], Path::new("/lib/x86_64-linux-gnu"));
         assert_eq!(release_version(text), Some((2, 36)));
+        assert!(is_multiarch_build(text));
         assert_eq!(lib_token(&directories[0]), Name::from("lib/x86_64-linux-gnu"));
         assert_eq!(lib_token(Path::new("/usr/lib64")), Name::from("lib64"));
     }

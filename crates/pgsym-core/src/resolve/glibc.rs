@@ -7,7 +7,7 @@ use object::elf;
 
 use super::environment::LoaderEnv;
 use super::process::{Object, ObjectId, Process};
-use super::store::{OpenFailure, Opened};
+use super::store::{OpenFailure, Opened, Place};
 use super::token::{Expanded, Tokens, expand};
 use super::trace::{LoadError, LoadErrorKind, Outcome, Probe, Refusal, Via};
 use crate::limits;
@@ -39,6 +39,8 @@ pub(crate) struct Search<'p> {
     pub(crate) probes: Vec<Probe>,
     /// A candidate of the other word size was met, which changes the final message.
     other_class: Option<Class>,
+    /// The text of `errno` after the last attempt: what the final message ends with.
+    last_error: String,
 }
 
 /// How one list of directories, or one candidate, ended.
@@ -51,6 +53,8 @@ enum Step {
     GiveUpList,
 }
 
+const NO_SUCH_FILE: &str = "No such file or directory";
+
 impl<'p> Search<'p> {
     /// Searches `name` (tokens expanded) on behalf of `requester`; none for the program itself.
     pub(crate) fn run(
@@ -58,17 +62,28 @@ impl<'p> Search<'p> {
         requester: Option<ObjectId>,
         name: &'p [u8],
     ) -> (Result<Hit, LoadError>, Vec<Probe>) {
-        let mut search = Self { process, name, probes: Vec::new(), other_class: None };
-        let result = if name.contains(&b'/') { search.exact() } else { search.lists(requester) };
+        let mut search = Self {
+            process,
+            name,
+            probes: Vec::new(),
+            other_class: None,
+            last_error: NO_SUCH_FILE.to_owned(),
+        };
+        let result = if name.contains(&b'/') { search.exact(requester) } else { search.lists(requester) };
         (result, search.probes)
     }
 
-    /// A name with a slash is the path.
-    fn exact(&mut self) -> Result<Hit, LoadError> {
-        match self.try_candidate(Via::Path, None, path_from_bytes(self.name.to_vec())) {
-            (Step::Hit(path), _) => Ok(Hit { path, via: Via::Path }),
-            (Step::Stop(path, refusal), _) => Err(refused(&path, &refusal)),
-            (Step::TryOn | Step::GiveUpList, failure) => Err(self.not_found(failure.as_deref())),
+    /// A name with a slash is the path. `_dl_map_object` expands tokens in it on behalf of whoever asks; a needed name comes
+    /// expanded already, so this serves `dlopen("$ORIGIN/x.so")`. Messages keep the name as it was given.
+    fn exact(&mut self, requester: Option<ObjectId>) -> Result<Hit, LoadError> {
+        let tokens = self.process.tokens(requester);
+        let Expanded::Text(path) = expand(self.name, tokens) else {
+            return Err(self.not_found());
+        };
+        match self.try_candidate(Via::Path, None, path_from_bytes(path)) {
+            Step::Hit(path) => Ok(Hit { path, via: Via::Path }),
+            Step::Stop(path, refusal) => Err(refused(&path, &refusal)),
+            Step::TryOn | Step::GiveUpList => Err(self.not_found()),
         }
     }
 
@@ -114,7 +129,7 @@ impl<'p> Search<'p> {
                 return Ok(hit);
             }
         }
-        Err(self.not_found(None))
+        Err(self.not_found())
     }
 
     /// Tries each directory of a list (`open_path`).
@@ -138,11 +153,18 @@ impl<'p> Search<'p> {
             self.push(via, Some(&directory.element), shown(), Outcome::UnknownDirectory);
             return Step::TryOn;
         };
-        if !store.is_directory(&absolute) {
+        let place = store.place(&absolute);
+        if place != Place::Directory {
             self.push(via, Some(&directory.element), shown(), Outcome::NoDirectory);
-            return Step::TryOn;
+            // `fillin_rpath` takes a relative element for existing, so `open_path` meets ENOTDIR and gives up the list, where it
+            // would have found out that an absolute one is no directory.
+            let is_tried = !directory.prefix.starts_with(b"/");
+            return match place {
+                Place::File if is_tried => self.not_a_directory(),
+                _ => self.missing(),
+            };
         }
-        let mut last_failure = None;
+        let mut last = Step::TryOn;
         for subdirectory in env.subdirectories.iter().map(Some).chain([None]) {
             let mut path = directory.prefix.clone();
             if let Some(subdirectory) = subdirectory {
@@ -154,52 +176,71 @@ impl<'p> Search<'p> {
                 }
             }
             path.extend_from_slice(self.name);
-            let (step, failure) = self.try_candidate(via, Some(&directory.element), path_from_bytes(path));
-            match step {
-                Step::TryOn => last_failure = failure,
+            match self.try_candidate(via, Some(&directory.element), path_from_bytes(path)) {
+                // `open_path` looks at the error number of the last candidate only.
+                failed @ (Step::TryOn | Step::GiveUpList) => last = failed,
                 done => return done,
             }
         }
-        // `open_path` looks at the error number of the last candidate: anything but ENOENT and EACCES ends the list.
-        if last_failure.is_some() { Step::GiveUpList } else { Step::TryOn }
+        last
     }
 
-    /// Opens and verifies one candidate (`open_verify`). Beside the step, the text of an error number that is
-    /// neither ENOENT nor EACCES.
-    fn try_candidate(&mut self, via: Via, element: Option<&Name>, path: PathBuf) -> (Step, Option<String>) {
+    /// Opens and verifies one candidate (`open_verify`).
+    fn try_candidate(&mut self, via: Via, element: Option<&Name>, path: PathBuf) -> Step {
         let env = self.process.env();
         let Some(absolute) = env.absolute(&path) else {
             self.push(via, element, path, Outcome::UnknownDirectory);
-            return (Step::TryOn, None);
+            return Step::TryOn;
         };
         let opened = self.process.store().open(&absolute);
-        let outcome = match &*opened {
-            Opened::Failed(OpenFailure::Missing) => Outcome::Missing,
-            Opened::Failed(OpenFailure::Denied) => Outcome::Denied,
-            Opened::Failed(OpenFailure::Unreadable(refusal)) => Outcome::Refused(refusal.clone()),
+        let (outcome, step) = match &*opened {
+            Opened::Failed(OpenFailure::Missing) => (Outcome::Missing, self.missing()),
+            Opened::Failed(OpenFailure::NotADirectory) => (Outcome::Missing, self.not_a_directory()),
+            Opened::Failed(OpenFailure::Denied) => {
+                "Permission denied".clone_into(&mut self.last_error);
+                (Outcome::Denied, Step::TryOn)
+            }
             Opened::Failed(OpenFailure::Other(text)) => {
+                self.last_error.clone_from(text);
                 let refusal =
                     Refusal { message: "cannot open shared object file".to_owned(), os: Some(text.clone()) };
-                self.push(via, element, path, Outcome::Refused(refusal));
-                return (Step::TryOn, Some(text.clone()));
+                (Outcome::Refused(refusal), Step::GiveUpList)
             }
-            Opened::File(file) => match &file.first_bytes {
-                Err(refusal) => Outcome::Refused(refusal.clone()),
-                Ok(first) => first.glibc_verdict(env.target),
-            },
+            Opened::Failed(OpenFailure::Unreadable(refusal)) => {
+                (Outcome::Refused(refusal.clone()), Step::Stop(path.clone(), refusal.clone()))
+            }
+            Opened::File(file) => {
+                let verdict = match &file.first_bytes {
+                    Err(refusal) => Outcome::Refused(refusal.clone()),
+                    Ok(first) => first.glibc_verdict(env),
+                };
+                if let Outcome::OtherClass(class) = verdict {
+                    self.other_class = Some(class);
+                }
+                let step = match &verdict {
+                    Outcome::Found => Step::Hit(path.clone()),
+                    Outcome::Refused(refusal) => Step::Stop(path.clone(), refusal.clone()),
+                    // It leaves with errno set to ENOENT.
+                    _ => self.missing(),
+                };
+                (verdict, step)
+            }
         };
-        if let Outcome::OtherClass(class) = outcome {
-            self.other_class = Some(class);
-        }
-        let step = match &outcome {
-            Outcome::Found => Step::Hit(path.clone()),
-            Outcome::Refused(refusal) => Step::Stop(path.clone(), refusal.clone()),
-            _ => Step::TryOn,
-        };
-        let denied = (outcome == Outcome::Denied).then(|| "Permission denied".to_owned());
         self.push(via, element, path, outcome);
-        // EACCES matters for the message of a name with a slash, and never ends a list.
-        (step, if self.name.contains(&b'/') { denied } else { None })
+        step
+    }
+
+    /// ENOENT: the search goes on.
+    fn missing(&mut self) -> Step {
+        NO_SUCH_FILE.clone_into(&mut self.last_error);
+        Step::TryOn
+    }
+
+    /// ENOTDIR. glibc's change to treat it as ENOENT came with a test of 2023 (elf/tst-non-directory-path), after 2.37; 2.36
+    /// was seen to stop.
+    fn not_a_directory(&mut self) -> Step {
+        "Not a directory".clone_into(&mut self.last_error);
+        if self.process.env().libc.is_glibc_since(2, 38) { Step::TryOn } else { Step::GiveUpList }
     }
 
     /// One answer of `ld.so.cache`; if it does not open, the search goes on.
@@ -228,9 +269,9 @@ impl<'p> Search<'p> {
             return Ok(None);
         }
         match self.try_candidate(Via::Cache, None, path.to_owned()) {
-            (Step::Hit(path), _) => Ok(Some(Hit { path, via: Via::Cache })),
-            (Step::Stop(path, refusal), _) => Err(refused(&path, &refusal)),
-            (Step::TryOn | Step::GiveUpList, _) => Ok(None),
+            Step::Hit(path) => Ok(Some(Hit { path, via: Via::Cache })),
+            Step::Stop(path, refusal) => Err(refused(&path, &refusal)),
+            Step::TryOn | Step::GiveUpList => Ok(None),
         }
     }
 
@@ -252,15 +293,12 @@ impl<'p> Search<'p> {
         self.probes.push(Probe { via, element: element.cloned(), path, outcome });
     }
 
-    fn not_found(&self, os: Option<&str>) -> LoadError {
+    fn not_found(&self) -> LoadError {
         let name = Name::from(self.name);
         let message = match self.other_class {
             Some(Class::Bits32) => format!("{name}: wrong ELF class: ELFCLASS32"),
             Some(Class::Bits64) => format!("{name}: wrong ELF class: ELFCLASS64"),
-            None => {
-                let os = os.unwrap_or("No such file or directory");
-                format!("{name}: cannot open shared object file: {os}")
-            }
+            None => format!("{name}: cannot open shared object file: {}", self.last_error),
         };
         LoadError { message, kind: LoadErrorKind::NotFound, requester: None }
     }

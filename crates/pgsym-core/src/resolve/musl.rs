@@ -96,7 +96,7 @@ fn candidate(
     let mut step = Step::TryOn;
     let outcome = match env.absolute(&path).map(|absolute| process.store().open(&absolute)).as_deref() {
         None => Outcome::UnknownDirectory,
-        Some(Opened::Failed(OpenFailure::Missing)) => Outcome::Missing,
+        Some(Opened::Failed(OpenFailure::Missing | OpenFailure::NotADirectory)) => Outcome::Missing,
         Some(Opened::Failed(OpenFailure::Denied)) => Outcome::Denied,
         Some(Opened::Failed(OpenFailure::Unreadable(refusal))) => {
             // It opens, so it is the library; reading it as one fails.

@@ -112,6 +112,8 @@ pub struct Process {
     library_path: Vec<Directory>,
     /// First failure since the start of the process or of the current `dlopen`.
     failure: Option<LoadError>,
+    /// Whether objects come in by `dlopen`, at whatever depth, and not at the start.
+    is_dlopen: bool,
 }
 
 /// The end of one `dlopen`.
@@ -145,6 +147,7 @@ impl Process {
             global: Vec::new(),
             library_path: Vec::new(),
             failure: None,
+            is_dlopen: false,
         };
         let (opened_by, mapping) = match kind {
             MainObject::Program => {
@@ -156,7 +159,7 @@ impl Process {
         process.order.push(main);
         process.map_interpreter(main);
         if let Some(raw) = process.env.library_path.as_ref().filter(|raw| !raw.is_empty()) {
-            let tokens = process.tokens(main);
+            let tokens = process.tokens(Some(main));
             process.library_path = match process.env.libc {
                 Libc::Glibc(..) => split_search_path(raw.as_bytes(), b":;", tokens),
                 Libc::Musl => musl::split(raw.as_bytes()),
@@ -173,6 +176,7 @@ impl Process {
         let mut process = self.clone();
         process.failure = None;
         let new_from = process.objects.len();
+        process.is_dlopen = true;
         let (target, _, searched) =
             process.request(process.order.first().copied(), path_bytes(path), Mapping::Dlopen);
         let root = match target {
@@ -421,7 +425,8 @@ impl Process {
             Err(mut error) => {
                 error.requester = requester;
                 if self.env.libc == Libc::Musl {
-                    error.message = musl::not_loaded(self, requester, name, &error.message);
+                    let needed_by = requester.filter(|_| mapping != Mapping::Dlopen);
+                    error.message = musl::not_loaded(self, needed_by, name, &error.message);
                 }
                 (Err(error), None, probes)
             }
@@ -496,11 +501,12 @@ impl Process {
             .module
             .clone()
             .map_err(|error| fail(LoadErrorKind::Unreadable, format!("{shown}: {error}")))?;
-        if let Some(mode) = mapping.open_mode()
+        if let Some(mode) = mapping.open_mode(self.is_dlopen)
             && matches!(self.env.libc, Libc::Glibc(..))
             && let Some(refusal) = refuse_to_map(&module, mode)
         {
-            return Err(fail(LoadErrorKind::Refused, format!("{shown}: {refusal}")));
+            // `lose` names what was asked for, where `open_verify` names the file.
+            return Err(fail(LoadErrorKind::Refused, format!("{name}: {refusal}")));
         }
         if self.objects.len() >= limits::PROCESS_OBJECTS {
             return Err(fail(
@@ -547,7 +553,7 @@ impl Process {
         if self.env.libc == Libc::Musl {
             return (musl::rpath(object, runpath.or(rpath).as_ref()), Vec::new());
         }
-        let tokens = self.tokens(id);
+        let tokens = self.tokens(Some(id));
         let split = |raw: Option<Name>| {
             raw.map(|raw| split_search_path(raw.as_bytes(), b":", tokens)).unwrap_or_default()
         };
@@ -563,9 +569,11 @@ impl Process {
         self.objects.get_mut(id.index()).map(Arc::make_mut)
     }
 
-    fn tokens(&self, id: ObjectId) -> Tokens<'_> {
+    /// What tokens stand for in the names and paths of an object; of the program where nobody is named.
+    pub(crate) fn tokens(&self, id: Option<ObjectId>) -> Tokens<'_> {
+        let object = id.or_else(|| self.order.first().copied()).and_then(|id| self.object(id));
         Tokens {
-            origin: self.object(id).and_then(Object::origin),
+            origin: object.and_then(Object::origin),
             lib: self.env.lib.as_bytes(),
             platform: self.env.platform.as_ref().map(Name::as_bytes),
         }
@@ -629,7 +637,7 @@ impl Process {
         let mut edges = Vec::with_capacity(module.needed().len());
         for (dependency, wanted) in module.needed().iter().enumerate() {
             let name = match self.env.libc {
-                Libc::Glibc(..) => expand(wanted.name.as_bytes(), self.tokens(id)),
+                Libc::Glibc(..) => expand(wanted.name.as_bytes(), self.tokens(Some(id))),
                 Libc::Musl => Expanded::Text(wanted.name.as_bytes().to_vec()),
             };
             let (name, (target, via, searched)) = match name {
@@ -675,13 +683,13 @@ enum Mapping {
 }
 
 impl Mapping {
-    /// How the loader maps the file; none where the kernel does.
-    fn open_mode(self) -> Option<OpenMode> {
+    /// How the loader maps the file; none where the kernel does. What a `dlopen` brings along is opened by it too.
+    fn open_mode(self, is_dlopen: bool) -> Option<OpenMode> {
         match self {
             Self::Program | Self::Interpreter => None,
             Self::Listed => Some(OpenMode::Listed),
-            Self::Dependency => Some(OpenMode::Dependency),
-            Self::Dlopen => Some(OpenMode::Dlopen),
+            Self::Dependency if !is_dlopen => Some(OpenMode::Dependency),
+            Self::Dependency | Self::Dlopen => Some(OpenMode::Dlopen),
         }
     }
 }

@@ -33,8 +33,10 @@ pub(crate) enum Opened {
 /// Why a path does not open.
 #[derive(Debug, Clone)]
 pub(crate) enum OpenFailure {
-    /// ENOENT or ENOTDIR.
+    /// ENOENT.
     Missing,
+    /// ENOTDIR: a directory of the path is a file.
+    NotADirectory,
     /// EACCES.
     Denied,
     /// It opens, but cannot be read as a file: a directory or special file.
@@ -126,13 +128,33 @@ impl FileStore {
 
     /// Whether a directory exists, which the loader asks once for each.
     pub(crate) fn is_directory(&self, path: &Path) -> bool {
-        self.fs.metadata(path).is_ok_and(|metadata| metadata.kind == crate::fs::FileKind::Directory)
+        self.place(path) == Place::Directory
     }
+
+    /// What a search path's directory is.
+    pub(crate) fn place(&self, path: &Path) -> Place {
+        match self.fs.metadata(path) {
+            Ok(metadata) if metadata.kind == crate::fs::FileKind::Directory => Place::Directory,
+            Ok(_) => Place::File,
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => Place::File,
+            Err(_) => Place::Nothing,
+        }
+    }
+}
+
+/// What stands where a search path names a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Directory,
+    /// Or below a file.
+    File,
+    Nothing,
 }
 
 fn open_failure(error: &io::Error) -> OpenFailure {
     match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => OpenFailure::Missing,
+        io::ErrorKind::NotFound => OpenFailure::Missing,
+        io::ErrorKind::NotADirectory => OpenFailure::NotADirectory,
         io::ErrorKind::PermissionDenied => OpenFailure::Denied,
         // `open` of a directory succeeds for the loader, `read` then fails.
         io::ErrorKind::IsADirectory => OpenFailure::Unreadable(Refusal {

@@ -3,6 +3,7 @@
 
 use object::elf;
 
+use super::environment::LoaderEnv;
 use super::trace::{Outcome, Refusal};
 use crate::error::FileErrorKind;
 use crate::fs::Metadata;
@@ -18,6 +19,8 @@ pub(crate) struct FirstBytes {
     version: u32,
     header_entry_size: u16,
     class: Option<Class>,
+    /// Whether the file is long enough for the program headers that it announces.
+    has_program_headers: bool,
 }
 
 /// EI_PAD.
@@ -46,31 +49,39 @@ impl FirstBytes {
             let word: [u8; 2] = bytes.get(at..at + 2)?.try_into().ok()?;
             Some(if big { u16::from_be_bytes(word) } else { u16::from_le_bytes(word) })
         };
-        let word = |at: usize| Some((half(at)?, half(at + 2)?));
-        let (kind, machine) = (half(16).ok_or_else(too_short)?, half(18).ok_or_else(too_short)?);
-        let (first, second) = word(20).ok_or_else(too_short)?;
-        let version = if big {
-            u32::from(first) << 16 | u32::from(second)
-        } else {
-            u32::from(second) << 16 | u32::from(first)
+        let number = |at: usize, size: usize| {
+            let digits = bytes.get(at..at + size)?.iter();
+            let add = |value: u64, byte: &u8| value << 8 | u64::from(*byte);
+            Some(if big { digits.fold(0, add) } else { digits.rev().fold(0, add) })
         };
+        let (kind, machine) = (half(16).ok_or_else(too_short)?, half(18).ok_or_else(too_short)?);
+        let version = number(20, 4).ok_or_else(too_short)? as u32;
         // The loader demands its own header's size: 64 bytes, or 52 in a 32-bit process.
         let (needed, entry_size_at) = if class == Some(Class::Bits32) { (52, 42) } else { (64, 54) };
         if bytes.len() < needed {
             return Err(too_short());
         }
+        let header_entry_size = half(entry_size_at).ok_or_else(too_short)?;
+        let entries = u64::from(half(entry_size_at + 2).ok_or_else(too_short)?);
+        // e_phoff: a word behind e_version and e_entry, which is a word too.
+        let offset = if class == Some(Class::Bits32) { number(28, 4) } else { number(32, 8) };
+        let has_program_headers = offset
+            .and_then(|offset| offset.checked_add(entries * u64::from(header_entry_size)))
+            .is_some_and(|end| end <= metadata.len);
         Ok(Self {
             ident,
             kind: elf::FileType(kind),
             machine: elf::Machine(machine),
             version,
-            header_entry_size: half(entry_size_at).ok_or_else(too_short)?,
+            header_entry_size,
             class,
+            has_program_headers,
         })
     }
 
-    /// glibc's verdict for a process of `target`.
-    pub(crate) fn glibc_verdict(&self, target: Target) -> Outcome {
+    /// glibc's verdict in a process of `env`.
+    pub(crate) fn glibc_verdict(&self, env: &LoaderEnv) -> Outcome {
+        let target = env.target;
         let refuse = |message: &str| Outcome::Refused(Refusal::new(message));
         let wanted_data = match target.endian {
             Endian::Little => elf::ELFDATA2LSB,
@@ -86,6 +97,9 @@ impl FirstBytes {
                 Class::Bits64 => Class::Bits32,
             };
             return Outcome::OtherClass(self.class.unwrap_or(other));
+        }
+        if env.skips_foreign_machines_first && self.machine_as_read_by(target.endian) != target.machine {
+            return Outcome::OtherMachine(self.arch(target));
         }
         if elf::DataEncoding(self.ident[5]) != wanted_data {
             return refuse(match target.endian {
@@ -123,6 +137,9 @@ impl FirstBytes {
         if self.header_entry_size != entry_size {
             return refuse("ELF file's phentsize not the expected size");
         }
+        if !self.has_program_headers {
+            return refuse("cannot read file data");
+        }
         Outcome::Found
     }
 
@@ -134,6 +151,16 @@ impl FirstBytes {
             && self.machine == target.machine
             && (self.kind == elf::ET_DYN || self.kind == elf::ET_EXEC);
         if usable { Outcome::Found } else { Outcome::Refused(Refusal::new("Exec format error")) }
+    }
+
+    /// `e_machine` in the byte order of a process, which need not be the file's.
+    fn machine_as_read_by(&self, endian: Endian) -> elf::Machine {
+        let is_big = elf::DataEncoding(self.ident[5]) == elf::ELFDATA2MSB;
+        if is_big == (endian == Endian::Big) {
+            self.machine
+        } else {
+            elf::Machine(self.machine.0.swap_bytes())
+        }
     }
 
     fn arch(&self, target: Target) -> String {

@@ -1,0 +1,135 @@
+//! Cases that random trees found against the real loader (`cargo xtask oracle trees`), each as small as it could be made,
+//! with the loader's own words.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use pgsym_core::fs::MemoryFs;
+use pgsym_core::model::{Class, Endian, Target};
+use pgsym_core::parse::Facets;
+use pgsym_core::resolve::{FileStore, Libc, LoaderEnv, LoaderOptions, MainObject, Process};
+use pgsym_testkit::{Damage, Kind, SharedObject};
+
+const GLIBC_2_36: &[u8] = b"\0/lib/x86_64-linux-gnu/\0/usr/lib/x86_64-linux-gnu/\0\
+    ld.so (Debian GLIBC 2.36-9) stable release version 2.36.\n\0";
+
+/// A process of Debian 12 in which `/app/host` runs, with `/run` as current directory.
+fn process(files: MemoryFs, libc: Option<Libc>) -> Process {
+    let host = SharedObject::new().kind(Kind::PieExecutable).interp("/lib64/ld-linux-x86-64.so.2");
+    let fs = Arc::new(
+        files
+            .file("/app/host", host.build())
+            .file("/lib64/ld-linux-x86-64.so.2", GLIBC_2_36)
+            .directory("/run"),
+    );
+    let target = Target {
+        machine: object::elf::EM_X86_64,
+        class: Class::Bits64,
+        endian: Endian::Little,
+        os_abi: 0,
+        abi_version: 0,
+        flags: 0,
+    };
+    let options = LoaderOptions { libc, current_directory: Some("/run".into()), ..LoaderOptions::default() };
+    let env = Arc::new(LoaderEnv::read(&*fs, target, None, &options));
+    let store = Arc::new(FileStore::new(fs, Facets::LINK));
+    Process::start(store, env, Path::new("/app/host"), MainObject::Program).unwrap()
+}
+
+/// The paths that a dlopen adds, or the error text.
+fn dlopen(process: &Process, path: &str) -> Result<Vec<String>, String> {
+    let attempt = process.dlopen(Path::new(path));
+    match attempt.failure {
+        Some(failure) => Err(failure.message),
+        None => Ok(attempt
+            .process
+            .added_since(process)
+            .map(|(_, object)| object.path().display().to_string())
+            .collect()),
+    }
+}
+
+fn needs(library: &str) -> SharedObject {
+    SharedObject::new().needed(library)
+}
+
+#[test]
+fn a_token_in_the_opened_path_is_expanded_for_the_program() {
+    let process = process(MemoryFs::new().file("/mods/m.so", SharedObject::new().build()), None);
+    assert_eq!(dlopen(&process, "$ORIGIN/../mods/m.so").unwrap(), ["/app/../mods/m.so"]);
+    assert_eq!(
+        dlopen(&process, "$ORIGIN/missing.so").unwrap_err(),
+        "$ORIGIN/missing.so: cannot open shared object file: No such file or directory"
+    );
+}
+
+#[test]
+fn what_dlopen_brings_along_must_allow_to_be_opened_too() {
+    let files = MemoryFs::new()
+        .file("/mods/m.so", needs("liba.so").runpath("/a").build())
+        .file("/a/liba.so", SharedObject::new().no_dlopen().build());
+    // The text names what was asked for, not the file that was found.
+    assert_eq!(
+        dlopen(&process(files, None), "/mods/m.so").unwrap_err(),
+        "liba.so: shared object cannot be dlopen()ed"
+    );
+}
+
+#[test]
+fn a_relative_element_that_is_a_file_ends_its_list_until_glibc_2_37() {
+    let files = || {
+        MemoryFs::new()
+            .file("/mods/m.so", needs("liba.so").runpath("../app/host:/a").build())
+            .file("/a/liba.so", SharedObject::new().build())
+    };
+    assert_eq!(
+        dlopen(&process(files(), Some(Libc::Glibc(2, 36))), "/mods/m.so").unwrap_err(),
+        "liba.so: cannot open shared object file: No such file or directory"
+    );
+    let newer = process(files(), Some(Libc::Glibc(2, 38)));
+    assert_eq!(dlopen(&newer, "/mods/m.so").unwrap(), ["/mods/m.so", "/a/liba.so"]);
+}
+
+#[test]
+fn an_absolute_element_that_is_a_file_is_passed_over() {
+    let files = MemoryFs::new()
+        .file("/mods/m.so", needs("liba.so").runpath("/app/host:/a").build())
+        .file("/a/liba.so", SharedObject::new().build());
+    let loaded = dlopen(&process(files, Some(Libc::Glibc(2, 36))), "/mods/m.so").unwrap();
+    assert_eq!(loaded, ["/mods/m.so", "/a/liba.so"]);
+}
+
+#[test]
+fn debian_passes_over_the_other_byte_order_of_another_machine_only() {
+    let candidate = |first: SharedObject| {
+        MemoryFs::new()
+            .file("/mods/m.so", needs("liba.so").runpath("/a:/b").build())
+            .file("/a/liba.so", first.build())
+            .file("/b/liba.so", SharedObject::new().build())
+    };
+    // e_machine of a big-endian file, read as little endian, is another number: an s390x library, for example.
+    let foreign = candidate(SharedObject::new().endian(pgsym_testkit::Endian::Big));
+    assert_eq!(dlopen(&process(foreign, None), "/mods/m.so").unwrap(), ["/mods/m.so", "/b/liba.so"]);
+    let lie = candidate(SharedObject::new().damage(Damage::Ident(5, 2)));
+    assert_eq!(
+        dlopen(&process(lie, None), "/mods/m.so").unwrap_err(),
+        "/a/liba.so: ELF file data encoding not little-endian"
+    );
+}
+
+#[test]
+fn a_file_that_ends_before_its_program_headers_cannot_be_read() {
+    let files = MemoryFs::new().file("/mods/m.so", SharedObject::new().damage(Damage::Truncated(64)).build());
+    assert_eq!(dlopen(&process(files, None), "/mods/m.so").unwrap_err(), "/mods/m.so: cannot read file data");
+}
+
+#[test]
+fn the_last_error_number_ends_the_message() {
+    let files = MemoryFs::new()
+        .file("/mods/m.so", needs("liba.so").runpath("/a").no_default_libraries().build())
+        .symlink("/a/liba.so", "/app/host/below");
+    assert_eq!(
+        dlopen(&process(files, Some(Libc::Glibc(2, 36))), "/mods/m.so").unwrap_err(),
+        "liba.so: cannot open shared object file: Not a directory"
+    );
+}
