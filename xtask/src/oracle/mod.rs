@@ -8,6 +8,7 @@ mod load;
 mod loader;
 mod macho;
 mod readers;
+mod trees;
 
 use crate::support::Outcome;
 
@@ -26,6 +27,8 @@ pub(crate) enum Oracle {
     Readers(readers::Readers),
     /// The Mach-O reader against LLVM's, over PostgreSQL builds for macOS from npm and PyPI
     Macho(macho::Options),
+    /// Random trees of libraries against the real loader of glibc or musl
+    Trees(trees::Trees),
 }
 
 impl Oracle {
@@ -38,6 +41,7 @@ impl Oracle {
             Self::Loader(options) => loader::run(options),
             Self::Readers(arguments) => readers::run(arguments),
             Self::Macho(options) => macho::run(options),
+            Self::Trees(arguments) => trees::run(arguments),
         }
     }
 }
