@@ -1,5 +1,6 @@
 //! goblin's view, in this process: the corpus is trusted.
 
+use goblin::elf::symver::{VerdefSection, VerneedSection};
 use goblin::elf::{Elf, dynamic};
 
 use super::view::{self, FLAGS, FLAGS_1, Symbol, View, bits};
@@ -60,7 +61,7 @@ fn name<'a>(elf: &Elf<'a>, offset: usize) -> &'a str {
 }
 
 fn needs(elf: &Elf<'_>) -> Vec<String> {
-    let records = elf.verneed.iter().flat_map(|table| table.iter());
+    let records = elf.verneed.iter().flat_map(VerneedSection::iter);
     records
         .flat_map(|need| need.iter().map(|version| (need.vn_file, version)).collect::<Vec<_>>())
         .map(|(file, version)| {
@@ -72,7 +73,7 @@ fn needs(elf: &Elf<'_>) -> Vec<String> {
 }
 
 fn definitions(elf: &Elf<'_>) -> Vec<String> {
-    let records = elf.verdef.iter().flat_map(|table| table.iter());
+    let records = elf.verdef.iter().flat_map(VerdefSection::iter);
     records
         .map(|definition| {
             let mut names = definition.iter().map(|aux| name(elf, aux.vda_name).to_owned());
@@ -87,15 +88,15 @@ fn definitions(elf: &Elf<'_>) -> Vec<String> {
 /// Version names by index and whether they are needed ones, the base version left out.
 fn version_names<'a>(elf: &Elf<'a>) -> Vec<Option<(&'a str, bool)>> {
     let mut names = vec![None; 0x8000];
-    for definition in elf.verdef.iter().flat_map(|table| table.iter()) {
+    for definition in elf.verdef.iter().flat_map(VerdefSection::iter) {
         if definition.vd_flags & 1 == 0 {
             let first = definition.iter().next();
             names[usize::from(definition.vd_ndx & 0x7fff)] =
                 first.map(|aux| (name(elf, aux.vda_name), false));
         }
     }
-    for need in elf.verneed.iter().flat_map(|table| table.iter()) {
-        for version in need.iter() {
+    for need in elf.verneed.iter().flat_map(VerneedSection::iter) {
+        for version in &need {
             names[usize::from(version.vna_other & 0x7fff)] = Some((name(elf, version.vna_name), true));
         }
     }

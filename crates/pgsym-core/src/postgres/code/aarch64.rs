@@ -47,11 +47,29 @@ pub(super) fn references(code: Code<'_>) -> Vec<Reference> {
         } else if word & 0xfc00_0000 == 0x9400_0000 || word & 0xffff_fc1f == 0xd63f_0000 {
             // bl, blr: the callee may change x0 to x18
             registers.forget(0..=18);
+        } else if word & 0x3a40_0000 == 0x2840_0000 {
+            // ldp: the end of a frame
+            registers.set(d, None);
+            registers.set(word >> 10 & 31, None);
         } else if word == RET {
             registers.returns(0);
+        } else if !is_harmless(word) {
+            registers.forget_all();
         }
     }
     registers.found
+}
+
+/// Instructions that change no register but the stack pointer and x30.
+fn is_harmless(word: u32) -> bool {
+    // hints: nop, bti, paciasp, autiasp
+    word & 0xffff_f01f == 0xd503_201f
+        // stp, with a new stack pointer or not
+        || word & 0x3a40_0000 == 0x2800_0000
+        // str, unsigned offset
+        || word & 0xffc0_0000 == 0xf900_0000
+        // b: of the landing pads that a Rust debug build jumps over
+        || word & 0xfc00_0000 == 0x1400_0000
 }
 
 #[cfg(test)]
@@ -89,6 +107,14 @@ mod tests {
     fn a_got_load_is_behind_its_slot() {
         // adrp x0, 0x11000; ldr x0, [x0, #0xfe8]; ret
         assert_eq!(returned(&words(&[0x9000_0080, 0xf947_f400, RET])), [Place::Behind(0x11fe8)]);
+    }
+
+    #[test]
+    fn an_unknown_instruction_makes_the_result_unknown() {
+        // adrp x0; add x0, x0, #8; eor x0, x0, x1; ret
+        let found = words(&[0xd000_0000, 0x9100_2000, 0xca01_0000, RET]);
+        assert!(returned(&found).is_empty());
+        assert_eq!(found.len(), 1);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //!        ldr.w rt, [pc, #i]   f8df t:4 i:12            bx lr        4770
 //!        movw, movt rd, #i    11110 i 10 t 100 i4 0 i3 d i8   (t: top half)
 //!        ldr rt, [rn]         01101 00000 n:3 t:3      pop {…, pc}  10111101 list
+//!        adds rd, #i          00110 d:3 i:8            add.w rd, rn, #i  f1 0 n · i3 d i8
 //! ARM    ldr rt, [pc, #i]     e59f t:4 i:12            add rd, pc, rm  e08f d:4 00 m
 //!        ldr rt, [rn]         e59n t000                ldr rt, [pc, rm]  e79f t:4 00 m       bx lr  e12fff1e
 //! ```
@@ -68,11 +69,21 @@ fn thumb(code: Code<'_>) -> Vec<Reference> {
                 let value = registers.get(first >> 3 & 15);
                 registers.set(first & 7 | first >> 4 & 8, value);
             }
+            // adds: from the anchor of a section to one of its constants
+            _ if first >> 11 == 0b00110 => {
+                let d = first >> 8 & 7;
+                let address = registers.address(d).map(|base| here(sum(base, u64::from(first & 0xff))));
+                registers.set(d, address);
+            }
             // blx register
             _ if first & 0xff80 == 0x4780 => registers.forget(0..=3),
             0x4770 => registers.returns(0),
             _ if first & 0xff00 == 0xbd00 => registers.returns(0),
-            _ => {}
+            // add rd, sp: a frame
+            _ if first >> 11 == 0b10101 => registers.set(first >> 8 & 7, None),
+            // push, moving sp, nop and other hints
+            _ if first & 0xfe00 == 0xb400 || first & 0xff00 == 0xb000 || first & 0xff0f == 0xbf00 => {}
+            _ => registers.forget_all(),
         }
     }
     registers.found
@@ -96,9 +107,37 @@ fn wide(code: &Code<'_>, registers: &mut Registers<16>, pc: u64, first: u32, sec
             registers.address(d).map(|low| low & 0xffff | immediate << 16)
         };
         registers.set(d, value.map(Value::Part));
+    } else if first & 0xfbf0 == 0xf100 && second & 0x8000 == 0 {
+        // add.w
+        let constant = expand(first >> 10 & 1, second >> 12 & 7, second & 0xff);
+        let address = registers.address(first & 15).map(|base| here(sum(base, u64::from(constant))));
+        registers.set(d, address);
+    } else if first & 0xfbf0 == 0xf200 && second & 0x8000 == 0 {
+        // addw
+        let immediate = u64::from((first >> 10 & 1) << 11 | (second >> 12 & 7) << 8 | second & 0xff);
+        let address = registers.address(first & 15).map(|base| here(sum(base, immediate)));
+        registers.set(d, address);
+    } else if first == 0xf85d && second & 0x0fff == 0x0b04 {
+        // ldr rt, [sp], #4: the end of a frame
+        registers.set(second >> 12, None);
     } else if first >> 11 == 0b11110 && second & 0xd000 >= 0xc000 {
         // bl, blx: the callee may change r0 to r3
         registers.forget(0..=3);
+    } else if first != 0xe92d {
+        // e92d is push.w
+        registers.forget_all();
+    }
+}
+
+/// `ThumbExpandImm` of the architecture manual: a byte repeated, or one with its top bit set, rotated.
+fn expand(i: u32, imm3: u32, imm8: u32) -> u32 {
+    let imm12 = i << 11 | imm3 << 8 | imm8;
+    match imm12 >> 8 {
+        0 => imm8,
+        1 => imm8 << 16 | imm8,
+        2 => imm8 << 24 | imm8 << 8,
+        3 => imm8 << 24 | imm8 << 16 | imm8 << 8 | imm8,
+        _ => (0x80 | imm8 & 0x7f).rotate_right(imm12 >> 7),
     }
 }
 
@@ -130,9 +169,26 @@ fn arm(code: Code<'_>) -> Vec<Reference> {
             registers.set(d, value);
         } else if word & 0xff00_0000 == 0xeb00_0000 {
             registers.forget(0..=3);
+        } else if word & 0xfff0_0000 == 0xe280_0000 {
+            // add with a rotated constant
+            let immediate = (word & 0xff).rotate_right(word >> 7 & 0x1e);
+            let address = registers.address(n).map(|base| here(sum(base, u64::from(immediate))));
+            registers.set(d, address);
+        } else if word & 0xffff_0ff0 == 0xe1a0_0000 {
+            let value = registers.get(m);
+            registers.set(d, value);
+        } else if word & 0xfff0_0000 == 0xe240_0000 || word & 0xffff_0fff == 0xe49d_0004 {
+            // sub, ldr rt, [sp], #4: a frame
+            registers.set(d, None);
         } else if word == 0xe12f_ff1e || word & 0xffff_8000 == 0xe8bd_8000 {
             // bx lr, pop {…, pc}
             registers.returns(0);
+        } else if word & 0xffff_0000 != 0xe92d_0000
+            && word & 0xffff_0fff != 0xe52d_0004
+            && word != 0xe320_f000
+        {
+            // neither push nor nop
+            registers.forget_all();
         }
     }
     registers.found
@@ -151,6 +207,31 @@ mod tests {
         let code = [0x01, 0x48, 0x78, 0x44, 0x70, 0x47, 0x00, 0xbf, 0x00, 0x02, 0, 0];
         let found = decode_thumb(EM_ARM, Class::Bits32, Endian::Little, &code, true);
         assert_eq!(returned(&found), [Place::Here(0x1002 + 4 + 0x200)]);
+    }
+
+    #[test]
+    fn thumb_goes_from_an_anchor_to_the_constant() {
+        // ldr r0, [pc, #4]; add r0, pc; adds r0, #60; bx lr; .word 0x200
+        let code = [0x01, 0x48, 0x78, 0x44, 0x3c, 0x30, 0x70, 0x47, 0x00, 0x02, 0, 0];
+        let found = decode_thumb(EM_ARM, Class::Bits32, Endian::Little, &code, true);
+        assert_eq!(returned(&found), [Place::Here(0x1002 + 4 + 0x200 + 60)]);
+    }
+
+    #[test]
+    fn rotated_constants_are_expanded() {
+        // add.w r0, r0, #492 is f500 70f6
+        assert_eq!(expand(1, 7, 0xf6), 492);
+        assert_eq!(expand(0, 0, 0x3c), 0x3c);
+        assert_eq!(expand(0, 1, 0xab), 0x00ab_00ab);
+        assert_eq!(expand(0, 4, 0), 0x8000_0000);
+    }
+
+    #[test]
+    fn an_unknown_instruction_makes_the_result_unknown() {
+        // ldr r0, [pc, #4]; add r0, pc; lsls r0, r0, #1; bx lr; .word 0x200
+        let code = [0x01, 0x48, 0x78, 0x44, 0x40, 0x00, 0x70, 0x47, 0x00, 0x02, 0, 0];
+        let found = decode_thumb(EM_ARM, Class::Bits32, Endian::Little, &code, true);
+        assert!(returned(&found).is_empty());
     }
 
     #[test]

@@ -2,8 +2,9 @@
 //! `pg_finfo_*` return the address of a constant, in a handful of shapes per machine; the decoders know the
 //! instructions of those shapes and pass over all others.
 //!
-//! A decoder may see an instruction where there is none (x86 is scanned byte by byte), so what it answers are
-//! candidates: the caller checks what lies at each address.
+//! Every address that is formed is a candidate, and the caller checks what lies there. What is said to be *returned*
+//! is held to more: an instruction that a decoder does not know makes it forget what the registers hold, so that it
+//! rather says nothing than something wrong.
 
 mod aarch64;
 mod arm;
@@ -118,6 +119,11 @@ impl<const N: usize> Registers<N> {
         {
             reference.is_returned = true;
         }
+    }
+
+    /// Forgets what an unknown instruction may have changed: anything.
+    fn forget_all(&mut self) {
+        self.values.fill(None);
     }
 
     /// Forgets the registers that a call may change.

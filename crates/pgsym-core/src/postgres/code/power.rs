@@ -4,6 +4,7 @@
 //! ```text
 //! addis rt, ra, i   15:6 t:5 a:5 i:16      addi rt, ra, i   14:6 t:5 a:5 i:16
 //! ld rt, i(ra)      58:6 t:5 a:5 i:14 00   blr              4e800020
+//! mr ra, rs         31:6 s:5 a:5 s:5 01101111000
 //! ```
 
 use super::{Code, Place, Reference, Registers, Value};
@@ -55,11 +56,22 @@ pub(super) fn references(code: Code<'_>, endian: Endian) -> Vec<Reference> {
                 registers.forget(3..=12);
                 registers.forget(0..=0);
             }
+            // mr
+            31 if word & 0x7ff == 0x378 && t == word >> 11 & 31 => {
+                let value = registers.get(t);
+                registers.set(a, value);
+            }
             _ if word == BLR => registers.returns(3),
-            _ => {}
+            _ if is_harmless(word) => {}
+            _ => registers.forget_all(),
         }
     }
     registers.found
+}
+
+/// Instructions that change no register that could hold an address: std, stdu, nop, mflr r0, mtlr.
+fn is_harmless(word: u32) -> bool {
+    word >> 26 == 62 || word == 0x6000_0000 || word == 0x7c08_02a6 || word & 0xfc1f_ffff == 0x7c08_03a6
 }
 
 /// `paddi rt, 0, d, 1`: prefix 000001 10 0 R=1 .. d0:18, suffix 14:6 t:5 0:5 d1:16.

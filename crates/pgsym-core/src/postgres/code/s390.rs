@@ -40,7 +40,14 @@ pub(super) fn references(code: Code<'_>) -> Vec<Reference> {
             [0xc0, r, ..] if r % 16 == 5 => registers.forget(0..=5),
             [0x0d, ..] => registers.forget(0..=5),
             [0x07, 0xfe, ..] => registers.returns(2),
-            _ => {}
+            // lmg: the end of a frame
+            [0xeb, rr, _, _, _, 0x04, ..] if rr >> 4 <= rr & 15 => {
+                registers.forget(usize::from(rr >> 4)..=usize::from(rr & 15));
+            }
+            // aghi, lghi and their kin: one register
+            [0xa7, r, ..] => registers.set(u32::from(r >> 4), None),
+            _ if is_harmless(rest) => {}
+            _ => registers.forget_all(),
         }
         // The two topmost bits of an instruction tell its length.
         at += match first >> 6 {
@@ -50,6 +57,11 @@ pub(super) fn references(code: Code<'_>) -> Vec<Reference> {
         };
     }
     registers.found
+}
+
+/// Instructions that change no register: stores, and branches that are never taken.
+fn is_harmless(bytes: &[u8]) -> bool {
+    matches!(*bytes, [0xeb | 0xe3, _, _, _, _, 0x24, ..] | [0x07, 0x00..=0x0f, ..])
 }
 
 #[cfg(test)]

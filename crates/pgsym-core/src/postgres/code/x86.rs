@@ -11,23 +11,30 @@
 
 use super::{Code, Place, Reference};
 
-const RET: u8 = 0xc3;
+/// Whether the code returns without changing rax any more: only the end of a frame stands before `ret`.
+fn returns(mut code: &[u8]) -> bool {
+    loop {
+        code = match code {
+            [0xc3, ..] => return true,
+            // pop of any register but rax, leave
+            [0x59..=0x5f | 0xc9, rest @ ..] => rest,
+            // add rsp, imm8; add esp, imm8; mov ebx, [ebp + d8]
+            [0x48, 0x83, 0xc4, _, rest @ ..] | [0x83, 0xc4, _, rest @ ..] | [0x8b, 0x5d, _, rest @ ..] => {
+                rest
+            }
+            _ => return false,
+        };
+    }
+}
 
 /// x86-64, and x32, whose code is the same: addresses relative to the next instruction.
 ///
 /// pgrx's function calls a hook before it returns, so the first reference may be an unrelated one: what counts
-/// as returned is the last that goes to rax before a `ret`.
+/// as returned is the one that goes to rax right before the end.
 pub(super) fn rip_relative(code: Code<'_>) -> Vec<Reference> {
     let body = code.body();
-    let mut found: Vec<Reference> = Vec::new();
-    let mut last = None;
+    let mut found = Vec::new();
     for at in 0..body.len() {
-        if body[at] == RET
-            && let Some(index) = last.take()
-        {
-            let reference: &mut Reference = &mut found[index];
-            reference.is_returned = true;
-        }
         let Some(&[opcode @ (0x8d | 0x8b), modrm, d0, d1, d2, d3]) = body[at..].first_chunk() else {
             continue;
         };
@@ -41,10 +48,8 @@ pub(super) fn rip_relative(code: Code<'_>) -> Vec<Reference> {
         // REX.R (bit 2 of 0x4X) makes the register r8 to r15.
         let rex = at.checked_sub(1).and_then(|before| body.get(before)).copied().unwrap_or(0);
         let is_rax = modrm & 0x38 == 0 && (rex & 0xf0 != 0x40 || rex & 0x04 == 0);
-        if is_rax {
-            last = Some(found.len());
-        }
-        found.push(Reference { place, is_returned: false });
+        let is_returned = is_rax && returns(&body[at + 6..]);
+        found.push(Reference { place, is_returned });
     }
     found
 }
@@ -52,34 +57,26 @@ pub(super) fn rip_relative(code: Code<'_>) -> Vec<Reference> {
 /// i386, position-independent: addresses relative to the GOT, whose own address comes from a call.
 pub(super) fn got_relative(code: Code<'_>) -> Vec<Reference> {
     let body = code.body();
-    let mut found: Vec<Reference> = Vec::new();
+    let mut found = Vec::new();
     let mut bases: [Option<u64>; 8] = [None; 8];
-    let mut last = None;
     for at in 0..body.len() {
         let rest = &body[at..];
-        if rest[0] == RET
-            && let Some(index) = last.take()
-        {
-            let reference: &mut Reference = &mut found[index];
-            reference.is_returned = true;
-        }
         if let Some((register, base)) = base_after_call(code.address.wrapping_add(at as u64), rest) {
             bases[register] = Some(base);
         }
         let &[opcode @ (0x8d | 0x8b), modrm, ref operand @ ..] = rest else { continue };
-        let displacement = match (modrm >> 6, operand) {
-            (0b01, &[d, ..]) => i64::from(d.cast_signed()),
-            (0b10, &[d0, d1, d2, d3, ..]) => i64::from(i32::from_le_bytes([d0, d1, d2, d3])),
+        let (displacement, behind) = match (modrm >> 6, operand) {
+            (0b01, &[d, ref behind @ ..]) => (i64::from(d.cast_signed()), behind),
+            (0b10, &[d0, d1, d2, d3, ref behind @ ..]) => {
+                (i64::from(i32::from_le_bytes([d0, d1, d2, d3])), behind)
+            }
             _ => continue,
         };
         // rm 100 is a SIB byte, which these shapes do not use; no call sets esp, so its base is unknown.
         let Some(base) = bases[usize::from(modrm & 7)] else { continue };
         let address = base.wrapping_add_signed(displacement) & u64::from(u32::MAX);
         let place = if opcode == 0x8d { Place::Here(address) } else { Place::Behind(address) };
-        if modrm & 0x38 == 0 {
-            last = Some(found.len());
-        }
-        found.push(Reference { place, is_returned: false });
+        found.push(Reference { place, is_returned: modrm & 0x38 == 0 && returns(behind) });
     }
     found
 }
