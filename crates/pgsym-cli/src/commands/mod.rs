@@ -2,10 +2,12 @@
 //! and a line in [`Command::run`].
 
 mod audit;
+mod collisions;
 mod completions;
 mod explain;
 mod exports;
 mod inspect;
+mod load;
 mod man;
 mod rules;
 mod symbols;
@@ -36,10 +38,14 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// What is wrong in this tree: the gate for CI
     Audit(audit::Args),
+    /// Would the server load it, and if not, what would it say
+    Load(load::Args),
     /// Which file satisfies each dependency, in load order, and why
     Tree(tree::Args),
     /// Who brings a library in, by which chain, after which searches
     Why(why::Args),
+    /// Pairs of copies and of exports that meet in one process, with the verdict
+    Collisions(collisions::Args),
     /// Exports and imports, classified as PostgreSQL sees them
     Symbols(symbols::Args),
     /// A linker's list of exports from objects or archives, for builds without Cargo
@@ -81,6 +87,8 @@ impl Command {
     pub(crate) fn run(self) -> anyhow::Result<Status> {
         match self {
             Self::Audit(args) => args.run(),
+            Self::Load(args) => args.run(),
+            Self::Collisions(args) => args.run(),
             Self::Tree(args) => args.run(),
             Self::Why(args) => args.run(),
             Self::Symbols(args) => args.run(),

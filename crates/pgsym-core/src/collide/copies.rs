@@ -28,6 +28,18 @@ pub struct Copies {
     pub judgement: Judgement,
 }
 
+impl Copies {
+    /// Why it is judged so.
+    pub fn reason(&self) -> String {
+        let crossing = match (self.crossings, self.relation) {
+            (0, Relation::Disjoint | Relation::OtherNodes) => return self.relation.reason().to_owned(),
+            (0, _) => "no relocation crosses from the users of one to the other".to_owned(),
+            (count, _) => format!("{count} symbols cross from the users of one to the other"),
+        };
+        format!("{}; {crossing}", self.relation.reason())
+    }
+}
+
 /// How the versions of the names that two files share compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Relation {

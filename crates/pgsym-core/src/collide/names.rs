@@ -50,6 +50,22 @@ impl NameCollision {
     }
 }
 
+impl NameCollision {
+    /// Why it is judged so.
+    pub fn reason(&self) -> String {
+        let who = if self.is_server {
+            "the server has loaded the first, so the second is never opened"
+        } else {
+            "whichever is loaded first serves both, and the other is never opened"
+        };
+        if self.lacking.is_empty() {
+            format!("{who}; the first has every version and symbol that the second's users ask for")
+        } else {
+            format!("{who}; the first lacks what the second's users ask for, and loading them fails")
+        }
+    }
+}
+
 /// Who asks for which file under a name: file → (path, modules that ask, how the first searched, requesters).
 type Wishes = BTreeMap<Name, BTreeMap<FileId, Wish>>;
 

@@ -8,7 +8,10 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::text::Palette;
-use super::{Audit, Dependencies, Explanation, ExportList, Inspection, RuleList, Symbols, Verification, Why};
+use super::{
+    Audit, CollisionReport, Dependencies, Explanation, ExportList, Inspection, Loads, RuleList, Symbols,
+    Verification, Why,
+};
 
 /// One command's answer.
 pub trait Document: Serialize + JsonSchema {
@@ -72,7 +75,9 @@ pub fn schemas() -> Vec<(&'static str, String)> {
     }
     vec![
         entry::<Audit>(),
+        entry::<Loads>(),
         entry::<Dependencies>(),
+        entry::<CollisionReport>(),
         entry::<Why>(),
         entry::<Symbols>(),
         entry::<Inspection>(),

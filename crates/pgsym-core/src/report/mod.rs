@@ -3,12 +3,14 @@
 //! the writer.
 
 mod audit;
+mod collisions;
 mod dependencies;
 mod document;
 mod explain;
 mod export_list;
 mod field;
 mod inspect;
+mod load;
 mod symbols;
 mod text;
 mod verification;
@@ -18,6 +20,7 @@ pub use audit::{
     Audit, AuditEvidence, AuditFinding, AuditModule, AuditServer, AuditSummary, ModuleLoad, ModuleMagic,
     Verdict,
 };
+pub use collisions::{CollidingSymbol, CollisionReport, LibraryCollision, Side, SymbolCollision};
 pub use dependencies::{Dependencies, FileDependencies, FoundDependency, SearchedPlace};
 pub use document::{Document, schema, schemas, write_json};
 pub use explain::{Explanation, RuleEntry, RuleList};
@@ -29,6 +32,7 @@ pub use inspect::{
     SegmentLine, SymbolFacts, SymbolOpinion, TlsFacts, UnreadableLine, VersionDefinitionLine,
     VersionNeedLine, inspect,
 };
+pub use load::{Cause, LoadedModule, Loads};
 pub use symbols::{ExportedSymbol, FileSymbols, ImportedSymbol, Symbols};
 pub use text::{Palette, WIDTH, wrap};
 pub use verification::{ExportDifference, Verification};

@@ -1,0 +1,332 @@
+//! `pgsym load`: would the server load each module, and if not, what would it say and what would cure it.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::audit::Verdict;
+use super::document::Document;
+use super::field::{Field, key};
+use super::text::{Palette, count, paint, write_labelled, write_wrapped};
+use crate::name::{Name, Shown, path_bytes};
+use crate::postgres;
+use crate::resolve::{Binding, Process, VersionMatch, checks_of};
+use crate::tree::{Load, Role, Tree, TreeFile};
+
+/// The answer of `pgsym load`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Loads {
+    /// The server that was assumed, in words: "PostgreSQL 15.18 (/usr/lib/postgresql/15/bin/postgres)".
+    pub server: String,
+    /// The modules, in path order.
+    pub modules: Vec<LoadedModule>,
+}
+
+/// One module under one server.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct LoadedModule {
+    /// Where it is.
+    #[serde(flatten)]
+    pub path: Field<key::PathKey>,
+    /// The major version of the server.
+    pub pg_version: Option<u32>,
+    /// Whether it loads.
+    pub verdict: Verdict,
+    /// The server's own message, word for word, after `ERROR:`; null where there is none.
+    pub error: Option<String>,
+    /// After `DETAIL:`.
+    pub detail: Option<String>,
+    /// After `HINT:`.
+    pub hint: Option<String>,
+    /// Everything that stands in the way, not only what the message names, each with a cure where the tree has one.
+    pub causes: Vec<Cause>,
+    /// What only running the module decides, and signs of it in the file.
+    pub notes: Vec<String>,
+}
+
+/// One thing that stands in the way.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Cause {
+    /// "missing-library", "bad-library", "missing-version", "undefined-symbol", "magic", "unreadable".
+    pub kind: &'static str,
+    /// The library, version or symbol.
+    pub subject: String,
+    /// The object that needs it.
+    #[serde(flatten)]
+    pub requested_by: Field<key::RequestedBy>,
+    /// The modules of the tree that would provide it, were they loaded before.
+    pub provided_by: Vec<String>,
+}
+
+/// Imports that say that a module hooks into the start of the server, with what follows from them: the linker is
+/// content, and `_PG_init` may still refuse.
+const START_UP: [(&str, &str); 5] = [
+    (
+        "process_shared_preload_libraries_in_progress",
+        "its code asks whether it is loaded by shared_preload_libraries",
+    ),
+    (
+        "RegisterBackgroundWorker",
+        "it registers a background worker, which works from shared_preload_libraries only",
+    ),
+    (
+        "RequestAddinShmemSpace",
+        "it asks for shared memory, which is granted during the start of the server only",
+    ),
+    ("RequestNamedLWLockTranche", "it asks for locks, which are granted during the start of the server only"),
+    ("shmem_request_hook", "it asks for shared memory, which is granted during the start of the server only"),
+];
+
+impl Loads {
+    /// The verdict on each module of a tree.
+    pub fn new(tree: &Tree) -> Self {
+        let modules = tree
+            .files()
+            .iter()
+            .filter(|file| file.role == Role::Module || (file.is_named && file.role != Role::Program))
+            .map(|file| LoadedModule::new(tree, file))
+            .collect();
+        Self { server: server_words(tree), modules }
+    }
+
+    /// Joins the answers under several servers, module by module.
+    pub fn joined(answers: Vec<Self>) -> Self {
+        let server = answers.iter().map(|answer| answer.server.clone()).collect::<Vec<_>>().join(", ");
+        let mut modules: Vec<LoadedModule> = answers.into_iter().flat_map(|answer| answer.modules).collect();
+        modules.sort_by(|a, b| (&a.path, a.pg_version).cmp(&(&b.path, b.pg_version)));
+        Self { server, modules }
+    }
+
+    /// Whether any module fails.
+    pub fn has_failure(&self) -> bool {
+        self.modules.iter().any(|module| module.verdict == Verdict::Fails)
+    }
+}
+
+fn server_words(tree: &Tree) -> String {
+    let Some(server) = tree.server() else {
+        return "none: each file is its own process".to_owned();
+    };
+    let version = server.facts.version.as_deref().unwrap_or("of unknown version");
+    let path = Name::from(path_bytes(&server.installation.server));
+    format!("PostgreSQL {version} ({path})")
+}
+
+impl LoadedModule {
+    fn new(tree: &Tree, file: &TreeFile) -> Self {
+        let mut answer = Self {
+            path: file.path.as_path().into(),
+            pg_version: tree.pg_major(),
+            verdict: Verdict::Unknown,
+            error: None,
+            detail: None,
+            hint: None,
+            causes: Vec::new(),
+            notes: Vec::new(),
+        };
+        match file.load.as_ref().and_then(|load| load.verdict.as_ref()) {
+            Some(postgres::Verdict::Loads) => answer.verdict = Verdict::Loads,
+            Some(postgres::Verdict::Fails(message)) => {
+                answer.verdict = Verdict::Fails;
+                answer.error = Some(message.primary.clone());
+                answer.detail.clone_from(&message.detail);
+                answer.hint.clone_from(&message.hint);
+            }
+            Some(postgres::Verdict::Unknown(why)) => answer.notes.push(why.clone()),
+            None => answer.refuse(tree, file),
+        }
+        if let Some(load) = &file.load {
+            answer.causes = causes(tree, file, load);
+            answer.notes.extend(start_up_notes(load));
+        }
+        answer
+    }
+
+    /// A file that no process was modelled for: unreadable, for another machine, or without a server.
+    fn refuse(&mut self, tree: &Tree, file: &TreeFile) {
+        match (&file.module, tree.process()) {
+            (Err(_), Some(process)) => {
+                let expected = tree.server().and_then(|server| server.facts.magic.as_ref());
+                match postgres::load(process, &file.path, expected).0 {
+                    postgres::Verdict::Fails(message) => {
+                        self.verdict = Verdict::Fails;
+                        self.error = Some(message.primary);
+                    }
+                    postgres::Verdict::Loads => {}
+                    postgres::Verdict::Unknown(why) => self.notes.push(why),
+                }
+            }
+            (Err(error), None) => self.notes.push(error.to_string()),
+            (Ok(_), Some(process)) => {
+                let expected = tree.server().and_then(|server| server.facts.magic.as_ref());
+                if let postgres::Verdict::Fails(message) = postgres::load(process, &file.path, expected).0 {
+                    self.verdict = Verdict::Fails;
+                    self.error = Some(message.primary);
+                }
+            }
+            (Ok(_), None) => match file.load.as_ref().map(|load| &load.failure) {
+                Some(Some(failure)) => {
+                    self.verdict = Verdict::Fails;
+                    self.error = Some(failure.message.clone());
+                }
+                _ => self.notes.push(
+                    "no server is known: what the module imports from it is not checked (--server, --pg-version)".to_owned(),
+                ),
+            },
+        }
+    }
+}
+
+/// Everything that stands in the way of a module and what it brings.
+fn causes(tree: &Tree, file: &TreeFile, load: &Load) -> Vec<Cause> {
+    let (process, Some(root)) = (&load.process, load.root) else { return Vec::new() };
+    let mut causes = Vec::new();
+    let mut seen: BTreeSet<(&'static str, String)> = BTreeSet::new();
+    let mut add = |kind: &'static str, subject: String, requested_by, provided_by: Vec<String>| {
+        if seen.insert((kind, subject.clone())) {
+            causes.push(Cause { kind, subject, requested_by, provided_by });
+        }
+    };
+    let new: Vec<_> = match tree.process() {
+        Some(server) => process.added_since(server).collect(),
+        None => process.load_order().collect(),
+    };
+    for (id, object) in new {
+        let by = || object.path().into();
+        for edge in object.edges() {
+            if let Err(error) = &edge.target
+                && edge.kind != crate::model::DependencyKind::Auxiliary
+            {
+                let kind = if error.kind == crate::resolve::LoadErrorKind::NotFound {
+                    "missing-library"
+                } else {
+                    "bad-library"
+                };
+                let bringers = tree.files().iter().filter(|other| {
+                    other.module.as_ref().is_ok_and(|module| module.soname.as_ref() == Some(&edge.name))
+                });
+                add(kind, edge.name.to_string(), by(), bringers.map(|other| name_of(other)).collect());
+            }
+        }
+        for check in checks_of(process, id).iter().filter(|check| check.result == VersionMatch::Missing) {
+            add("missing-version", check.version.name.to_string(), by(), Vec::new());
+        }
+        // Without a server, the server's own symbols are missing from every module.
+        if tree.process().is_some() {
+            for binding in process.bindings(id).iter().filter(|binding| binding.is_unresolved()) {
+                let symbol = binding.reference.symbol;
+                let providers = providers(tree, file, process, binding);
+                add("undefined-symbol", Shown(symbol.name()).to_string(), by(), providers);
+            }
+        }
+    }
+    if let Some(postgres::Verdict::Fails(message)) = &load.verdict
+        && message.primary.starts_with("incompatible library")
+    {
+        let object = process.object(root).map(|object| object.path()).into();
+        add("magic", message.detail.clone().unwrap_or_else(|| message.primary.clone()), object, Vec::new());
+    }
+    causes
+}
+
+/// The modules of the tree whose definition an unresolved reference would take.
+fn providers(tree: &Tree, file: &TreeFile, process: &Process, binding: &Binding<'_>) -> Vec<String> {
+    let symbol = binding.reference.symbol;
+    tree.exporters(symbol.name())
+        .filter(|other| other.path != file.path)
+        .filter(|other| {
+            other
+                .module
+                .as_ref()
+                .is_ok_and(|module| crate::resolve::accepts(module, symbol, process.env().libc).is_some())
+        })
+        .map(name_of)
+        .collect()
+}
+
+fn name_of(file: &TreeFile) -> String {
+    Name::from(file.path.file_name().unwrap_or_default().as_encoded_bytes()).to_string()
+}
+
+/// What the imports of a module say about its start.
+fn start_up_notes(load: &Load) -> Vec<String> {
+    let module = load.root.and_then(|root| load.process.object(root)).map(|object| object.module());
+    let Some(symbols) = module.and_then(|module| module.symbols.get()) else { return Vec::new() };
+    let mut notes: Vec<String> = START_UP
+        .iter()
+        .filter(|(name, _)| symbols.imports().any(|symbol| symbol.name() == name.as_bytes()))
+        .map(|(name, meaning)| format!("{name}: {meaning}; whether _PG_init refuses, only running it tells"))
+        .collect();
+    notes.truncate(1);
+    notes
+}
+
+impl Document for Loads {
+    const COMMAND: &'static str = "load";
+
+    fn write_text(&self, out: &mut dyn Write, palette: &Palette) -> io::Result<()> {
+        writeln!(out, "server  {}", self.server)?;
+        let several = self.modules.iter().any(|module| module.pg_version != self.modules[0].pg_version);
+        for module in &self.modules {
+            let version = match module.pg_version.filter(|_| several) {
+                Some(version) => format!("{version:>4}  "),
+                None => String::new(),
+            };
+            let (style, word) = match module.verdict {
+                Verdict::Loads => (palette.good, "loads"),
+                Verdict::Fails => (palette.error, "FAILS"),
+                Verdict::Unknown => (palette.warning, "unknown"),
+            };
+            writeln!(
+                out,
+                "{} {version}{}",
+                paint(style, format!("{word:<8}")),
+                paint(palette.heading, &module.path)
+            )?;
+            module.write_details(out, palette)?;
+        }
+        let number = |verdict| self.modules.iter().filter(|module| module.verdict == verdict).count();
+        writeln!(
+            out,
+            "\n{}: {} load, {} fail, {} unknown (up to _PG_init, which only running it decides)",
+            count(self.modules.len(), "verdict"),
+            number(Verdict::Loads),
+            number(Verdict::Fails),
+            number(Verdict::Unknown)
+        )
+    }
+}
+
+impl LoadedModule {
+    fn write_details(&self, out: &mut dyn Write, palette: &Palette) -> io::Result<()> {
+        if let Some(error) = &self.error {
+            write_wrapped(out, 4, &format!("ERROR:  {error}"))?;
+        }
+        for (label, text) in [("DETAIL", &self.detail), ("HINT", &self.hint)] {
+            if let Some(text) = text {
+                write_wrapped(out, 4, &format!("{label}:  {text}"))?;
+            }
+        }
+        for cause in &self.causes {
+            let by = Name::from(
+                cause.requested_by.as_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default(),
+            );
+            let mut text = format!("{}, needed by {by}", cause.subject);
+            if !cause.provided_by.is_empty() {
+                text.push_str(&format!(
+                    "; provided by {}, which is not loaded yet",
+                    cause.provided_by.join(", ")
+                ));
+            }
+            write_labelled(out, palette, 4, cause.kind, &text)?;
+        }
+        if self.verdict != Verdict::Loads || self.error.is_some() {
+            for note in &self.notes {
+                write_labelled(out, palette, 4, "note", note)?;
+            }
+        }
+        Ok(())
+    }
+}
