@@ -18,6 +18,7 @@ pub struct MemoryFs {
 struct Node {
     inode: u64,
     mode: u32,
+    uid: u32,
     content: Content,
 }
 
@@ -79,16 +80,25 @@ impl MemoryFs {
         self
     }
 
+    /// Sets the owner of a path that is there.
+    #[must_use]
+    pub fn owner(mut self, path: impl AsRef<Path>, uid: u32) -> Self {
+        if let Some(node) = self.nodes.get_mut(path.as_ref()) {
+            node.uid = uid;
+        }
+        self
+    }
+
     fn insert(mut self, path: &Path, mode: u32, content: Content) -> Self {
         for ancestor in path.ancestors().skip(1) {
             if !self.nodes.contains_key(ancestor) {
                 self.inodes += 1;
-                let node = Node { inode: self.inodes, mode: 0o755, content: Content::Directory };
+                let node = Node { inode: self.inodes, mode: 0o755, uid: 0, content: Content::Directory };
                 self.nodes.insert(ancestor.to_owned(), node);
             }
         }
         self.inodes += 1;
-        self.nodes.insert(path.to_owned(), Node { inode: self.inodes, mode, content });
+        self.nodes.insert(path.to_owned(), Node { inode: self.inodes, mode, uid: 0, content });
         self
     }
 
@@ -115,7 +125,7 @@ impl Node {
             Content::Symlink(target) => (FileKind::Symlink, target.as_os_str().len() as u64),
             Content::Special => (FileKind::Special, 0),
         };
-        Metadata { id: FileId { device: 1, inode: self.inode }, kind, len, mode: self.mode, uid: 0 }
+        Metadata { id: FileId { device: 1, inode: self.inode }, kind, len, mode: self.mode, uid: self.uid }
     }
 }
 

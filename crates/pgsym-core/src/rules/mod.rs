@@ -5,9 +5,12 @@ use crate::check::Rule;
 pub(crate) mod abi;
 pub(crate) mod catalog;
 pub(crate) mod evidence;
+pub(crate) mod file;
 pub(crate) mod hardening;
 pub(crate) mod loader;
+pub(crate) mod packaging;
 pub(crate) mod reach;
+pub(crate) mod symbols;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -35,6 +38,10 @@ rules! {
     loader::needed_with_slash::NEEDED_WITH_SLASH,
     loader::soname_mismatch::SONAME_MISMATCH,
     loader::wrong_architecture::WRONG_ARCHITECTURE,
+    symbols::version_not_provided::VERSION_NOT_PROVIDED,
+    symbols::glibc_floor::GLIBC_FLOOR,
+    symbols::unused_dependency::UNUSED_DEPENDENCY,
+    symbols::undeclared_dependency::UNDECLARED_DEPENDENCY,
     abi::missing_magic_block::MISSING_MAGIC_BLOCK,
     abi::wrong_major::WRONG_MAJOR,
     abi::abi_mismatch::ABI_MISMATCH,
@@ -45,6 +52,14 @@ rules! {
     hardening::no_relro::NO_RELRO,
     hardening::static_tls::STATIC_TLS,
     hardening::isa_level::ISA_LEVEL,
+    packaging::relative_search_path::RELATIVE_SEARCH_PATH,
+    packaging::empty_search_path_element::EMPTY_SEARCH_PATH_ELEMENT,
+    packaging::writable_search_path::WRITABLE_SEARCH_PATH,
+    packaging::build_path_in_search_path::BUILD_PATH_IN_SEARCH_PATH,
+    packaging::missing_search_path_directory::MISSING_SEARCH_PATH_DIRECTORY,
+    packaging::rpath_and_runpath::RPATH_AND_RUNPATH,
+    packaging::malformed_origin::MALFORMED_ORIGIN,
+    packaging::search_path_leaves_tree::SEARCH_PATH_LEAVES_TREE,
     catalog::control_syntax::CONTROL_SYNTAX,
     catalog::unknown_control_key::UNKNOWN_CONTROL_KEY,
     catalog::no_install_script::NO_INSTALL_SCRIPT,
@@ -67,6 +82,9 @@ rules! {
     catalog::orphan_module::ORPHAN_MODULE,
     catalog::unreadable_script::UNREADABLE_SCRIPT,
     catalog::dynamic_function::DYNAMIC_FUNCTION,
+    file::unreadable_file::UNREADABLE_FILE,
+    file::views_disagree::VIEWS_DISAGREE,
+    file::limit_reached::LIMIT_REACHED,
 }
 
 #[cfg(test)]

@@ -102,9 +102,25 @@ pub(crate) fn module() -> SharedObject {
     SharedObject::new().needed("libc.so.6").magic(Magic::pg(15))
 }
 
-/// A library as autotools build one.
+/// A library as autotools build one, with one function.
 pub(crate) fn library(soname: &str) -> SharedObject {
-    SharedObject::new().soname(soname).needed("libc.so.6")
+    SharedObject::new().soname(soname).needed("libc.so.6").export(function_of(soname))
+}
+
+fn function_of(soname: &str) -> String {
+    format!("function_of_{}", soname.replace(['.', '-'], "_"))
+}
+
+/// What [`library`] makes, and how others use it.
+pub(crate) trait Uses {
+    /// Needs a library and calls its function.
+    fn uses(self, soname: &str) -> Self;
+}
+
+impl Uses for SharedObject {
+    fn uses(self, soname: &str) -> Self {
+        self.needed(soname).import(function_of(soname))
+    }
 }
 
 impl Finding {

@@ -82,17 +82,17 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::rules::testing::{Case, library, module};
+    use crate::rules::testing::{Case, Uses as _, library, module};
 
     pub(crate) fn firing() -> Case {
         Case::new()
-            .object("x.so", &module().needed("libb.so.1").needed("liba.so.1").runpath("$ORIGIN/deps"))
-            .object("deps/liba.so.1", &library("liba.so.1").needed("libb.so.1"))
+            .object("x.so", &module().uses("libb.so.1").uses("liba.so.1").runpath("$ORIGIN/deps"))
+            .object("deps/liba.so.1", &library("liba.so.1").uses("libb.so.1"))
             .object("deps/libb.so.1", &library("libb.so.1"))
     }
 
     pub(crate) fn silent() -> Case {
-        firing().object("deps/liba.so.1", &library("liba.so.1").needed("libb.so.1").runpath("$ORIGIN"))
+        firing().object("deps/liba.so.1", &library("liba.so.1").uses("libb.so.1").runpath("$ORIGIN"))
     }
 
     #[test]

@@ -96,12 +96,12 @@ fn without_sibling(cx: &ModuleCx<'_>, sink: &Sink<'_>) -> Option<Finding> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::rules::testing::{Case, library, module};
+    use crate::rules::testing::{Case, Uses as _, library, module};
 
     pub(crate) fn firing() -> Case {
         Case::new()
-            .object("x.so", &module().needed("libfoo.so.1"))
-            .object("/usr/lib/libfoo.so.1", &library("libfoo.so.2"))
+            .object("x.so", &module().uses("libfoo.so.1"))
+            .object("/usr/lib/libfoo.so.1", &library("libfoo.so.1").soname("libfoo.so.2"))
     }
 
     pub(crate) fn silent() -> Case {

@@ -1,0 +1,186 @@
+use std::io;
+
+use crate::check::{Finding, ModuleCx, Severity, Sink, declare_rule};
+use crate::discover::Format;
+use crate::error::{FileError, FileErrorKind};
+use crate::name::shown_path;
+use crate::resolve::LoadErrorKind;
+use crate::rules::evidence::{base_name, count, told};
+use crate::tree::Role;
+
+declare_rule! {
+    /// A file that looks like a library cannot be read as one.
+    ///
+    /// ## What it checks
+    ///
+    /// Files with a library's name that are empty, cut off, text, dangling symbolic links, directories that cannot be
+    /// entered; files that the loader refuses though they are ELF; and tables inside a file that point outside of it.
+    /// What cannot be read is never taken for empty.
+    ///
+    /// ## Why it matters
+    ///
+    /// `LOAD` fails on such a file with `file too short`, `invalid ELF header` or the like. Of a table that cannot be
+    /// read nothing is known, so the other rules are silent about it.
+    ///
+    /// ## When it fires
+    ///
+    /// A copy onto a full disk left an empty `x.so`; a symbolic link survived the package that its target was in.
+    ///
+    /// ## How to fix
+    ///
+    /// Install the file again: `dpkg --verify PACKAGE` or `rpm -V PACKAGE` tells whose it is. Remove links that lead
+    /// nowhere.
+    ///
+    /// ## What it cannot see
+    ///
+    /// Damage inside code and data. A file that only the current user may not read is a warning: the server may be
+    /// allowed to. A linker script (`libx.so` as text) is good to know, since the linker wants it; where the loader
+    /// meets it, `bad-candidate` tells.
+    ///
+    /// ## References
+    ///
+    /// glibc elf/dl-load.c `open_verify`; PostgreSQL src/backend/utils/fmgr/dfmgr.c `internal_load_library`.
+    pub(crate) static UNREADABLE_FILE = {
+        code: "PGS901",
+        name: "unreadable-file",
+        group: File,
+        severity: Error,
+        check: Module(check),
+    }
+}
+
+fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
+    let file = cx.file();
+    if let Err(error) = file.module.as_ref().map(|_| ()).and_then(|()| file.format.as_ref().map(|_| ())) {
+        if error.kind != FileErrorKind::Limit {
+            sink.report(whole_file(cx, sink, error));
+        }
+        return;
+    }
+    if let Some(failure) = cx.load().and_then(|load| load.failure.as_ref().filter(|_| load.root.is_none()))
+        && matches!(failure.kind, LoadErrorKind::Refused | LoadErrorKind::Unreadable)
+        && matches!(cx.role(), Role::Module | Role::Library)
+    {
+        let reason = failure.message.rsplit_once(": ").map_or(&*failure.message, |(_, reason)| reason);
+        let message = format!("The loader refuses the file ({reason}).");
+        let finding = sink.finding(cx.path(), "ELF header", message);
+        let finding = finding.severity(crate::rules::loader::severity(file));
+        sink.report(told(finding, cx.tree(), file, &failure.message).help("build or install the file again"));
+    }
+    let Some(module) = cx.module() else { return };
+    let mut tables = super::unreadable_tables(module);
+    tables.retain(|(_, error)| error.kind != FileErrorKind::Limit);
+    if let Some((first, error)) = tables.first() {
+        let more = if tables.len() > 1 {
+            format!(", and {} more,", count(tables.len() - 1, "table"))
+        } else {
+            String::new()
+        };
+        let message = format!("{error}: what {first} says{more} is not known.");
+        let mut finding = sink.finding(cx.path(), first, message).severity(Severity::Warning);
+        for (name, error) in &tables {
+            finding = finding.evidence("cannot read", format!("{name}: {error}"));
+        }
+        sink.report(finding.help("build or install the file again; pgsym inspect shows what can be read"));
+    }
+}
+
+fn whole_file(cx: &ModuleCx<'_>, sink: &Sink<'_>, error: &FileError) -> Finding {
+    let path = shown_path(cx.path());
+    let is_linker_script = matches!(cx.file().format, Ok(Format::LinkerScript));
+    let mut finding =
+        sink.finding(cx.path(), base_name(cx.path()), format!("The file cannot be read: {error}."));
+    let (severity, server) = match error.kind {
+        _ if is_linker_script => (Severity::Info, None),
+        // src/backend/utils/fmgr/dfmgr.c: stat comes before dlopen.
+        FileErrorKind::Io(io::ErrorKind::NotFound) => {
+            (Severity::Error, Some(format!("could not access file \"{path}\": {error}")))
+        }
+        FileErrorKind::Io(_) | FileErrorKind::NotRegular => (Severity::Warning, None),
+        FileErrorKind::Unsupported => (Severity::Info, None),
+        FileErrorKind::TooShort if cx.file().metadata.is_some_and(|metadata| metadata.len < 64) => {
+            (Severity::Error, Some(format!("could not load library \"{path}\": {path}: file too short")))
+        }
+        FileErrorKind::NotAnObject if cx.file().metadata.is_some_and(|metadata| metadata.len >= 64) => {
+            (Severity::Error, Some(format!("could not load library \"{path}\": {path}: invalid ELF header")))
+        }
+        FileErrorKind::NotAnObject => {
+            (Severity::Error, Some(format!("could not load library \"{path}\": {path}: file too short")))
+        }
+        FileErrorKind::TooShort | FileErrorKind::Malformed | FileErrorKind::Limit => (Severity::Error, None),
+    };
+    finding = finding.severity(severity);
+    if let Some(server) = server.filter(|_| cx.server().is_some()) {
+        finding = finding.evidence("the server", format!("ERROR:  {server}"));
+    }
+    finding.help(match error.kind {
+        _ if is_linker_script => "leave it to the package with the headers; nothing loads it",
+        FileErrorKind::Io(io::ErrorKind::NotFound) => "remove the link, or install what it leads to",
+        FileErrorKind::Io(_) => "run as a user who may read it",
+        FileErrorKind::Unsupported => "",
+        _ => "build or install the file again, or remove it",
+    })
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::rules::testing::{Case, module};
+    use pgsym_testkit::Damage;
+
+    pub(crate) fn firing() -> Case {
+        Case::new().file("x.so", "")
+    }
+
+    pub(crate) fn silent() -> Case {
+        // No library's name, and no ELF file: no business of ours.
+        Case::new().file("README", "text").object("x.so", &module())
+    }
+
+    #[test]
+    fn an_empty_module_is_refused_in_the_servers_words() {
+        let finding = firing().one(&UNREADABLE_FILE);
+        assert_eq!(finding.severity, Severity::Error);
+        assert_eq!(finding.message, "The file cannot be read: the file is empty.");
+        assert_eq!(
+            finding.texts("the server"),
+            ["ERROR:  could not load library \"/pg/lib/x.so\": /pg/lib/x.so: file too short"]
+        );
+    }
+
+    #[test]
+    fn a_link_that_leads_nowhere_is_an_error() {
+        let finding = Case::new().fs(|fs| fs.symlink("/pg/lib/x.so", "gone.so")).one(&UNREADABLE_FILE);
+        assert_eq!(
+            finding.texts("the server"),
+            ["ERROR:  could not access file \"/pg/lib/x.so\": No such file or directory"]
+        );
+    }
+
+    #[test]
+    fn a_linker_script_is_good_to_know() {
+        let text = "/* GNU ld script */ INPUT ( libx.so.1 ) /* long enough to be a header of an ELF file, were it one */";
+        let finding = Case::new().file("libx.so", text).one(&UNREADABLE_FILE);
+        assert_eq!(finding.severity, Severity::Info);
+    }
+
+    #[test]
+    fn a_file_that_parses_and_that_the_loader_refuses_is_told() {
+        let finding = Case::new().object("x.so", &module().damage(Damage::Ident(7, 9))).one(&UNREADABLE_FILE);
+        assert_eq!(finding.message, "The loader refuses the file (ELF file OS ABI invalid).");
+    }
+
+    #[test]
+    fn a_table_that_cannot_be_read_is_never_empty() {
+        // DT_VERNEED outside of the file.
+        let object = module()
+            .import_versioned("memcpy", "libc.so.6", "GLIBC_2.14")
+            .damage(Damage::Dynamic(0x6fff_fffe, 0x7000_0000));
+        let finding = Case::new().object("x.so", &object).one(&UNREADABLE_FILE);
+        assert_eq!(finding.severity, Severity::Warning);
+        assert!(
+            finding.texts("cannot read").iter().any(|text| text.starts_with("DT_VERNEED: ")),
+            "{finding:?}"
+        );
+    }
+}

@@ -1,0 +1,175 @@
+use std::collections::BTreeSet;
+
+use crate::check::{ModuleCx, Sink, declare_rule};
+use crate::model::{DependencyKind, NameHash};
+use crate::postgres::{SymbolClass, classify};
+use crate::resolve::{Object, ObjectId, Process};
+use crate::rules::evidence::{base_name, listed, needed_entry};
+use crate::tree::Role;
+
+declare_rule! {
+    /// A file needs a library of which it uses nothing.
+    ///
+    /// ## What it checks
+    ///
+    /// DT_NEEDED entries of the tree's modules and libraries whose library defines neither any of the symbols that the file
+    /// imports nor an entry point of PostgreSQL, and brings no other library that only it brings and that defines one.
+    ///
+    /// ## Why it matters
+    ///
+    /// The library is opened all the same, in each backend, with everything that it needs; a package dependency
+    /// follows from it. Nothing fails.
+    ///
+    /// ## When it fires
+    ///
+    /// `pkg-config --libs` or `pg_config --libs` names more libraries than the module calls.
+    ///
+    /// ## How to fix
+    ///
+    /// Link with `-Wl,--as-needed` before the libraries; on a finished file `patchelf --remove-needed NAME x.so`.
+    ///
+    /// ## What it cannot see
+    ///
+    /// Libraries that are needed for what they do when they are opened, and symbols that the code looks up by `dlsym`.
+    ///
+    /// ## References
+    ///
+    /// GNU ld manual, `--as-needed`; dpkg-shlibdeps(1), "useless dependency".
+    pub(crate) static UNUSED_DEPENDENCY = {
+        code: "PGS204",
+        name: "unused-dependency",
+        group: Symbols,
+        severity: Info,
+        check: Module(check),
+    }
+}
+
+/// What compilers link by themselves, and what every process has: nobody's decision.
+const COMPILERS_OWN: [&[u8]; 4] = [b"libc.so", b"libc.musl-", b"libgcc_s.so", b"ld-linux"];
+
+fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
+    if !matches!(cx.role(), Role::Module | Role::Library) {
+        return;
+    }
+    let Some((process, root, object)) = loaded(cx) else { return };
+    if object.module().symbols.get().is_none() {
+        return;
+    }
+    let providers = providers(process, root);
+    let direct: Vec<ObjectId> = object.edges().iter().filter_map(|edge| edge.target.clone().ok()).collect();
+    let mut unused = Vec::new();
+    for edge in object.edges().iter().filter(|edge| edge.kind == DependencyKind::Needed) {
+        let Ok(target) = edge.target else { continue };
+        let Some(library) = process.object(target).filter(|library| library.module().symbols.get().is_some())
+        else {
+            continue;
+        };
+        let is_base = COMPILERS_OWN.iter().any(|name| edge.name.as_bytes().starts_with(name));
+        if is_base || providers.contains(&target) || defines_import(object, library) || serves_sql(library) {
+            continue;
+        }
+        let others: BTreeSet<ObjectId> =
+            direct.iter().filter(|&&id| id != target).flat_map(|&id| process.closure(id)).collect();
+        let brings =
+            process.closure(target).into_iter().any(|id| providers.contains(&id) && !others.contains(&id));
+        let of_server =
+            |id: &ObjectId| cx.tree().process().is_some_and(|server| server.object(*id).is_some());
+        if !brings || process.closure(target).iter().all(of_server) {
+            unused.extend(object.module().needed().get(edge.dependency));
+        }
+    }
+    let Some(first) = unused.first() else { return };
+    let message = if unused.len() == 1 {
+        format!("{} is opened with the file, which uses nothing of it.", needed_entry(first))
+    } else {
+        format!("{} libraries are opened with the file, which uses nothing of them.", unused.len())
+    };
+    let mut finding = sink.finding(cx.path(), &first.name, message);
+    if unused.len() > 1 {
+        finding = finding.evidence("unused", listed(unused.iter().map(|dependency| &dependency.name)));
+    }
+    let flags: Vec<String> =
+        unused.iter().map(|dependency| format!("--remove-needed {}", dependency.name)).collect();
+    sink.report(finding.help(format!(
+        "link with -Wl,--as-needed, or: patchelf {} {}",
+        flags.join(" "),
+        base_name(cx.path())
+    )));
+}
+
+/// The file as an object of the process that it was loaded into without a failure.
+pub(super) fn loaded<'t>(cx: &ModuleCx<'t>) -> Option<(&'t Process, ObjectId, &'t Object)> {
+    let load = cx.load().filter(|load| load.failure.is_none())?;
+    let root = load.root?;
+    Some((&load.process, root, load.process.object(root)?))
+}
+
+/// The objects that define what an object refers to.
+fn providers(process: &Process, root: ObjectId) -> BTreeSet<ObjectId> {
+    process
+        .bindings(root)
+        .iter()
+        .filter_map(|binding| binding.definition.map(|definition| definition.object))
+        .collect()
+}
+
+/// Whether a library defines something that the file imports, though an earlier object may have been bound to.
+fn defines_import(object: &Object, library: &Object) -> bool {
+    let (Some(symbols), Some(exports)) = (object.module().symbols.get(), library.module().symbols.get())
+    else {
+        return true;
+    };
+    symbols
+        .imports()
+        .any(|symbol| exports.lookup(symbol.name(), NameHash::of(symbol.name())).next().is_some())
+}
+
+/// Whether the server finds something in a library by `dlsym` on the module's handle.
+fn serves_sql(library: &Object) -> bool {
+    library.module().symbols.get().is_some_and(|symbols| {
+        symbols.exports().any(|symbol| classify(symbol.name(), || false) != SymbolClass::Other)
+    })
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::rules::testing::{Case, library, module};
+
+    fn case(imports: &str) -> Case {
+        Case::new()
+            .object(
+                "x.so",
+                &module().needed("libfoo.so.1").needed("libbar.so.1").import(imports).import("bar"),
+            )
+            .object("/usr/lib/libfoo.so.1", &library("libfoo.so.1").export("foo"))
+            .object("/usr/lib/libbar.so.1", &library("libbar.so.1").export("bar"))
+    }
+
+    pub(crate) fn firing() -> Case {
+        case("bar")
+    }
+
+    pub(crate) fn silent() -> Case {
+        case("foo")
+    }
+
+    #[test]
+    fn a_library_of_which_nothing_is_used_is_good_to_know() {
+        let finding = firing().one(&UNUSED_DEPENDENCY);
+        assert_eq!(
+            finding.message,
+            ".dynamic[1] DT_NEEDED libfoo.so.1 is opened with the file, which uses nothing of it."
+        );
+        assert_eq!(finding.help, "link with -Wl,--as-needed, or: patchelf --remove-needed libfoo.so.1 x.so");
+    }
+
+    #[test]
+    fn a_library_that_brings_the_one_used_is_used() {
+        let case = Case::new()
+            .object("x.so", &module().needed("libumbrella.so.1").import("bar"))
+            .object("/usr/lib/libumbrella.so.1", &library("libumbrella.so.1").needed("libbar.so.1"))
+            .object("/usr/lib/libbar.so.1", &library("libbar.so.1").export("bar"));
+        assert_eq!(case.run(&UNUSED_DEPENDENCY), []);
+    }
+}
