@@ -8,13 +8,17 @@ use pgsym_core::fs::MemoryFs;
 use pgsym_core::model::{Class, Endian, Target};
 use pgsym_core::parse::Facets;
 use pgsym_core::resolve::{FileStore, Libc, LoaderEnv, LoaderOptions, MainObject, Process};
-use pgsym_testkit::{Damage, Kind, SharedObject};
+use pgsym_testkit::{Damage, Kind, ProgramHeaderField, SharedObject};
 
 const GLIBC_2_36: &[u8] = b"\0/lib/x86_64-linux-gnu/\0/usr/lib/x86_64-linux-gnu/\0\
     ld.so (Debian GLIBC 2.36-9) stable release version 2.36.\n\0";
 
 /// A process of Debian 12 in which `/app/host` runs, with `/run` as current directory.
 fn process(files: MemoryFs, libc: Option<Libc>) -> Process {
+    started(files, libc, "/app/host")
+}
+
+fn started(files: MemoryFs, libc: Option<Libc>, program: &str) -> Process {
     let host = SharedObject::new().kind(Kind::PieExecutable).interp("/lib64/ld-linux-x86-64.so.2");
     let fs = Arc::new(
         files
@@ -33,7 +37,7 @@ fn process(files: MemoryFs, libc: Option<Libc>) -> Process {
     let options = LoaderOptions { libc, current_directory: Some("/run".into()), ..LoaderOptions::default() };
     let env = Arc::new(LoaderEnv::read(&*fs, target, None, &options));
     let store = Arc::new(FileStore::new(fs, Facets::LINK));
-    Process::start(store, env, Path::new("/app/host"), MainObject::Program).unwrap()
+    Process::start(store, env, Path::new(program), MainObject::Program).unwrap()
 }
 
 /// The paths that a dlopen adds, or the error text.
@@ -132,4 +136,66 @@ fn the_last_error_number_ends_the_message() {
         dlopen(&process(files, Some(Libc::Glibc(2, 36))), "/mods/m.so").unwrap_err(),
         "liba.so: cannot open shared object file: Not a directory"
     );
+}
+
+#[test]
+fn musl_gives_enoexec_for_a_file_without_a_dynamic_segment() {
+    // PT_DYNAMIC becomes PT_NULL.
+    let damage = Damage::ProgramHeader(2, ProgramHeaderField::Type, 0);
+    let files = MemoryFs::new()
+        .file("/mods/m.so", needs("liba.so").runpath("/a").build())
+        .file("/a/liba.so", SharedObject::new().damage(damage).build());
+    let process = process(files, Some(Libc::Musl));
+    assert_eq!(
+        dlopen(&process, "/mods/m.so").unwrap_err(),
+        "Error loading shared library liba.so: Exec format error (needed by /mods/m.so)"
+    );
+    assert_eq!(
+        dlopen(&process, "/a/liba.so").unwrap_err(),
+        "Error loading shared library /a/liba.so: Exec format error"
+    );
+}
+
+#[test]
+fn musl_tells_the_error_number_in_its_own_words() {
+    let files = MemoryFs::new()
+        .symlink("/mods/loop.so", "loop.so")
+        .symlink("/mods/below.so", "/app/host/below")
+        .file("/mods/secret.so", SharedObject::new().build())
+        .mode("/mods/secret.so", 0o000);
+    let process = process(files, Some(Libc::Musl));
+    for (name, words) in [
+        ("loop", "Symbolic link loop"),
+        ("below", "Not a directory"),
+        ("secret", "Permission denied"),
+        ("missing", "No such file or directory"),
+    ] {
+        let path = format!("/mods/{name}.so");
+        assert_eq!(
+            dlopen(&process, &path).unwrap_err(),
+            format!("Error loading shared library {path}: {words}")
+        );
+    }
+}
+
+#[test]
+fn a_program_started_through_a_link_has_the_origin_of_its_file() {
+    let files = || {
+        let linked = SharedObject::new()
+            .kind(Kind::PieExecutable)
+            .interp("/lib64/ld-linux-x86-64.so.2")
+            .needed("liba.so")
+            .rpath("$ORIGIN");
+        MemoryFs::new()
+            .file("/bin/real", linked.build())
+            .symlink("/links/program", "/bin/real")
+            .file("/bin/liba.so", SharedObject::new().build())
+    };
+    for (libc, called) in [(Libc::Glibc(2, 36), "/bin/real"), (Libc::Musl, "/links/program")] {
+        let process = started(files(), Some(libc), "/links/program");
+        assert!(process.failure().is_none(), "{:?}", process.failure());
+        let paths: Vec<String> =
+            process.load_order().map(|(_, object)| object.path().display().to_string()).collect();
+        assert_eq!(paths, [called, "/bin/liba.so"]);
+    }
 }

@@ -4,11 +4,13 @@
 
 use std::path::{Path, PathBuf};
 
+use object::elf;
+
 use super::glibc::{Directory, Hit};
 use super::process::{Object, ObjectId, Process};
 use super::store::{OpenFailure, Opened};
 use super::trace::{LoadError, LoadErrorKind, Outcome, Probe, Refusal, Via};
-use crate::model::Target;
+use crate::model::{Module, Target};
 use crate::name::{Name, path_bytes, path_from_bytes};
 
 /// Names that are musl itself, whatever file they would lead to.
@@ -25,18 +27,20 @@ pub(crate) fn search(
         let path = path_from_bytes(name.to_vec());
         let result = match candidate(process, Via::Path, None, path.clone(), &mut probes) {
             Step::Hit => Ok(Hit { path, via: Via::Path }),
-            Step::TryOn => Err(failure("No such file or directory")),
-            Step::Stop(message) => Err(failure(&message)),
+            Step::TryOn(last) => Err(failure(LoadErrorKind::NotFound, last)),
+            Step::Stop(message) => Err(failure(LoadErrorKind::Refused, &message)),
         };
         return (result, probes);
     }
+    // The message of a failed search ends with the last error number.
+    let mut last = NO_SUCH_FILE;
     let library_path = [(Via::LibraryPath, process.library_path())].into_iter();
     let chain = requester
         .into_iter()
         .flat_map(|id| process.loaders(id))
         .map(|(id, object)| (Via::Rpath(id), object.rpath()));
     for (via, directories) in library_path.chain(chain) {
-        match list(process, via, directories, name, &mut probes) {
+        match list(process, via, directories, name, &mut probes, &mut last) {
             Ok(Some(hit)) => return (Ok(hit), probes),
             Ok(None) => {}
             Err(error) => return (Err(error), probes),
@@ -48,9 +52,9 @@ pub(crate) fn search(
         .iter()
         .map(|path| Directory { element: Name::from(path_bytes(path)), prefix: path_bytes(path).to_vec() })
         .collect();
-    let result = match list(process, Via::Default, &system, name, &mut probes) {
+    let result = match list(process, Via::Default, &system, name, &mut probes, &mut last) {
         Ok(Some(hit)) => Ok(hit),
-        Ok(None) => Err(failure("No such file or directory")),
+        Ok(None) => Err(failure(LoadErrorKind::NotFound, last)),
         Err(error) => Err(error),
     };
     (result, probes)
@@ -59,9 +63,12 @@ pub(crate) fn search(
 /// How one candidate ended.
 enum Step {
     Hit,
-    TryOn,
+    /// With the text of the error number.
+    TryOn(&'static str),
     Stop(String),
 }
+
+const NO_SUCH_FILE: &str = "No such file or directory";
 
 fn list(
     process: &Process,
@@ -69,6 +76,7 @@ fn list(
     directories: &[Directory],
     name: &[u8],
     probes: &mut Vec<Probe>,
+    last: &mut &'static str,
 ) -> Result<Option<Hit>, LoadError> {
     for directory in directories {
         // `path_open` writes "%.*s/%s": a trailing slash of the element stays.
@@ -78,8 +86,8 @@ fn list(
         let path = path_from_bytes(path);
         match candidate(process, via, Some(&directory.element), path.clone(), probes) {
             Step::Hit => return Ok(Some(Hit { path, via })),
-            Step::TryOn => {}
-            Step::Stop(message) => return Err(failure(&message)),
+            Step::TryOn(error) => *last = error,
+            Step::Stop(message) => return Err(failure(LoadErrorKind::Refused, &message)),
         }
     }
     Ok(None)
@@ -93,11 +101,18 @@ fn candidate(
     probes: &mut Vec<Probe>,
 ) -> Step {
     let env = process.env();
-    let mut step = Step::TryOn;
+    let mut step = Step::TryOn(NO_SUCH_FILE);
     let outcome = match env.absolute(&path).map(|absolute| process.store().open(&absolute)).as_deref() {
         None => Outcome::UnknownDirectory,
-        Some(Opened::Failed(OpenFailure::Missing | OpenFailure::NotADirectory)) => Outcome::Missing,
-        Some(Opened::Failed(OpenFailure::Denied)) => Outcome::Denied,
+        Some(Opened::Failed(OpenFailure::Missing)) => Outcome::Missing,
+        Some(Opened::Failed(OpenFailure::NotADirectory)) => {
+            step = Step::TryOn("Not a directory");
+            Outcome::Missing
+        }
+        Some(Opened::Failed(OpenFailure::Denied)) => {
+            step = Step::TryOn("Permission denied");
+            Outcome::Denied
+        }
         Some(Opened::Failed(OpenFailure::Unreadable(refusal))) => {
             // It opens, so it is the library; reading it as one fails.
             step = Step::Stop(refusal.os.clone().unwrap_or_else(|| EXEC_FORMAT.to_owned()));
@@ -105,8 +120,9 @@ fn candidate(
         }
         // ENAMETOOLONG is tried on, any other number inhibits the search: "fd = -2".
         Some(Opened::Failed(OpenFailure::Other(text))) => {
-            step = Step::Stop(text.clone());
-            Outcome::Refused(Refusal::new(text.clone()))
+            let text = strerror(text);
+            step = Step::Stop(text.to_owned());
+            Outcome::Refused(Refusal::new(text))
         }
         Some(Opened::File(file)) => {
             let verdict = match &file.first_bytes {
@@ -124,11 +140,26 @@ fn candidate(
     step
 }
 
+/// What `map_library` refuses of a file whose header is good: one without PT_DYNAMIC, or with its address 0.
+pub(crate) fn refuse_to_map(object: &Module) -> Option<Refusal> {
+    let elf_file = object.elf()?;
+    let dynamic = elf_file.segments.iter().rev().find(|segment| segment.kind == elf::PT_DYNAMIC.0);
+    dynamic.is_none_or(|segment| segment.address == 0).then(|| Refusal::new(EXEC_FORMAT))
+}
+
+/// musl's own words for the error numbers of `open` whose text differs from glibc's (src/errno/__strerror.h).
+fn strerror(glibc: &str) -> &str {
+    match glibc {
+        "Too many levels of symbolic links" => "Symbolic link loop",
+        "Too many open files" => "No file descriptors available",
+        "Input/output error" => "I/O error",
+        other => other,
+    }
+}
+
 const EXEC_FORMAT: &str = "Exec format error";
 
-fn failure(os: &str) -> LoadError {
-    let kind =
-        if os == "No such file or directory" { LoadErrorKind::NotFound } else { LoadErrorKind::Refused };
+fn failure(kind: LoadErrorKind, os: &str) -> LoadError {
     LoadError { message: os.to_owned(), kind, requester: None }
 }
 

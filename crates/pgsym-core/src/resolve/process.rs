@@ -150,9 +150,9 @@ impl Process {
             is_dlopen: false,
         };
         let (opened_by, mapping) = match kind {
-            MainObject::Program => {
-                (process.store.fs().canonicalize(path).unwrap_or_else(|_| path.to_owned()), Mapping::Program)
-            }
+            // musl calls a program as its caller did; both find its `$ORIGIN` through /proc/self/exe.
+            MainObject::Program if process.env.libc == Libc::Musl => (path.to_owned(), Mapping::Program),
+            MainObject::Program => (process.resolved(path), Mapping::Program),
             MainObject::Listed => (path.to_owned(), Mapping::Listed),
         };
         let main = process.map_file(None, &Name::from(path_bytes(&opened_by)), opened_by.clone(), mapping)?;
@@ -421,17 +421,23 @@ impl Process {
             Libc::Glibc(..) => Search::run(self, requester, name),
             Libc::Musl => musl::search(self, requester, name),
         };
+        let needed_by = requester.filter(|_| mapping != Mapping::Dlopen);
         match found {
             Err(mut error) => {
                 error.requester = requester;
                 if self.env.libc == Libc::Musl {
-                    let needed_by = requester.filter(|_| mapping != Mapping::Dlopen);
                     error.message = musl::not_loaded(self, needed_by, name, &error.message);
                 }
                 (Err(error), None, probes)
             }
             Ok(hit) => {
-                let mapped = self.map_file(requester, &Name::from(name), hit.path, mapping);
+                let mut mapped = self.map_file(requester, &Name::from(name), hit.path, mapping);
+                if let Err(error) = &mut mapped
+                    && self.env.libc == Libc::Musl
+                    && error.kind == LoadErrorKind::Refused
+                {
+                    error.message = musl::not_loaded(self, needed_by, name, &error.message);
+                }
                 (mapped, Some(hit.via), probes)
             }
         }
@@ -508,6 +514,12 @@ impl Process {
             // `lose` names what was asked for, where `open_verify` names the file.
             return Err(fail(LoadErrorKind::Refused, format!("{name}: {refusal}")));
         }
+        if self.env.libc == Libc::Musl
+            && mapping != Mapping::Program
+            && let Some(refusal) = musl::refuse_to_map(&module)
+        {
+            return Err(fail(LoadErrorKind::Refused, refusal.message));
+        }
         if self.objects.len() >= limits::PROCESS_OBJECTS {
             return Err(fail(
                 LoadErrorKind::Unreadable,
@@ -515,7 +527,10 @@ impl Process {
             ));
         }
         let id = ObjectId(self.objects.len() as u32);
-        let origin = self.env.absolute(&path).and_then(|absolute| origin(&absolute));
+        let origin = match mapping {
+            Mapping::Program => origin(&self.resolved(&absolute)),
+            _ => self.env.absolute(&path).and_then(|absolute| origin(&absolute)),
+        };
         // musl gives a short name only to what a search found.
         let names = match self.env.libc {
             Libc::Musl if name.has_slash() => Vec::new(),
@@ -562,6 +577,11 @@ impl Process {
         } else {
             (split(rpath), Vec::new())
         }
+    }
+
+    /// A path as /proc/self/exe would tell it.
+    fn resolved(&self, path: &Path) -> PathBuf {
+        self.store.fs().canonicalize(path).unwrap_or_else(|_| path.to_owned())
     }
 
     /// An object to change; other processes that share it keep theirs.

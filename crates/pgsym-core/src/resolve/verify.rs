@@ -98,7 +98,9 @@ impl FirstBytes {
             };
             return Outcome::OtherClass(self.class.unwrap_or(other));
         }
-        if env.skips_foreign_machines_first && self.machine_as_read_by(target.endian) != target.machine {
+        if env.skips_foreign_machines_first
+            && self.as_read_by(target.endian, self.machine.0) != target.machine.0
+        {
             return Outcome::OtherMachine(self.arch(target));
         }
         if elf::DataEncoding(self.ident[5]) != wanted_data {
@@ -130,11 +132,7 @@ impl FirstBytes {
         if self.kind != elf::ET_DYN && self.kind != elf::ET_EXEC {
             return refuse("only ET_DYN and ET_EXEC can be loaded");
         }
-        let entry_size = match target.class {
-            Class::Bits32 => 32,
-            Class::Bits64 => 56,
-        };
-        if self.header_entry_size != entry_size {
+        if self.header_entry_size != program_header_size(target.class) {
             return refuse("ELF file's phentsize not the expected size");
         }
         if !self.has_program_headers {
@@ -144,27 +142,35 @@ impl FirstBytes {
     }
 
     /// musl's verdict: any file that opens is the library; `map_library` (ldso/dynlink.c) then takes it or gives
-    /// ENOEXEC. It looks at the magic, the type and the program headers only.
+    /// ENOEXEC. It looks at the type and the program headers only. That it would also map a file of another machine
+    /// and fail later, in ways that depend on its bytes, is not followed: such a file is refused here.
     pub(crate) fn musl_verdict(&self, target: Target) -> Outcome {
+        let kind = elf::FileType(self.as_read_by(target.endian, self.kind.0));
         let usable = self.ident[..4] == elf::ELFMAG
             && self.class == Some(target.class)
             && self.machine == target.machine
-            && (self.kind == elf::ET_DYN || self.kind == elf::ET_EXEC);
+            && (kind == elf::ET_DYN || kind == elf::ET_EXEC)
+            && self.header_entry_size == program_header_size(target.class)
+            && self.has_program_headers;
         if usable { Outcome::Found } else { Outcome::Refused(Refusal::new("Exec format error")) }
     }
 
-    /// `e_machine` in the byte order of a process, which need not be the file's.
-    fn machine_as_read_by(&self, endian: Endian) -> elf::Machine {
+    /// A halfword of the header in the byte order of a process, which need not be the file's.
+    fn as_read_by(&self, endian: Endian, value: u16) -> u16 {
         let is_big = elf::DataEncoding(self.ident[5]) == elf::ELFDATA2MSB;
-        if is_big == (endian == Endian::Big) {
-            self.machine
-        } else {
-            elf::Machine(self.machine.0.swap_bytes())
-        }
+        if is_big == (endian == Endian::Big) { value } else { value.swap_bytes() }
     }
 
     fn arch(&self, target: Target) -> String {
         Target { machine: self.machine, class: self.class.unwrap_or(target.class), ..target }.arch()
+    }
+}
+
+/// `sizeof (ElfW(Phdr))`.
+fn program_header_size(class: Class) -> u16 {
+    match class {
+        Class::Bits32 => 32,
+        Class::Bits64 => 56,
     }
 }
 

@@ -267,8 +267,7 @@ impl Generator<'_> {
             };
         }
         if kind >= 86 {
-            let bad = if kind < 94 { self.random.pick(&SKIPPED) } else { self.random.pick(&BAD) };
-            return Content::Bad(bad);
+            return Content::Bad(if kind < 94 { self.bad(&SKIPPED) } else { self.bad(&BAD) });
         }
         let soname = match self.random.below(100) {
             0..75 => Some(name.to_owned()),
@@ -276,6 +275,14 @@ impl Generator<'_> {
             _ => None,
         };
         Content::Library(self.library(soname, directory, 2))
+    }
+
+    fn bad(&mut self, choices: &[Bad]) -> Bad {
+        match (self.family, self.random.pick(choices)) {
+            // musl maps it and fails later, in ways that depend on its bytes; pgsym refuses it.
+            (Family::Musl, Bad::OtherMachine) => Bad::OtherClass,
+            (_, bad) => bad,
+        }
     }
 
     fn library(&mut self, soname: Option<String>, directory: &str, most_needed: usize) -> Library {
@@ -393,7 +400,7 @@ impl Generator<'_> {
             } else if position > 0 && kind < 16 {
                 self.add(path.clone(), Content::HardLink(format!("mods/{}", MODULES[0])));
             } else if kind >= 94 {
-                let bad = self.random.pick(&BAD);
+                let bad = self.bad(&BAD);
                 self.add(path.clone(), Content::Bad(bad));
                 if position == 0 {
                     // The first module is what others link to.
