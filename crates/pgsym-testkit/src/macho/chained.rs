@@ -2,10 +2,10 @@
 //! DYLD_CHAINED_PTR_64_OFFSET: each says which import it is bound to and how far the next one is.
 
 use super::bytes::Out;
-use super::image::{MachImportSpec, PAGE};
+use super::image::MachImportSpec;
 
-/// The table; the pointers lie at the start of the segment at offset `data`.
-pub(super) fn table(imports: &[MachImportSpec], format: u32, data: u64) -> Vec<u8> {
+/// The table; the pointers lie at the start of the segment at offset `data`, which has pages of that size.
+pub(super) fn table(imports: &[MachImportSpec], format: u32, data: u64, page: u64) -> Vec<u8> {
     let mut symbols = Out::default();
     symbols.byte(0);
     let mut entries = Out::default();
@@ -32,16 +32,16 @@ pub(super) fn table(imports: &[MachImportSpec], format: u32, data: u64) -> Vec<u
     for word in [3, 0, 16, 0] {
         starts.word(word);
     }
-    let pages = (8 * imports.len() as u64).div_ceil(PAGE).max(1);
+    let pages = (8 * imports.len() as u64).div_ceil(page).max(1);
     let size = 22 + 2 * pages;
     starts.word(size as u32);
-    starts.half(PAGE as u16);
+    starts.half(page as u16);
     starts.half(6);
     starts.long(data);
     starts.word(0);
     starts.half(pages as u16);
-    for page in 0..pages {
-        let has_pointer = page * PAGE < 8 * imports.len() as u64;
+    for number in 0..pages {
+        let has_pointer = number * page < 8 * imports.len() as u64;
         starts.half(if has_pointer { 0 } else { 0xffff });
     }
     starts.pad(8);
@@ -59,9 +59,9 @@ pub(super) fn table(imports: &[MachImportSpec], format: u32, data: u64) -> Vec<u
 }
 
 /// The pointers themselves.
-pub(super) fn pointers(count: usize) -> Vec<u8> {
+pub(super) fn pointers(count: usize, page: u64) -> Vec<u8> {
     let mut out = Out::default();
-    let per_page = PAGE as usize / 8;
+    let per_page = page as usize / 8;
     for number in 0..count {
         let is_last = number + 1 == count || (number + 1) % per_page == 0;
         // In strides of four bytes.

@@ -1,7 +1,7 @@
 //! `mach_header_64` and the load commands.
 
 use super::bytes::Out;
-use super::image::{ExportHome, Fixups, LibraryKind, MachImage, MachKind, PAGE};
+use super::image::{ExportHome, Fixups, LibraryKind, MachImage, MachKind};
 
 /// Where everything lies: offset and length in bytes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -64,7 +64,7 @@ fn count(image: &MachImage) -> u32 {
 /// The load commands.
 pub(super) fn write(image: &MachImage, places: &Places) -> Out {
     let mut out = Out::default();
-    segments(&mut out, places, image.kind == MachKind::Executable);
+    segments(&mut out, places, image);
     if let Some(name) = &image.install_name {
         dylib(&mut out, 0xd, name);
     }
@@ -146,9 +146,9 @@ fn dylib(out: &mut Out, number: u32, name: &str) {
     });
 }
 
-fn segments(out: &mut Out, places: &Places, is_program: bool) {
+fn segments(out: &mut Out, places: &Places, image: &MachImage) {
     let (base, text, data) = (places.base, places.text_size, places.data_size);
-    if is_program {
+    if image.kind == MachKind::Executable {
         segment(out, "__PAGEZERO", [0, base, 0, 0], 0, None);
     }
     // S_ATTR_PURE_INSTRUCTIONS | S_ATTR_SOME_INSTRUCTIONS
@@ -156,7 +156,7 @@ fn segments(out: &mut Out, places: &Places, is_program: bool) {
     segment(out, "__TEXT", [base, text, 0, text], 5, Some(code));
     let pointers = ("__data", base + text, data, text, 0);
     segment(out, "__DATA", [base + text, data, text, data], 3, Some(pointers));
-    let memory = places.linkedit_size.next_multiple_of(PAGE);
+    let memory = places.linkedit_size.next_multiple_of(image.cpu.page());
     let place = [base + text + data, memory, text + data, places.linkedit_size];
     segment(out, "__LINKEDIT", place, 1, None);
 }

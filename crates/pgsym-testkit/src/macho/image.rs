@@ -5,9 +5,6 @@ use super::bytes::Out;
 use super::commands::{self, Places};
 use super::{chained, opcodes, signature, symtab, trie};
 
-/// Every segment begins at a multiple of this, the page of an arm64 Mac.
-pub(super) const PAGE: u64 = 0x4000;
-
 /// A Mach-O image to be built, for x86_64 or arm64.
 #[derive(Clone, Debug)]
 pub struct MachImage {
@@ -41,6 +38,11 @@ pub enum MachCpu {
 }
 
 impl MachCpu {
+    /// Every segment begins at a multiple of this.
+    pub(super) fn page(self) -> u64 {
+        if self == Self::X86_64 { 0x1000 } else { 0x4000 }
+    }
+
     /// `cputype` and `cpusubtype`.
     pub(super) fn types(self) -> (u32, u32) {
         match self {
@@ -305,8 +307,8 @@ impl MachImage {
         let commands_size = commands::write(self, &Places::default()).0.len() as u64;
         let code = (32 + commands_size + self.padding).next_multiple_of(16);
         let code_size = 16 * self.exports.len().max(1) as u64;
-        let text_size = (code + code_size).next_multiple_of(PAGE);
-        let data_size = (8 * self.imports.len().max(1) as u64).next_multiple_of(PAGE);
+        let text_size = (code + code_size).next_multiple_of(self.cpu.page());
+        let data_size = (8 * self.imports.len().max(1) as u64).next_multiple_of(self.cpu.page());
         let base = if self.kind == MachKind::Executable { 0x1_0000_0000 } else { 0 };
         let mut places = Places { base, code, code_size, text_size, data_size, ..Places::default() };
         let mut linkedit = Out::default();
@@ -331,7 +333,7 @@ impl MachImage {
                 places.lazy_bind = put(opcodes::lazy(&self.imports));
             }
             Fixups::Chained(format) => {
-                places.chained = put(chained::table(&self.imports, format, text_size));
+                places.chained = put(chained::table(&self.imports, format, text_size, self.cpu.page()));
             }
             Fixups::SymbolTable => {}
         }
@@ -358,7 +360,7 @@ impl MachImage {
         }
         file.0.resize(text_size as usize, 0);
         if matches!(self.fixups, Fixups::Chained(_)) {
-            file.0.extend(chained::pointers(self.imports.len()));
+            file.0.extend(chained::pointers(self.imports.len(), self.cpu.page()));
         }
         file.0.resize(start as usize, 0);
         file.0.extend(linkedit.0);
