@@ -133,3 +133,18 @@ pub const MACH_NAME_BYTES: u64 = 256 << 20;
 
 /// Blobs of a code signature; real ones have 3 to 6.
 pub const SIGNATURE_BLOBS: usize = 64;
+
+/// Candidates that dyld's model looks at for one name: a chain of ten images with twenty LC_RPATHs each has 200.
+pub const DYLD_PROBES: usize = 4_096;
+
+/// Images in one modelled macOS process. A server with every module of a bundle loaded has 200.
+pub const DYLD_IMAGES: usize = 8_192;
+
+/// Images that one image is loaded by way of, innermost to the program; real ones are fewer than ten.
+pub const DYLD_CHAIN: usize = 256;
+
+/// Re-exports followed from one library to the next while a symbol is looked for under changing names.
+pub const REEXPORT_STEPS: usize = 64;
+
+/// Images looked into for one symbol, all names that it goes through together.
+pub const REEXPORT_LOOKS: usize = 65_536;

@@ -406,6 +406,8 @@ pub struct MachImport {
     pub usage: ImportUsage,
     /// Whether it may be missing.
     pub is_weak: bool,
+    /// Its place in the table that it was read from, from 0: dyld stops at the first that it cannot bind.
+    pub order: u32,
 }
 
 /// Which table an import stands in.

@@ -3,6 +3,7 @@
 
 mod bind;
 mod cache;
+pub mod dyld;
 mod elements;
 mod environment;
 mod glibc;

@@ -2,7 +2,8 @@
 //! opcodes, or for want of both from LC_SYMTAB. Each symbol is kept once per library and kind of use, however many
 //! pointers are bound to it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use object::endian::{Endianness, U32};
 use object::macho;
@@ -23,7 +24,7 @@ pub(super) fn read(source: &dyn Source, linkedit: &Linkedit, detail: &mut MachO)
             / if linkedit.is_64 { 8 } else { 4 },
     );
     let mut found =
-        Found { imports: BTreeSet::new(), name_bytes: 0, places_left: places.unwrap_or(usize::MAX) };
+        Found { imports: BTreeMap::new(), name_bytes: 0, places_left: places.unwrap_or(usize::MAX) };
     let result = match (linkedit.chained_fixups, linkedit.dyld_info) {
         (Some(range), _) => {
             detail.import_source = ImportSource::ChainedFixups;
@@ -47,13 +48,18 @@ pub(super) fn read(source: &dyn Source, linkedit: &Linkedit, detail: &mut MachO)
             })
         }
     };
-    detail.imports =
-        Table::from_optional(result.map(|known| known.map(|()| found.imports.into_iter().collect())));
+    let imports = result.map(|known| {
+        known.map(|()| {
+            found.imports.into_iter().map(|(import, order)| MachImport { order, ..import }).collect()
+        })
+    });
+    detail.imports = Table::from_optional(imports);
 }
 
 /// The imports so far, and how much more there may be.
 struct Found {
-    imports: BTreeSet<MachImport>,
+    /// With the place of each in the table.
+    imports: BTreeMap<MachImport, u32>,
     name_bytes: u64,
     /// A pointer is bound once, so an honest image has no more binds than its segments have room for pointers.
     places_left: usize,
@@ -70,7 +76,10 @@ impl Found {
         if name.len() > limits::NAME_BYTES {
             return Err(FileError::limit("the name of an import is longer than any symbol"));
         }
-        if self.imports.insert(MachImport { name: Name::from(name), from, usage, is_weak }) {
+        let order = self.imports.len() as u32;
+        let import = MachImport { name: Name::from(name), from, usage, is_weak, order: 0 };
+        if let Entry::Vacant(entry) = self.imports.entry(import) {
+            entry.insert(order);
             self.name_bytes += name.len() as u64;
         }
         if self.imports.len() > limits::DYNAMIC_SYMBOLS || self.name_bytes > limits::MACH_NAME_BYTES {
