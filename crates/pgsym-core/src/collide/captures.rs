@@ -115,14 +115,17 @@ pub(super) fn find(tree: &Tree, server: &Process, universe: &Universe) -> Vec<Ca
                 continue;
             }
             let own: Vec<MemberId> = definers.iter().copied().filter(|id| company.contains(id)).collect();
-            let Some(meant) = bound_alone(&load.process, universe, member, symbol, &own, libc) else {
+            let Some(meant) = bound_alone(&load.process, universe, symbol, &own, libc) else {
                 continue;
             };
             for &captor in definers {
                 let other = universe.get(captor);
                 let is_elsewhere =
                     captor != meant && other.brought_by.iter().any(|by| !member.brought_by.contains(by));
-                if is_elsewhere && accepted(captor).is_some() {
+                // Two files of one soname are never both loaded: that is a contest of names.
+                let soname = |id: MemberId| universe.get(id).module.soname.as_ref();
+                let is_rival = soname(captor).is_some() && soname(captor) == soname(meant);
+                if is_elsewhere && !is_rival && accepted(captor).is_some() {
                     groups
                         .entry((victim, meant, captor, Cause::Module))
                         .or_default()
@@ -145,7 +148,6 @@ pub(super) fn find(tree: &Tree, server: &Process, universe: &Universe) -> Vec<Ca
 fn bound_alone(
     process: &Process,
     universe: &Universe,
-    _member: &Member,
     symbol: Symbol<'_>,
     definers: &[MemberId],
     libc: Libc,

@@ -8,6 +8,7 @@ pub(crate) mod evidence;
 pub(crate) mod file;
 pub(crate) mod hardening;
 pub(crate) mod loader;
+pub(crate) mod meeting;
 pub(crate) mod packaging;
 pub(crate) mod reach;
 pub(crate) mod symbols;
@@ -38,10 +39,21 @@ rules! {
     loader::needed_with_slash::NEEDED_WITH_SLASH,
     loader::soname_mismatch::SONAME_MISMATCH,
     loader::wrong_architecture::WRONG_ARCHITECTURE,
+    symbols::unresolved_import::UNRESOLVED_IMPORT,
     symbols::version_not_provided::VERSION_NOT_PROVIDED,
     symbols::glibc_floor::GLIBC_FLOOR,
     symbols::unused_dependency::UNUSED_DEPENDENCY,
     symbols::undeclared_dependency::UNDECLARED_DEPENDENCY,
+    symbols::second_copy::SECOND_COPY,
+    symbols::search_path_collision::SEARCH_PATH_COLLISION,
+    symbols::soname_collision::SONAME_COLLISION,
+    symbols::private_copy_never_used::PRIVATE_COPY_NEVER_USED,
+    symbols::unversioned_capture::UNVERSIONED_CAPTURE,
+    symbols::interposed_export::INTERPOSED_EXPORT,
+    symbols::shadowed_by_server::SHADOWED_BY_SERVER,
+    symbols::exported_third_party_symbols::EXPORTED_THIRD_PARTY_SYMBOLS,
+    symbols::static_tls_budget::STATIC_TLS_BUDGET,
+    symbols::frontend_library_in_backend::FRONTEND_LIBRARY_IN_BACKEND,
     abi::missing_magic_block::MISSING_MAGIC_BLOCK,
     abi::wrong_major::WRONG_MAJOR,
     abi::abi_mismatch::ABI_MISMATCH,

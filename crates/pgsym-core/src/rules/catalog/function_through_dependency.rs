@@ -1,7 +1,6 @@
 use super::support::{names, on_functions};
 use crate::check::{Sink, TreeCx, declare_rule};
 use crate::extension::Status;
-use crate::rules::evidence::count;
 
 declare_rule! {
     /// A C function is found only in a library that its module brings.
@@ -53,8 +52,8 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
                     _ => None,
                 });
                 format!(
-                    "{}: from {}, not from the module: {}.",
-                    count(functions.len(), "function"),
+                    "{} functions come from {}, not from the module: {}.",
+                    functions.len(),
                     provider.unwrap_or_default(),
                     names(functions)
                 )

@@ -1,7 +1,6 @@
 use std::collections::BTreeSet;
 
 use crate::check::{Sink, TreeCx, declare_rule};
-use crate::rules::evidence::count;
 use crate::tree::Role;
 
 declare_rule! {
@@ -58,8 +57,10 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
             continue;
         }
         let name = file.path().file_name().map(|name| name.to_string_lossy().into_owned());
-        let offer = count(facts.finfo.len(), "function");
-        let message = format!("it offers {offer} to SQL, and the scripts of no extension declare any.");
+        let message = format!(
+            "it offers {} functions to SQL, and no extension's scripts declare one of them.",
+            facts.finfo.len()
+        );
         let finding = sink.finding(file.path(), name.unwrap_or_default(), message);
         sink.report(finding.help("ship the extension's control file and scripts, or remove the module"));
     }

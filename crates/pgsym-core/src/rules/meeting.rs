@@ -1,0 +1,50 @@
+//! How rules word meetings: the files involved, the symbols, and the commands that keep two definitions apart.
+
+use std::path::Path;
+
+use super::evidence::{base_name, listed};
+use crate::check::Finding;
+use crate::collide::{Capture, Collisions, Member, MemberId};
+use crate::tree::Tree;
+
+/// The file of the tree that a finding about a member belongs to: the member itself, or the first module that
+/// brings it.
+pub(crate) fn home<'t>(tree: &'t Tree, member: &'t Member) -> &'t Path {
+    let file = member.file.or_else(|| member.brought_by.first().copied());
+    file.and_then(|file| tree.files().get(file)).map_or(&*member.path, |file| &*file.path)
+}
+
+/// A member by name, and who brings it where that is not itself.
+pub(crate) fn who(tree: &Tree, collisions: &Collisions, id: MemberId) -> String {
+    let member = collisions.universe.get(id);
+    let name = base_name(&member.path);
+    if member.is_server || member.file.is_some() {
+        return name;
+    }
+    let by =
+        member.brought_by.iter().filter_map(|&file| tree.files().get(file)).map(|file| base_name(&file.path));
+    format!("{name} (brought by {})", listed(by))
+}
+
+/// The symbols of a capture as evidence, functions and data apart.
+pub(crate) fn with_symbols(mut finding: Finding, capture: &Capture) -> Finding {
+    for (label, is_data) in [("functions", false), ("data", true)] {
+        let names: Vec<String> = capture
+            .symbols
+            .iter()
+            .filter(|symbol| symbol.is_data == is_data)
+            .map(|symbol| match &symbol.wanted {
+                Some(version) => format!("{}@{version}", symbol.name),
+                None => symbol.name.to_string(),
+            })
+            .collect();
+        if !names.is_empty() {
+            finding = finding.evidence(label, listed(names));
+        }
+    }
+    finding
+}
+
+/// How a module keeps its own definitions to itself.
+pub(crate) const KEEP_PRIVATE: &str = "compile the module with -fvisibility=hidden, link static libraries with \
+    -Wl,--exclude-libs,ALL, or export only the entry points with -Wl,--version-script";

@@ -1,0 +1,106 @@
+use crate::check::{Severity, Sink, TreeCx, declare_rule};
+use crate::collide::Cause;
+use crate::rules::meeting::{KEEP_PRIVATE, home, who, with_symbols};
+
+declare_rule! {
+    /// The server defines a symbol that the module defines too, and the server's definition is taken.
+    ///
+    /// ## What it checks
+    ///
+    /// References of the module, and of libraries that it brings, to names that they or a library which they name define,
+    /// and that the server's binary or one of its libraries defines as well.
+    ///
+    /// ## Why it matters
+    ///
+    /// The server comes first in the global scope, whatever the order of modules. A function that was copied from
+    /// PostgreSQL's sources and changed is never called; the unchanged one is. A variable of the same name is the
+    /// server's variable.
+    ///
+    /// ## When it fires
+    ///
+    /// A module carries a changed copy of tuplesort.c: its calls of `tuplesort_performsort` reach the server's.
+    ///
+    /// ## How to fix
+    ///
+    /// Make the copies static or hidden (`-fvisibility=hidden`), or rename them.
+    ///
+    /// ## What it cannot see
+    ///
+    /// Whether the two definitions do the same, as those of libpq and the server often do.
+    ///
+    /// ## References
+    ///
+    /// glibc elf/dl-lookup.c: the program is the first object of the global scope.
+    pub(crate) static SHADOWED_BY_SERVER = {
+        code: "PGS216",
+        name: "shadowed-by-server",
+        group: Symbols,
+        severity: Warning,
+        check: Tree(check),
+    }
+}
+
+fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
+    let tree = cx.tree();
+    let Some(collisions) = tree.collisions() else { return };
+    for capture in collisions.captures.iter().filter(|capture| capture.cause == Cause::Server) {
+        let victim = collisions.universe.get(capture.victim);
+        let captor = who(tree, collisions, capture.captor);
+        let (name, whose) = (who(tree, collisions, capture.victim), who(tree, collisions, capture.meant));
+        let whose = if capture.victim == capture.meant { "itself".to_owned() } else { whose };
+        // What a library of the system does among others is its distribution's choice.
+        let is_own = victim.file.is_some() && capture.victim == capture.meant;
+        let severity = if is_own { Severity::Warning } else { Severity::Info };
+        let count = capture.symbols.len();
+        let first = capture.symbols.first().map(|symbol| symbol.name.to_string()).unwrap_or_default();
+        let names = if count == 1 { first.clone() } else { format!("{first} and {} more", count - 1) };
+        let finding = sink
+            .finding(
+                home(tree, victim),
+                format!("{first} {name}"),
+                format!("{name} means {whose} with {names}, and {captor} takes it: the server is first in the global scope."),
+            )
+            .severity(severity);
+        sink.report(with_symbols(finding, capture).help(if is_own { KEEP_PRIVATE } else { "" }));
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use pgsym_testkit::{Kind, Magic, SharedObject};
+
+    use super::*;
+    use crate::rules::testing::{Case, library, module};
+
+    fn with(server_exports: &str) -> Case {
+        let server = SharedObject::new()
+            .kind(Kind::PieExecutable)
+            .interp("/lib64/ld-linux-x86-64.so.2")
+            .needed("libc.so.6")
+            .export(server_exports)
+            .server("15.8", &Magic::pg(15));
+        Case::new()
+            .object("/pg/bin/postgres", &server)
+            .object("x.so", &module().needed("libx.so.1").import("copied"))
+            .object("/lib/x86_64-linux-gnu/libx.so.1", &library("libx.so.1").export("copied"))
+    }
+
+    pub(crate) fn firing() -> Case {
+        with("copied")
+    }
+
+    pub(crate) fn silent() -> Case {
+        with("other")
+    }
+
+    #[test]
+    fn what_a_library_meant_for_itself_is_only_noted() {
+        let finding = firing().one(&SHADOWED_BY_SERVER);
+        assert_eq!(finding.severity, Severity::Info);
+        assert_eq!(
+            finding.message,
+            "x.so means libx.so.1 (brought by x.so) with copied, and postgres takes it: the server is first in the global \
+             scope."
+        );
+    }
+}

@@ -1,0 +1,194 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use crate::check::{Sink, TreeCx, declare_rule};
+use crate::model::SymbolKind;
+use crate::name::{Shown, shown_path};
+use crate::postgres::Verdict;
+use crate::resolve::{Binding, accepts};
+use crate::rules::evidence::{base_name, listed};
+use crate::tree::{Role, Tree, TreeFile};
+
+declare_rule! {
+    /// A symbol that the module imports is defined by nothing that is loaded before it.
+    ///
+    /// ## What it checks
+    ///
+    /// Every reference that a relocation of the module, or of a library that it brings, makes: looked up as the loader
+    /// does, in the server, its libraries, the preloaded modules, and what the module brings itself, versions included.
+    ///
+    /// ## Why it matters
+    ///
+    /// The server opens modules with RTLD_NOW: one symbol without a definition, and the module does not load, even if
+    /// the function were never called. Such modules were built for another major version, forgot a library on the link
+    /// line, or expect another module to be loaded before them.
+    ///
+    /// ## When it fires
+    ///
+    /// A module calls `get_extension_schema`, which PostgreSQL 15 does not export.
+    ///
+    /// ## How to fix
+    ///
+    /// Where another module of the tree defines the symbol, load that one first: it stands in the finding. Else link the
+    /// library that defines it (`-lfoo` behind the objects), or build for the server's major version.
+    ///
+    /// ## What it cannot see
+    ///
+    /// Weak references, which stay zero: whether the code tests for that.
+    ///
+    /// ## References
+    ///
+    /// glibc elf/dl-lookup.c `_dl_lookup_symbol_x`; PostgreSQL src/backend/utils/fmgr/dfmgr.c.
+    pub(crate) static UNRESOLVED_IMPORT = {
+        code: "PGS201",
+        name: "unresolved-import",
+        group: Symbols,
+        severity: Error,
+        check: Tree(check),
+    }
+}
+
+/// The unresolved symbols of one object, by those whom they keep from loading.
+struct Unresolved {
+    symbols: BTreeMap<String, Option<SymbolKind>>,
+    providers: BTreeSet<String>,
+    /// Files of the tree that bring the object, in path order.
+    files: Vec<usize>,
+    said: Option<String>,
+}
+
+fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
+    let tree = cx.tree();
+    let Some(server) = tree.process() else { return };
+    let mut objects: BTreeMap<PathBuf, Unresolved> = BTreeMap::new();
+    for (index, file) in tree.files().iter().enumerate() {
+        let Some(load) = file.load.as_ref().filter(|_| file.role == Role::Module) else { continue };
+        for (id, object) in load.process.added_since(server) {
+            let bindings = load.process.bindings(id);
+            for binding in bindings.iter().filter(|binding| binding.is_unresolved()) {
+                let entry = objects.entry(object.path().to_owned()).or_insert_with(|| Unresolved {
+                    symbols: BTreeMap::new(),
+                    providers: BTreeSet::new(),
+                    files: Vec::new(),
+                    said: None,
+                });
+                if entry.files.last() != Some(&index) {
+                    entry.files.push(index);
+                }
+                let symbol = binding.reference.symbol;
+                let version =
+                    symbol.version().map_or_else(String::new, |version| format!("@{}", version.name));
+                entry.symbols.insert(format!("{}{version}", Shown(symbol.name())), Some(symbol.kind()));
+                entry.providers.extend(providers(tree, file, binding));
+                if entry.said.is_none()
+                    && let Some(Verdict::Fails(message)) = &load.verdict
+                {
+                    entry.said = Some(message.to_string());
+                }
+            }
+        }
+    }
+    for (path, unresolved) in objects {
+        let Some(first) = unresolved.files.first().and_then(|&index| tree.files().get(index)) else {
+            continue;
+        };
+        let is_own = tree.files().iter().any(|file| file.path == path);
+        let subject = unresolved.symbols.keys().next().cloned().unwrap_or_default();
+        let more = unresolved.symbols.len() - 1;
+        let names = if more == 0 { subject.clone() } else { format!("{subject} and {more} more symbols") };
+        let who = if is_own { String::new() } else { format!(" of {}", shown_path(&path)) };
+        let verb = if more == 0 { "is" } else { "are" };
+        let mut finding = sink.finding(
+            if is_own { &path } else { &first.path },
+            &subject,
+            format!("{names}{who} {verb} defined by nothing that is loaded before: the server cannot load the module."),
+        );
+        if more > 0 {
+            finding = finding.evidence("symbols", listed(unresolved.symbols.keys()));
+        }
+        if unresolved.files.len() > 1 {
+            let files = unresolved.files.iter().filter_map(|&index| tree.files().get(index));
+            finding = finding.evidence("modules", listed(files.map(|file| base_name(&file.path))));
+        }
+        if let Some(said) = unresolved.said {
+            finding = finding.evidence("the server", said);
+        }
+        let help = match unresolved.providers.iter().next() {
+            Some(provider) => {
+                finding = finding.evidence(
+                    "defined by",
+                    format!("{}, which would have to be loaded first", listed(&unresolved.providers)),
+                );
+                let module = base_name(&first.path);
+                format!(
+                    "shared_preload_libraries = '{},{}'",
+                    provider.trim_end_matches(".so"),
+                    module.trim_end_matches(".so")
+                )
+            }
+            None => {
+                "link the library that defines it, or build for this major version of the server".to_owned()
+            }
+        };
+        sink.report(finding.help(help));
+    }
+}
+
+/// The modules of the tree that define what a reference looks for.
+fn providers(tree: &Tree, file: &TreeFile, binding: &Binding<'_>) -> Vec<String> {
+    let symbol = binding.reference.symbol;
+    let libc = tree.process().map(|process| process.env().libc);
+    tree.exporters(symbol.name())
+        .filter(|other| other.path != file.path && other.role == Role::Module)
+        .filter(|other| {
+            let module = other.module.as_ref().ok();
+            module.zip(libc).is_some_and(|(module, libc)| accepts(module, symbol, libc).is_some())
+        })
+        .map(|other| base_name(&other.path))
+        .collect()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::rules::testing::{Case, module};
+
+    pub(crate) fn firing() -> Case {
+        Case::new().object("x.so", &module().import("nobody_has_this"))
+    }
+
+    pub(crate) fn silent() -> Case {
+        Case::new().object("x.so", &module().weak_import("nobody_has_this"))
+    }
+
+    #[test]
+    fn the_message_of_the_server_is_shown() {
+        let finding = firing().one(&UNRESOLVED_IMPORT);
+        assert_eq!(
+            finding.message,
+            "nobody_has_this is defined by nothing that is loaded before: the server cannot load the module."
+        );
+        assert_eq!(
+            finding.texts("the server"),
+            [
+                "ERROR:  could not load library \"/pg/lib/x.so\": /pg/lib/x.so: undefined symbol: nobody_has_this"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_module_that_would_cure_it_is_named() {
+        let case = firing().object("a.so", &module().export("nobody_has_this"));
+        let finding = case.one(&UNRESOLVED_IMPORT);
+        assert_eq!(finding.texts("defined by"), ["a.so, which would have to be loaded first"]);
+        assert_eq!(finding.help, "shared_preload_libraries = 'a,x'");
+    }
+
+    #[test]
+    fn a_preloaded_module_cures_it() {
+        let case = firing()
+            .object("a.so", &module().export("nobody_has_this"))
+            .settings(|settings| settings.preload = vec!["a".to_owned()]);
+        assert_eq!(case.run(&UNRESOLVED_IMPORT), []);
+    }
+}

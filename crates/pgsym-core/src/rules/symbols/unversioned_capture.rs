@@ -1,0 +1,106 @@
+use crate::check::{Sink, TreeCx, declare_rule};
+use crate::collide::Cause;
+use crate::rules::meeting::{KEEP_PRIVATE, home, who, with_symbols};
+
+declare_rule! {
+    /// A definition without a version takes references that ask for one.
+    ///
+    /// ## What it checks
+    ///
+    /// References with a version, such as `SSL_new@OPENSSL_3.0.0`, that another module's definition without any version
+    /// would take if that module were loaded first.
+    ///
+    /// ## Why it matters
+    ///
+    /// Versions keep two releases of a library apart only where both sides have them. The loader takes the first definition
+    /// of the name, and one without a version fits every request: the system's libpq calls the OpenSSL that some module was
+    /// linked with statically, of another release, with another layout of its structures.
+    ///
+    /// ## When it fires
+    ///
+    /// A module with a static OpenSSL exports `SSL_new`; libpq, loaded later, wants `SSL_new@OPENSSL_3.0.0` of libssl.so.3.
+    ///
+    /// ## How to fix
+    ///
+    /// Hide the static library's symbols: `-Wl,--exclude-libs,ALL` on the module's link line, or a version script that ends
+    /// with `local: *`.
+    ///
+    /// ## What it cannot see
+    ///
+    /// Which of the modules are ever used in the same session.
+    ///
+    /// ## References
+    ///
+    /// glibc elf/dl-lookup.c `check_match`.
+    pub(crate) static UNVERSIONED_CAPTURE = {
+        code: "PGS214",
+        name: "unversioned-capture",
+        group: Symbols,
+        severity: Warning,
+        check: Tree(check),
+    }
+}
+
+fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
+    let tree = cx.tree();
+    let Some(collisions) = tree.collisions() else { return };
+    for capture in collisions
+        .captures
+        .iter()
+        .filter(|capture| capture.cause == Cause::Module && capture.is_unversioned())
+    {
+        let captor = who(tree, collisions, capture.captor);
+        let victim = who(tree, collisions, capture.victim);
+        let finding = sink.finding(
+            home(tree, collisions.universe.get(capture.captor)),
+            format!("{captor} {victim}"),
+            format!(
+                "{captor}, loaded first, takes {} of {victim} that mean {}: its definitions have no version and fit every request.",
+                crate::rules::evidence::count(capture.symbols.len(), "reference"),
+                who(tree, collisions, capture.meant)
+            ),
+        );
+        sink.report(with_symbols(finding, capture).help(KEEP_PRIVATE));
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use pgsym_testkit::VersionDefault;
+
+    use super::*;
+    use crate::rules::testing::{Case, library, module};
+
+    fn with(captor: &pgsym_testkit::SharedObject) -> Case {
+        Case::new()
+            .object("static.so", captor)
+            .object(
+                "user.so",
+                &module().needed("libtls.so.3").import_versioned("tls_new", "libtls.so.3", "TLS_3"),
+            )
+            .object(
+                "/lib/x86_64-linux-gnu/libtls.so.3",
+                &library("libtls.so.3").export_versioned("tls_new", "TLS_3", VersionDefault::Default),
+            )
+    }
+
+    pub(crate) fn firing() -> Case {
+        with(&module().export("tls_new"))
+    }
+
+    pub(crate) fn silent() -> Case {
+        with(&module().export_versioned("tls_new", "TLS_1", VersionDefault::Default))
+    }
+
+    #[test]
+    fn the_captor_is_told_what_to_hide() {
+        let finding = firing().one(&UNVERSIONED_CAPTURE);
+        assert_eq!(
+            finding.message,
+            "static.so, loaded first, takes 1 reference of user.so that mean libtls.so.3 (brought by user.so): its \
+             definitions have no version and fit every request."
+        );
+        assert_eq!(finding.texts("functions"), ["tls_new@TLS_3"]);
+        assert!(finding.help.contains("--exclude-libs,ALL"));
+    }
+}
