@@ -1,5 +1,5 @@
 //! The macOS arguments, proven with clang and `ld64.lld` beside a list like rustc's: the finished image exports
-//! what was meant, and nothing else. Needs Debian's `clang` and `lld`; `cargo xtask oracle linkers` runs it.
+//! what was meant, and nothing else. Needs Debian's `clang`, `lld` and `llvm`.
 
 mod support;
 
@@ -96,7 +96,6 @@ fn file_type(image: &[u8]) -> u32 {
 }
 
 #[test]
-#[ignore = "needs clang and ld64.lld; cargo xtask oracle linkers runs it"]
 fn without_our_arguments_every_c_symbol_is_lost() {
     let package = package("mach-o-naive");
     let lookup = ["-Wl,-undefined,dynamic_lookup"];
@@ -106,7 +105,6 @@ fn without_our_arguments_every_c_symbol_is_lost() {
 }
 
 #[test]
-#[ignore = "needs clang and ld64.lld; cargo xtask oracle linkers runs it"]
 fn a_dylib_with_dynamic_lookup_exports_exactly_what_was_meant() {
     let package = package("mach-o-dylib");
     let arguments = package.lines("lookup", "rustc-cdylib-link-arg");
@@ -119,7 +117,6 @@ fn a_dylib_with_dynamic_lookup_exports_exactly_what_was_meant() {
 }
 
 #[test]
-#[ignore = "needs clang and ld64.lld; cargo xtask oracle linkers runs it"]
 fn a_bundle_for_a_server_exports_exactly_what_was_meant() {
     let package = package("mach-o-bundle");
     link(&package, "postgres", &["server.o", "libSystem.tbd"]);

@@ -1,17 +1,14 @@
 //! `cargo xtask oracle linkers`: what each linker really makes of a crate that uses `pgsym-build`.
 //!
-//! Needs Debian's `clang`, `lld`, `mold`, `binutils`, `g++` and `postgresql-server-dev-15`; `--regress` also `postgresql-15`
-//! and, as root, `gosu` or `runuser`.
-//!
 //! Every case of [`cases`] is a crate of its own, written below `target/oracle-linkers` and built with rustc's
 //! default linker, Debian's lld, mold, gold and GNU ld. The module's dynamic symbols must be exactly the ones that the
-//! case names by hand, `cargo test` must link and pass, and a case that cannot work must fail with our words. The
-//! macOS arguments are linked by clang and ld64.lld. With
+//! case names by hand, `cargo test` must link and pass, and a case that cannot work must fail with our words. With
 //! `--regress` the example extension also passes its regression tests in a server, once per linker.
 
 mod cases;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -20,7 +17,7 @@ use pgsym_core::exports::{Difference, ModuleExports};
 
 use cases::{Case, Expected};
 
-use crate::support::{Outcome, workspace};
+use crate::support::{Outcome, debian, workspace};
 
 /// Which cases and linkers.
 #[derive(Debug, clap::Args)]
@@ -38,79 +35,77 @@ pub(crate) struct Linkers {
 
 /// A linker that the oracle builds with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct LinkerSetup {
+struct LinkerSetup {
     /// Its name in the table.
-    pub(crate) name: &'static str,
+    name: &'static str,
     /// RUSTFLAGS that choose it.
     flags: &'static str,
-    /// What the linker that must have run leaves in the module: `.comment`, or gold's note. GNU ld leaves nothing, and
-    /// is replaced by rustc's lld wherever C symbols have to be exported.
-    mark: &'static [u8],
-    /// The mark when nothing has to be forced, and the linker is not replaced.
-    own_mark: Option<&'static [u8]>,
+    /// What it leaves in a module: `.comment`, or gold's note. GNU ld leaves nothing.
+    mark: Option<&'static str>,
 }
 
 /// rustc's default on x86-64 is its own lld; the others are Debian's packages.
 const LINKERS: [LinkerSetup; 5] = [
-    LinkerSetup { name: "default", flags: "", mark: b"Linker: LLD", own_mark: Some(b"Linker: LLD") },
+    LinkerSetup { name: "default", flags: "", mark: Some("Linker: LLD") },
     LinkerSetup {
         name: "lld",
         flags: "-Clinker-features=-lld -Clink-arg=-fuse-ld=lld",
-        mark: b"Linker: Debian LLD",
-        own_mark: Some(b"Linker: Debian LLD"),
+        mark: Some("Linker: Debian LLD"),
     },
-    LinkerSetup { name: "mold", flags: "-Clink-arg=-fuse-ld=mold", mark: b"mold ", own_mark: Some(b"mold ") },
-    LinkerSetup { name: "gold", flags: "-Clink-arg=-fuse-ld=gold", mark: b"gold ", own_mark: Some(b"gold ") },
-    LinkerSetup { name: "bfd", flags: "-Clink-arg=-fuse-ld=bfd", mark: b"Linker: LLD", own_mark: None },
+    LinkerSetup { name: "mold", flags: "-Clink-arg=-fuse-ld=mold", mark: Some("mold ") },
+    LinkerSetup { name: "gold", flags: "-Clink-arg=-fuse-ld=gold", mark: Some("gold ") },
+    LinkerSetup { name: "bfd", flags: "-Clink-arg=-fuse-ld=bfd", mark: None },
 ];
+
+/// What rustc's own lld leaves, which replaces GNU ld.
+const BUNDLED_LLD: &str = "Linker: LLD";
+
+/// What was done, row by row.
+#[derive(Debug, Default)]
+struct Table {
+    rows: usize,
+    differences: usize,
+}
+
+impl Table {
+    fn row(&mut self, case: &str, linker: &str, outcome: anyhow::Result<String>) {
+        self.rows += 1;
+        match outcome {
+            Ok(words) => println!("{case:<20}{linker:<9}ok    {words}"),
+            Err(error) => {
+                self.differences += 1;
+                println!("{case:<20}{linker:<9}WRONG {error:#}");
+            }
+        }
+    }
+}
 
 /// Runs the oracle; bad when any case differs.
 pub(crate) fn run(arguments: &Linkers) -> anyhow::Result<Outcome> {
+    debian::need(&["binutils", "clang", "g++", "lld", "mold", "postgresql-server-dev-15"])?;
+    if arguments.regress {
+        debian::need(&["gosu", "postgresql-15"])?;
+    }
     let root = workspace();
     let place = Place::new(&root)?;
-    let mut differences = 0;
-    let mut done = 0;
+    let mut table = Table::default();
     println!("{:<20}{:<9}result", "case", "linker");
-    let cases = cases::all();
-    let wanted = |name: &str| arguments.case.as_deref().is_none_or(|part| name.contains(part));
-    for case in cases.iter().filter(|case| wanted(case.name)) {
-        for linker in
-            LINKERS.iter().filter(|linker| arguments.linker.as_deref().is_none_or(|n| n == linker.name))
-        {
-            let outcome = check(&place, case, *linker);
-            done += 1;
-            differences += usize::from(outcome.is_err());
-            match outcome {
-                Ok(words) => println!("{:<20}{:<9}ok    {words}", case.name, linker.name),
-                Err(error) => println!("{:<20}{:<9}WRONG {error:#}", case.name, linker.name),
-            }
-        }
-    }
-    if wanted("mach-o") && arguments.linker.is_none() {
-        let outcome = mach_o(&root);
-        done += 1;
-        differences += usize::from(outcome.is_err());
-        match outcome {
-            Ok(words) => println!("{:<20}{:<9}ok    {words}", "mach-o", "ld64.lld"),
-            Err(error) => println!("{:<20}{:<9}WRONG {error:#}", "mach-o", "ld64.lld"),
+    let is_wanted_case = |name: &str| arguments.case.as_deref().is_none_or(|part| name.contains(part));
+    let is_wanted =
+        |linker: &&LinkerSetup| arguments.linker.as_deref().is_none_or(|name| name == linker.name);
+    for case in cases::all().iter().filter(|case| is_wanted_case(case.name)) {
+        for linker in LINKERS.iter().filter(is_wanted) {
+            table.row(case.name, linker.name, check(&place, case, *linker));
         }
     }
     if arguments.regress {
-        for linker in
-            LINKERS.iter().filter(|linker| arguments.linker.as_deref().is_none_or(|n| n == linker.name))
-        {
-            let outcome = regress(&place, &root, *linker);
-            done += 1;
-            differences += usize::from(outcome.is_err());
-            match outcome {
-                Ok(words) => println!("{:<20}{:<9}ok    {words}", "kham_pg", linker.name),
-                Err(error) => println!("{:<20}{:<9}WRONG {error:#}", "kham_pg", linker.name),
-            }
+        for linker in LINKERS.iter().filter(is_wanted) {
+            table.row("kham_pg", linker.name, regress(&place, &root, *linker));
         }
     }
-    println!("{done} builds, {differences} differences");
-    ensure!(done > 0, "no case and linker fits the options");
-    Ok(if differences == 0 { Outcome::Good } else { Outcome::Bad })
+    ensure!(table.rows > 0, "no case and linker fits the options");
+    println!("{} builds, {} differences", table.rows, table.differences);
+    Ok(if table.differences == 0 { Outcome::Good } else { Outcome::Bad })
 }
 
 /// Where crates are written and built. One target directory for all, so that pgsym-build is compiled once; the
@@ -133,14 +128,20 @@ impl Place {
         Ok(Self { root: root.to_owned(), target: directory.join("target"), directory, triple })
     }
 
-    /// Runs cargo on a crate with a linker's flags.
-    fn cargo(&self, command: &[&str], manifest: &Path, linker: LinkerSetup) -> anyhow::Result<Output> {
-        Command::new(env!("CARGO"))
-            .args(command)
+    /// Runs cargo on a crate with a linker's flags, in the crate's directory, whose `.cargo` counts.
+    fn cargo(&self, words: &[&str], manifest: &Path, linker: LinkerSetup) -> anyhow::Result<Output> {
+        let mut command = Command::new(env!("CARGO"));
+        // Set but empty, RUSTFLAGS would hide the ones in the configuration.
+        command.env_remove("RUSTFLAGS");
+        if !linker.flags.is_empty() {
+            command.env("RUSTFLAGS", linker.flags);
+        }
+        command
+            .args(words)
             .args(["--offline", "--quiet", "--target", &self.triple, "--manifest-path"])
             .arg(manifest)
+            .current_dir(manifest.parent().unwrap_or(&self.directory))
             .env("CARGO_TARGET_DIR", &self.target)
-            .env("RUSTFLAGS", linker.flags)
             .env_remove("CARGO_ENCODED_RUSTFLAGS")
             .output()
             .context("cannot run cargo")
@@ -194,11 +195,15 @@ fn check(place: &Place, case: &Case, linker: LinkerSetup) -> anyhow::Result<Stri
             ensure!(seen == names, "exports {seen:?}\ninstead of {names:?}");
             let versioned = exports.exports.values().flatten().next();
             ensure!(versioned.is_none(), "a version was attached: {versioned:?}");
-            let mark = if case.forces_nothing { linker.own_mark } else { Some(linker.mark) };
+            let mark = match (case.own_mark)(linker.name) {
+                Some(mark) => Some(mark),
+                None if case.forces_nothing => linker.mark,
+                None => linker.mark.or(Some(BUNDLED_LLD)),
+            };
             if let Some(mark) = mark {
                 let bytes = fs::read(&module)?;
-                let is_marked = bytes.windows(mark.len()).any(|window| window == mark);
-                ensure!(is_marked, "was not linked by {}", String::from_utf8_lossy(mark));
+                let is_marked = bytes.windows(mark.len()).any(|window| window == mark.as_bytes());
+                ensure!(is_marked, "was not linked by the linker that leaves {mark:?}");
             }
             let test: &[&str] = if case.is_release { &["test", "--release"] } else { &["test"] };
             let output = place.cargo(test, &manifest, linker)?;
@@ -226,39 +231,17 @@ fn write_crate(place: &Place, case: &Case, directory: &Path) -> anyhow::Result<(
         if fs::read_to_string(&path).is_ok_and(|present| present == text) {
             continue;
         }
+        let is_program = text.starts_with("#!");
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        if is_program {
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+        }
     }
     let lock = directory.join("Cargo.lock");
     if !lock.exists() {
         fs::copy(place.root.join("Cargo.lock"), &lock)?;
     }
     Ok(())
-}
-
-/// Links Mach-O images with the arguments for macOS: the tests of pgsym-build that need clang and ld64.lld.
-fn mach_o(root: &Path) -> anyhow::Result<String> {
-    let output = Command::new(env!("CARGO"))
-        .args([
-            "test",
-            "--offline",
-            "--quiet",
-            "--package",
-            "pgsym-build",
-            "--test",
-            "mach_o",
-            "--",
-            "--ignored",
-        ])
-        .current_dir(root)
-        .output()
-        .context("cannot run cargo")?;
-    let words = String::from_utf8_lossy(&output.stdout);
-    ensure!(output.status.success(), "{words}{}", String::from_utf8_lossy(&output.stderr));
-    let summary = words.lines().find(|line| line.starts_with("test result: ok. "));
-    let passed = summary.and_then(|line| line.split("ok. ").nth(1)?.split(';').next());
-    let passed = passed.context("cargo test says no result")?;
-    ensure!(passed != "0 passed", "no test ran");
-    Ok(passed.to_owned())
 }
 
 fn read_module(path: &Path) -> anyhow::Result<ModuleExports> {

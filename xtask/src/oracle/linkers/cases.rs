@@ -14,6 +14,8 @@ pub(crate) struct Case {
     pub(crate) is_release: bool,
     /// Whether no C symbol has to be forced, so that any linker will do.
     pub(crate) forces_nothing: bool,
+    /// The mark of the linker that the crate itself chooses, by the name of the one the oracle does.
+    pub(crate) own_mark: fn(&str) -> Option<&'static str>,
     /// What must come out, by the linker's name.
     pub(crate) expected: fn(&str) -> Expected,
 }
@@ -83,7 +85,16 @@ fn case(
     ];
     files.extend(sources);
     let (library, manifest) = (name, "Cargo.toml");
-    Case { name, library, manifest, files, is_release: false, forces_nothing: false, expected }
+    Case {
+        name,
+        library,
+        manifest,
+        files,
+        is_release: false,
+        forces_nothing: false,
+        own_mark: |_| None,
+        expected,
+    }
 }
 
 fn one_function() -> Vec<(&'static str, String)> {
@@ -133,6 +144,34 @@ pub(crate) fn all() -> Vec<Case> {
             vec![("src/shim.c", format!("#ifdef SHIM\n{MAGIC}{}#endif\n", c_function("one")))],
             one_exported,
         ),
+        Case {
+            // RUSTFLAGS in the environment go before those of the configuration; the driver stays.
+            own_mark: |linker| (linker == "default").then_some("gold "),
+            ..case(
+                "cargo-config",
+                "",
+                shim(),
+                [one_function(), vec![(".cargo/config.toml", GOLD_BY_CONFIGURATION.to_owned())]].concat(),
+                one_exported,
+            )
+        },
+        Case {
+            own_mark: |_| Some("mold "),
+            ..case(
+                "linker-wrapper",
+                "",
+                shim(),
+                [
+                    one_function(),
+                    vec![
+                        (".cargo/config.toml", "[target.'cfg(unix)']\nlinker = \"./driver\"\n".to_owned()),
+                        ("driver", "#!/bin/sh\nexec cc \"$@\" -fuse-ld=mold\n".to_owned()),
+                    ],
+                ]
+                .concat(),
+                one_exported,
+            )
+        },
         dependency_with_the_shim(),
         Case {
             forces_nothing: true,
@@ -235,6 +274,9 @@ const RUST_MAGIC: &str = "#[repr(C)]\npub struct Magic { len: i32, version: i32,
     static MAGIC: Magic = Magic { len: 56, version: 1500, rest: [100, 32, 64, 1], \
     abi: *b\"PostgreSQL\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\" };\n    &MAGIC\n}\n";
 
+const GOLD_BY_CONFIGURATION: &str =
+    "[target.'cfg(unix)']\nlinker = \"clang\"\nrustflags = [\"-Clink-arg=-fuse-ld=gold\"]\n";
+
 /// A workspace whose library crate brings the C code, and whose module crate has none.
 fn dependency_with_the_shim() -> Case {
     let dependency = "[package]\nname = \"shim-part\"\nversion = \"0.0.0\"\nedition = \"2024\"\nlinks = \"shim-part\"\n\n\
@@ -261,6 +303,7 @@ fn dependency_with_the_shim() -> Case {
         ],
         is_release: false,
         forces_nothing: false,
+        own_mark: |_| None,
         expected: one_exported,
     }
 }
@@ -268,7 +311,9 @@ fn dependency_with_the_shim() -> Case {
 /// What is usually recommended: a second version script from build.rs, and nothing else.
 fn naive() -> Case {
     let script = "fn main() {\n    \
-        cc::Build::new().file(\"src/shim.c\").include(\"/usr/include/postgresql/15/server\").flag(\"-fvisibility=default\").compile(\"shim\");\n    \
+        let headers = std::process::Command::new(\"pg_config\").arg(\"--includedir-server\").output().unwrap();\n    \
+        let headers = String::from_utf8(headers.stdout).unwrap();\n    \
+        cc::Build::new().file(\"src/shim.c\").include(headers.trim()).flag(\"-fvisibility=default\").compile(\"shim\");\n    \
         let directory = std::env::var(\"CARGO_MANIFEST_DIR\").unwrap();\n    \
         println!(\"cargo:rustc-link-arg=-Wl,--version-script={directory}/src/pg_exports.map\");\n}\n";
     let map = "{\n    global:\n        Pg_magic_func;\n        one; pg_finfo_one;\n    local: *;\n};\n";
