@@ -72,5 +72,7 @@ pub mod rules;
 pub mod source;
 #[cfg(feature = "audit")]
 pub mod tree;
+#[cfg(feature = "audit")]
+mod tree_dyld;
 
 pub use error::{Error, FileError, FileErrorKind};

@@ -12,14 +12,18 @@ use crate::discover::{Candidate, Format, Installation, discover, find_installati
 use crate::error::{Error, FileError, FileErrorKind};
 use crate::extension::{ExtensionSettings, Inventory, Surroundings};
 use crate::fs::{FileId, FileKind, Fs, Metadata};
-use crate::model::{Module, NameHash, ObjectKind, Target};
+use crate::model::{MachArch, Module, NameHash, ObjectKind, Target};
 use crate::name::Name;
 use crate::parse::{Facets, parse};
 use crate::postgres::{Magic, MagicBlock, ServerFacts, SymbolClass, Verdict, classify, verdict};
+use crate::resolve::dyld::{DyldProcess, ImageId};
 use crate::resolve::{
     Attempt, FileStore, LoadError, LoaderEnv, LoaderOptions, MainObject, ObjectId, Probe, Process,
     SearchElement, Via, elements_of,
 };
+use crate::tree_dyld::{self, chosen_slice};
+
+pub use crate::tree_dyld::DyldLoad;
 
 /// The question: which files, under which process.
 #[derive(Clone, Default)]
@@ -39,6 +43,10 @@ pub struct Settings {
     /// Where the relative ones of the given paths stand. A server opens modules by absolute path, so without this
     /// `$ORIGIN` of a module that was given by a relative path is not known.
     pub working_directory: Option<PathBuf>,
+    /// The architecture that universal files are loaded for; every one of the server's where none is named.
+    pub arch: Option<MachArch>,
+    /// A macOS SDK, whose stubs tell which libraries the system has.
+    pub sdk: Option<PathBuf>,
     /// Told of each finished file: how many are done, how many there are.
     pub progress: Option<Arc<dyn Fn(usize, usize) + Send + Sync>>,
 }
@@ -95,6 +103,8 @@ pub struct TreeFile {
     /// What loading it does; none for what no process of this tree loads (object files, unreadable files, libraries
     /// and programs for other machines).
     pub load: Option<Load>,
+    /// What loading it does if it is a Mach-O file: once for each architecture, in the order of the server's slices.
+    pub dyld: Vec<DyldLoad>,
     /// Whether the caller named it.
     pub is_named: bool,
 }
@@ -144,6 +154,7 @@ pub struct Tree {
     files: Vec<TreeFile>,
     server: Option<Server>,
     process: Option<Process>,
+    dyld_processes: Vec<DyldProcess>,
     store: Arc<FileStore>,
     roots: Vec<PathBuf>,
     inventory: OnceLock<Inventory>,
@@ -163,13 +174,26 @@ impl Tree {
         let store = Arc::new(FileStore::new(Arc::clone(&fs), Facets::SYMBOLS));
         let server = find_server(&*fs, &store, roots, &settings)?;
         let mut files = parse_all(&store, candidates, &settings);
-        let process = server.as_ref().map(|server| start_server(&store, server, &settings)).transpose()?;
+        let elf_server = server.as_ref().filter(|server| server.module.elf().is_some());
+        let process = elf_server.map(|server| start_server(&store, server, &settings)).transpose()?;
+        let dyld_processes = match &server {
+            Some(server) => start_dyld_servers(&store, server, &settings)?,
+            None => Vec::new(),
+        };
+        for file in &mut files {
+            if let Ok(module) = &mut file.module {
+                *module = chosen_slice(module, &settings, &dyld_processes);
+            }
+        }
         let mut envs = Environments { fs: &*fs, settings: &settings, known: Vec::new() };
         if let Some(process) = &process {
             envs.known.push((process.env().target, Arc::new(process.env().clone())));
         }
-        let env_of: Vec<Option<Arc<LoaderEnv>>> =
-            files.iter().map(|file| file.module.as_ref().ok().map(|module| envs.of(module))).collect();
+        let env_of: Vec<Option<Arc<LoaderEnv>>> = files
+            .iter()
+            .map(|file| file.module.as_ref().ok().filter(|module| module.elf().is_some()))
+            .map(|module| module.map(|module| envs.of(module)))
+            .collect();
         let expected = server.as_ref().and_then(|server| server.facts.magic.clone());
         let own: HashSet<FileId> =
             files.iter().filter_map(|file| file.module.as_ref().ok()).map(|module| module.id).collect();
@@ -190,6 +214,16 @@ impl Tree {
             file.load = load;
             file.search_elements = elements;
         }
+        let dyld_loads: Vec<Vec<DyldLoad>> = files
+            .par_iter()
+            .map(|file| {
+                let path = settings.absolute(&file.path);
+                tree_dyld::load(file, &path, &store, &settings, &dyld_processes, expected.as_ref())
+            })
+            .collect();
+        for (file, loads) in files.iter_mut().zip(dyld_loads) {
+            file.dyld = loads;
+        }
         demote_needed_libraries(&mut files);
         let is_directory =
             |path: &PathBuf| fs.metadata(path).is_ok_and(|metadata| metadata.kind == FileKind::Directory);
@@ -200,7 +234,18 @@ impl Tree {
             .collect();
         let roots = roots.to_vec();
         let (inventory, collisions) = (OnceLock::new(), OnceLock::new());
-        Ok(Self { settings, files, server, process, store, roots, inventory, collisions, resolved_roots })
+        Ok(Self {
+            settings,
+            files,
+            server,
+            process,
+            dyld_processes,
+            store,
+            roots,
+            inventory,
+            collisions,
+            resolved_roots,
+        })
     }
 
     fn read_extensions(&self) -> Inventory {
@@ -225,9 +270,34 @@ impl Tree {
             let objects = process.closure(root?).into_iter().filter_map(|id| process.object(id));
             Some(objects.map(|object| (object.path().to_owned(), Arc::clone(object.module()))).collect())
         };
+        if module.macho().is_some() {
+            return self.dyld_handle_scope(path, module);
+        }
         let known = self.find(module.id).and_then(|file| file.load.as_ref());
         let found = match (known, &self.process) {
             (Some(load), _) => scope(&load.process, load.root),
+            (None, Some(process)) => {
+                let attempt = process.dlopen(path);
+                scope(&attempt.process, attempt.root)
+            }
+            (None, None) => None,
+        };
+        found.unwrap_or_else(|| vec![(path.to_owned(), module)])
+    }
+
+    /// The images in which `dlsym` on the handle of a Mach-O module searches, as far as they have a file.
+    fn dyld_handle_scope(&self, path: &Path, module: Arc<Module>) -> Vec<(PathBuf, Arc<Module>)> {
+        let scope = |process: &DyldProcess, root: Option<ImageId>| {
+            let images = process.closure(root?).into_iter().filter_map(|id| process.image(id));
+            Some(
+                images
+                    .filter_map(|image| Some((image.path().to_owned(), Arc::clone(image.module()?))))
+                    .collect(),
+            )
+        };
+        let known = self.find(module.id).and_then(|file| file.dyld.first());
+        let found = match (known, self.dyld_processes.first()) {
+            (Some(load), _) => load.process.as_ref().and_then(|process| scope(process, load.root)),
             (None, Some(process)) => {
                 let attempt = process.dlopen(path);
                 scope(&attempt.process, attempt.root)
@@ -255,6 +325,11 @@ impl Tree {
     /// The server's process before any of the tree's modules, its preloaded ones included.
     pub fn process(&self) -> Option<&Process> {
         self.process.as_ref()
+    }
+
+    /// The server's processes if it is a Mach-O file, one for each architecture, its preloaded modules included.
+    pub fn dyld_processes(&self) -> &[DyldProcess] {
+        &self.dyld_processes
     }
 
     /// The extensions around the roots, their scripts and functions; read at the first call.
@@ -391,14 +466,27 @@ fn start_server(store: &Arc<FileStore>, server: &Server, settings: &Settings) ->
     Ok(process)
 }
 
+/// Starts a Mach-O server for each of its architectures.
+fn start_dyld_servers(
+    store: &Arc<FileStore>,
+    server: &Server,
+    settings: &Settings,
+) -> Result<Vec<DyldProcess>, Error> {
+    let absolute = |name: &String| settings.absolute(&preload_path(store.fs(), server, name));
+    let preloads: Vec<PathBuf> = settings.preload.iter().map(absolute).collect();
+    tree_dyld::start_servers(store, server, settings, &preloads)
+}
+
 /// Where a name of `shared_preload_libraries` leads (src/backend/utils/fmgr/dfmgr.c,
-/// `expand_dynamic_library_name`): in `$libdir`, as it is and then with `.so`.
+/// `expand_dynamic_library_name`): in `$libdir`, as it is and then with DLSUFFIX.
 fn preload_path(fs: &dyn Fs, server: &Server, name: &str) -> PathBuf {
     let below = name.strip_prefix("$libdir/").unwrap_or(name);
     let plain =
         if name.starts_with('/') { PathBuf::from(name) } else { server.installation.pkglibdir.join(below) };
     let mut suffixed = plain.clone().into_os_string();
-    suffixed.push(".so");
+    // macOS has its own suffix since 16 (src/template/darwin).
+    let is_dylib = server.module.macho().is_some() && server.facts.major().is_none_or(|major| major >= 16);
+    suffixed.push(if is_dylib { ".dylib" } else { ".so" });
     let is_file = |path: &Path| fs.metadata(path).is_ok_and(|metadata| metadata.kind != FileKind::Directory);
     if !is_file(&plain) && is_file(Path::new(&suffixed)) { suffixed.into() } else { plain }
 }
@@ -421,13 +509,12 @@ fn parse_all(store: &FileStore, candidates: Vec<Candidate>, settings: &Settings)
 fn parse_one(store: &FileStore, candidate: Candidate) -> TreeFile {
     let Candidate { path, format, is_named } = candidate;
     let module = match &format {
-        Ok(Format::Elf) => parse_caught(store, &path),
+        Ok(Format::Elf | Format::MachO) => parse_caught(store, &path),
         Ok(Format::Empty) => Err(FileError::too_short("the file is empty")),
         Ok(Format::LinkerScript) => Err(FileError::new(
             FileErrorKind::NotAnObject,
             "the file is a linker script: text, which the linker follows and the loader refuses",
         )),
-        Ok(Format::MachO) => Err(FileError::new(FileErrorKind::Unsupported, "Mach-O files are not read yet")),
         Ok(Format::Other) => {
             Err(FileError::new(FileErrorKind::NotAnObject, "the file is neither ELF nor Mach-O"))
         }
@@ -446,6 +533,7 @@ fn parse_one(store: &FileStore, candidate: Candidate) -> TreeFile {
         search_elements: Vec::new(),
         has_soname_sibling,
         load: None,
+        dyld: Vec::new(),
         is_named,
     }
 }
@@ -497,13 +585,17 @@ fn role(module: &Module) -> Role {
 
 /// A file without a magic block that some other file of the tree needs is a library, whatever it exports.
 fn demote_needed_libraries(files: &mut [TreeFile]) {
-    let needed: HashSet<FileId> = files
+    let mut needed: HashSet<FileId> = files
         .iter()
         .filter_map(|file| file.load.as_ref())
         .flat_map(|load| {
             load.process.load_order().filter(|(id, _)| Some(*id) != load.root).map(|(_, object)| object.id())
         })
         .collect();
+    for load in files.iter().flat_map(|file| &file.dyld) {
+        let images = load.process.iter().flat_map(DyldProcess::images);
+        needed.extend(images.filter(|(id, _)| Some(*id) != load.root).filter_map(|(_, image)| image.id()));
+    }
     for file in files.iter_mut().filter(|file| file.role == Role::Module) {
         let Ok(module) = &file.module else { continue };
         let has_magic = module.postgres.get().is_some_and(|facts| !matches!(facts.magic, Magic::Absent));

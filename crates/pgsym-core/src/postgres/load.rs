@@ -103,7 +103,16 @@ pub fn verdict(
         return Verdict::Fails(ServerMessage::could_not_load(path, error));
     }
     let Some(root) = root else { return Verdict::Unknown("it was not loaded".to_owned()) };
-    match magic_of(process, root) {
+    compared(magic_of(process, root), path, expected)
+}
+
+/// What the server says of a block that `dlsym` led to, of one that cannot be read, or of none.
+pub(super) fn compared(
+    magic: Option<Result<MagicBlock, String>>,
+    path: &Path,
+    expected: Option<&MagicBlock>,
+) -> Verdict {
+    match magic {
         None => Verdict::Fails(ServerMessage::missing_magic_block(path)),
         Some(Err(why)) => Verdict::Unknown(format!("its magic block cannot be read: {why}")),
         Some(Ok(block)) => match expected.and_then(|server| mismatch(path, server, &block)) {

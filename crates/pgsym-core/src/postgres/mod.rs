@@ -6,12 +6,16 @@ mod finfo;
 mod image;
 #[cfg(feature = "audit")]
 mod load;
+#[cfg(feature = "audit")]
+mod load_macho;
 mod magic;
 mod server;
 
 pub use classify::{CALLBACKS, EntryPoint, FINFO_PREFIX, MAGIC_FUNCTION, SymbolClass, classify};
 #[cfg(feature = "audit")]
 pub use load::{ServerMessage, Verdict, load, mismatch, verdict};
+#[cfg(feature = "audit")]
+pub use load_macho::dyld_verdict;
 pub use server::ServerFacts;
 
 pub(crate) use image::Image;

@@ -1,10 +1,13 @@
 //! What a server's binary says of itself, read without running it: its version string and the magic block that it
 //! compares modules with.
 
+use std::borrow::Cow;
+
 use super::{Image, MagicBlock, magic};
 use crate::error::{FileError, FileErrorKind};
-use crate::model::Module;
+use crate::model::{Detail, Module, Segment};
 use crate::parse::elf::memory::Memory;
+use crate::parse::macho::load_segments;
 use crate::source::{Source, read_range};
 
 /// What PostgreSQL says of itself in the binary.
@@ -33,8 +36,17 @@ impl ServerFacts {
     }
 }
 
+/// What the server's process maps, with offsets in the whole file.
+fn segments(module: &Module) -> Cow<'_, [Segment]> {
+    match &module.detail {
+        Detail::Elf(elf) => Cow::Borrowed(&elf.segments),
+        Detail::MachO(macho) => Cow::Owned(load_segments(macho)),
+    }
+}
+
 fn magic(source: &dyn Source, module: &Module) -> Option<MagicBlock> {
-    let memory = Memory::new(source, &module.elf()?.segments, module.target);
+    let segments = segments(module);
+    let memory = Memory::new(source, &segments, module.target);
     // Name and version of the server's own block are NULL: no relocation has to be followed.
     let no_relocations =
         || Err(FileError::new(FileErrorKind::Unsupported, "the server's relocations are not read"));
@@ -45,7 +57,8 @@ fn magic(source: &dyn Source, module: &Module) -> Option<MagicBlock> {
 fn version(source: &dyn Source, module: &Module) -> Option<String> {
     use bstr::ByteSlice as _;
     const MARK: &[u8] = b"postgres (PostgreSQL) ";
-    for segment in module.elf()?.segments.iter().filter(|segment| segment.kind == object::elf::PT_LOAD.0) {
+    let segments = segments(module);
+    for segment in segments.iter().filter(|segment| segment.kind == object::elf::PT_LOAD.0) {
         let Ok(bytes) = read_range(source, segment.offset, segment.file_size, "a segment") else { continue };
         let Some(at) = bytes.find(MARK) else { continue };
         let text = &bytes[at + MARK.len()..];

@@ -64,6 +64,11 @@ impl FileStore {
         &*self.fs
     }
 
+    /// The same, to be kept by whoever reads further files.
+    pub(crate) fn shared_fs(&self) -> &Arc<dyn Fs> {
+        &self.fs
+    }
+
     /// Enters a file that was parsed elsewhere, with more tables; later openings of the same file share it.
     pub fn insert(
         &self,

@@ -14,7 +14,7 @@ use super::encoding::Encoding;
 use super::memory::Memory;
 use crate::error::{FileError, FileErrorKind};
 use crate::limits;
-use crate::model::{Relocations, Segment, SymbolUse, TextRelocations};
+use crate::model::{Endian, Relocations, Segment, SymbolUse, TextRelocations};
 
 /// The raw tables of one file.
 pub(crate) struct Tables {
@@ -81,6 +81,24 @@ impl Tables {
             tables.relr = memory.read(address, size, "DT_RELR")?;
         }
         Ok(tables)
+    }
+
+    /// Pointers whose values are known from elsewhere, as entries of DT_RELA: where they stand and what they
+    /// will hold. A Mach-O file's chained fixups become relocations this way.
+    pub(crate) fn of_pointers(encoding: Encoding, machine: elf::Machine, pointers: &[(u64, u64)]) -> Self {
+        let mut bytes = Vec::with_capacity(pointers.len() * 24);
+        for &(address, value) in pointers {
+            for word in [address, 0, value] {
+                match (encoding.is_64(), encoding.endian) {
+                    (true, Endian::Little) => bytes.extend(word.to_le_bytes()),
+                    (true, Endian::Big) => bytes.extend(word.to_be_bytes()),
+                    (false, Endian::Little) => bytes.extend((word as u32).to_le_bytes()),
+                    (false, Endian::Big) => bytes.extend((word as u32).to_be_bytes()),
+                }
+            }
+        }
+        let table = EntryTable { bytes, has_addends: true, is_plt: false };
+        Self { encoding, machine, entries: vec![table], relr: Vec::new() }
     }
 
     fn push(

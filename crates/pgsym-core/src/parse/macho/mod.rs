@@ -6,10 +6,13 @@ mod commands;
 mod exports;
 mod fat;
 mod neutral;
+mod postgres;
 #[cfg(feature = "audit")]
 mod signature;
 mod slice;
 mod symtab;
+
+pub(crate) use postgres::load_segments;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -83,11 +86,11 @@ pub fn parse(
 fn parse_slice(
     path: &Path,
     metadata: Metadata,
-    source: &dyn Source,
+    file: &dyn Source,
     mut place: Slice,
     facets: Facets,
 ) -> Result<Module, FileError> {
-    let source = SliceSource::new(source, place.offset, place.size);
+    let source = SliceSource::new(file, place.offset, place.size);
     let commands = Commands::read(&source)?;
     if place.is_fat && place.arch.cpu_type != commands.arch.cpu_type {
         return Err(FileError::malformed(format!(
@@ -132,7 +135,11 @@ fn parse_slice(
     if facets.has(Facets::SYMBOLS) {
         exports::read(&source, &commands.linkedit, &mut detail);
         binds::read(&source, &commands.linkedit, &mut detail);
-        module.symbols = neutral::symbols(&detail, facets);
+        module.symbols = neutral::symbols(&detail);
+    }
+    if facets.has(Facets::POSTGRES) {
+        module.postgres =
+            postgres::facts(file, &source, &commands.linkedit, &detail, module.target, &module.symbols);
     }
     #[cfg(feature = "audit")]
     if facets.has(Facets::SIGNATURE) {

@@ -3,7 +3,6 @@
 
 use object::{elf, macho};
 
-use super::super::Facets;
 use crate::model::{
     Class, Endian, ExportTarget, HashTable, ImportUsage, MachArch, MachO, NameHash, SymbolRecord,
     SymbolTable, SymbolValue, Table, Target, without_underscore,
@@ -31,11 +30,11 @@ pub(super) fn target(arch: MachArch, is_64: bool, is_big_endian: bool) -> Target
 }
 
 /// Imports and exports as a symbol table; unreadable as soon as one of both is.
-pub(super) fn symbols(detail: &MachO, facets: Facets) -> Table<SymbolTable> {
+pub(super) fn symbols(detail: &MachO) -> Table<SymbolTable> {
     if let Some(error) = detail.exports.error().or(detail.imports.error()) {
         return Table::Unreadable(error.clone());
     }
-    let mut builder = Builder::new(facets.has(Facets::VALUES));
+    let mut builder = Builder::new();
     let imports = detail.imports.get().map_or(&[][..], Vec::as_slice);
     let mut last: Option<&[u8]> = None;
     for (at, import) in imports.iter().enumerate() {
@@ -84,16 +83,12 @@ const DEFINED: u16 = 1;
 struct Builder {
     names: Vec<u8>,
     records: Vec<SymbolRecord>,
-    values: Option<Vec<SymbolValue>>,
+    values: Vec<SymbolValue>,
 }
 
 impl Builder {
-    fn new(with_values: bool) -> Self {
-        Self {
-            names: vec![0],
-            records: vec![SymbolRecord::default()],
-            values: with_values.then(|| vec![SymbolValue::default()]),
-        }
+    fn new() -> Self {
+        Self { names: vec![0], records: vec![SymbolRecord::default()], values: vec![SymbolValue::default()] }
     }
 
     fn add(&mut self, name: &[u8], bind: elf::SymbolBind, kind: elf::SymbolType, section: u16, value: u64) {
@@ -108,16 +103,14 @@ impl Builder {
             info: bind.0 << 4 | kind.0,
             other: 0,
         });
-        if let Some(values) = &mut self.values {
-            values.push(SymbolValue { value, size: 0 });
-        }
+        self.values.push(SymbolValue { value, size: 0 });
     }
 
     fn finish(self) -> SymbolTable {
         let mut table = SymbolTable {
             names: self.names.into(),
             records: self.records.into(),
-            values: self.values.unwrap_or_default().into(),
+            values: self.values.into(),
             ..SymbolTable::default()
         };
         let buckets_count = table.len().max(1);

@@ -53,6 +53,8 @@ impl DyldProcess {
     /// no image of the process's architecture.
     pub fn start(store: Arc<FileStore>, env: Arc<DyldEnv>, path: &Path) -> Result<Self, String> {
         let mut process = Self { store, env, images: Vec::new(), failure: None };
+        // The kernel resolves a program's path before dyld runs.
+        let path = &process.store.fs().canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let (id, module) = process.file(path).map_err(|outcome| outcome.to_string())?;
         let module = slice_for(&module, process.env.arch)
             .ok_or_else(|| wrong_architecture(&module, process.env.arch))?;
@@ -108,6 +110,11 @@ impl DyldProcess {
     /// The environment that it runs in.
     pub fn env(&self) -> &DyldEnv {
         &self.env
+    }
+
+    /// The files that it opens.
+    pub fn store(&self) -> &FileStore {
+        &self.store
     }
 
     /// The image loaded from a file.
