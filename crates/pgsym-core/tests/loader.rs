@@ -199,3 +199,15 @@ fn a_program_started_through_a_link_has_the_origin_of_its_file() {
         assert_eq!(paths, [called, "/bin/liba.so"]);
     }
 }
+
+#[test]
+fn the_origin_of_a_relative_path_is_relative_for_musl_and_absolute_for_glibc() {
+    let files = || {
+        MemoryFs::new()
+            .file("/run/mods/m.so", needs("liba.so").rpath("$ORIGIN/../a").build())
+            .file("/run/a/liba.so", SharedObject::new().build())
+    };
+    let loaded = |libc| dlopen(&process(files(), Some(libc)), "mods/m.so").unwrap();
+    assert_eq!(loaded(Libc::Glibc(2, 36)), ["mods/m.so", "/run/mods/../a/liba.so"]);
+    assert_eq!(loaded(Libc::Musl), ["mods/m.so", "mods/../a/liba.so"]);
+}

@@ -204,6 +204,15 @@ pub(crate) fn rpath(object: &Object, raw: Option<&Name>) -> Vec<Directory> {
     split(&expanded)
 }
 
+/// What `$ORIGIN` stands for: the path as it was opened up to its last slash, so relative where the path was.
+pub(crate) fn origin(path: &Path) -> Vec<u8> {
+    let bytes = path_bytes(path);
+    match bytes.iter().rposition(|&byte| byte == b'/') {
+        Some(slash) => bytes[..slash].to_vec(),
+        None => b".".to_vec(),
+    }
+}
+
 /// Objects match by the slash-less name that they were first searched by, never by soname.
 pub(crate) fn match_loaded(
     objects: &[(ObjectId, &Object)],

@@ -527,9 +527,11 @@ impl Process {
             ));
         }
         let id = ObjectId(self.objects.len() as u32);
-        let origin = match mapping {
-            Mapping::Program => origin(&self.resolved(&absolute)),
-            _ => self.env.absolute(&path).and_then(|absolute| origin(&absolute)),
+        let origin = match (mapping, self.env.libc) {
+            (Mapping::Program, Libc::Musl) => Some(musl::origin(&self.resolved(&absolute))),
+            (_, Libc::Musl) => Some(musl::origin(&path)),
+            (Mapping::Program, Libc::Glibc(..)) => origin(&self.resolved(&absolute)),
+            (_, Libc::Glibc(..)) => self.env.absolute(&path).and_then(|absolute| origin(&absolute)),
         };
         // musl gives a short name only to what a search found.
         let names = match self.env.libc {
