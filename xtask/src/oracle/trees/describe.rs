@@ -51,10 +51,53 @@ pub(super) enum Content {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(super) struct Library {
     pub(super) soname: Option<String>,
-    pub(super) needed: Vec<String>,
+    pub(super) needed: Vec<Needed>,
+    /// Functions it defines, of [`SYMBOLS`].
+    pub(super) defines: Vec<&'static str>,
+    pub(super) uses: Vec<Use>,
+    /// The version of everything it defines.
+    pub(super) version: Option<&'static str>,
     pub(super) search: Search,
     pub(super) no_default_libraries: bool,
     pub(super) maker: Maker,
+}
+
+/// One DT_NEEDED.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(super) struct Needed {
+    pub(super) name: String,
+    /// The version of the symbols that the library showed when it was linked.
+    pub(super) version: Option<&'static str>,
+}
+
+/// A call of a function of another library.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(super) struct Use {
+    pub(super) symbol: &'static str,
+    pub(super) strength: Strength,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(super) enum Strength {
+    /// Called: a slot of the PLT.
+    Strong,
+    /// Compared with zero before the call: a slot of the GOT.
+    Weak,
+}
+
+/// The functions of a tree.
+pub(super) const SYMBOLS: [&str; 3] = ["s1", "s2", "s3"];
+
+const VERSIONS: [&str; 2] = ["V1", "V2"];
+
+/// What a tree's libraries say about functions. A tree with a host that needs libraries has none: what is wrong with them is
+/// not looked at before a call. Versions are on every library or on none, because glibc 2.36 aborts when a versioned reference
+/// meets a library without any (elf/dl-lookup.c, `check_match`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Symbols {
+    None,
+    Plain,
+    Versioned,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -185,11 +228,21 @@ struct Generator<'a> {
     family: Family,
     makers: &'a [Maker],
     entries: Vec<Entry>,
+    host_needs: bool,
+    symbols: Symbols,
 }
 
 /// The tree of a seed, for `root`, an absolute path without a symbolic link.
 pub(super) fn generate(seed: u64, family: Family, root: &str, makers: &[Maker]) -> Tree {
-    let mut generator = Generator { random: Random::new(seed), root, family, makers, entries: Vec::new() };
+    let mut random = Random::new(seed);
+    let host_needs = random.percent(25);
+    let symbols = match random.below(3) {
+        _ if host_needs => Symbols::None,
+        0 => Symbols::None,
+        1 => Symbols::Plain,
+        _ => Symbols::Versioned,
+    };
+    let mut generator = Generator { random, root, family, makers, entries: Vec::new(), host_needs, symbols };
     generator.directories();
     generator.libraries();
     let opens = generator.modules();
@@ -288,12 +341,40 @@ impl Generator<'_> {
     fn library(&mut self, soname: Option<String>, directory: &str, most_needed: usize) -> Library {
         // Two of three libraries need at most one: a process ends at the first that is missing.
         let most_needed = if self.random.percent(66) { 1 } else { most_needed };
-        let needed = (0..self.random.between(0, most_needed)).map(|_| self.needed(directory)).collect();
+        let needed = (0..self.random.between(0, most_needed)).map(|_| self.linked(directory)).collect();
         let search = self.search(directory);
         let both = search.rpath.is_some() && search.runpath.is_some();
         let maker =
             if both || self.random.percent(8) { Maker::Builder } else { self.random.pick(self.makers) };
-        Library { soname, needed, search, no_default_libraries: self.random.percent(6), maker }
+        let (defines, uses) = self.functions(directory == "mods");
+        let version = (self.symbols == Symbols::Versioned).then(|| self.random.pick(&VERSIONS));
+        let no_default_libraries = self.random.percent(6);
+        Library { soname, needed, defines, uses, version, search, no_default_libraries, maker }
+    }
+
+    /// Modules call more, libraries define more.
+    fn functions(&mut self, is_module: bool) -> (Vec<&'static str>, Vec<Use>) {
+        if self.symbols == Symbols::None {
+            return Default::default();
+        }
+        let (defined, used) = if is_module { (10, 35) } else { (60, 15) };
+        let defines = SYMBOLS.into_iter().filter(|_| self.random.percent(defined)).collect();
+        let mut uses = Vec::new();
+        for symbol in SYMBOLS {
+            if self.random.percent(used) {
+                let strength = if self.random.percent(25) { Strength::Weak } else { Strength::Strong };
+                uses.push(Use { symbol, strength });
+            }
+        }
+        (defines, uses)
+    }
+
+    fn linked(&mut self, directory: &str) -> Needed {
+        let name = self.needed(directory);
+        // A name with a token never equals the loaded library's names, and glibc asserts that one does.
+        let may_have = self.symbols == Symbols::Versioned && !name.contains('$');
+        let version = (may_have && self.random.percent(60)).then(|| self.random.pick(&VERSIONS));
+        Needed { name, version }
     }
 
     fn needed(&mut self, directory: &str) -> String {
@@ -435,7 +516,7 @@ impl Generator<'_> {
     }
 
     fn host(&mut self) -> Host {
-        let mut needed: Vec<String> = if self.random.percent(25) {
+        let mut needed: Vec<String> = if self.host_needs {
             (0..self.random.between(1, 2)).map(|_| self.needed("app")).collect()
         } else {
             Vec::new()

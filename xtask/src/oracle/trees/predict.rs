@@ -77,7 +77,7 @@ pub(super) fn predict(tree: &Tree, root: &Path) -> Result<Prediction> {
         cpu: cpu(),
     };
     let env = Arc::new(LoaderEnv::read(&*fs, target, None, &options));
-    let store = Arc::new(FileStore::new(fs, Facets::LINK));
+    let store = Arc::new(FileStore::new(fs, Facets::SYMBOLS));
     let mut process = Process::start(store, env, &host_path(tree, root), MainObject::Program)
         .map_err(|error| anyhow!("the resolver cannot start the host: {}", error.message))?;
 

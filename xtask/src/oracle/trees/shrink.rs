@@ -57,6 +57,16 @@ fn smaller(tree: &Tree) -> Vec<Tree> {
             library.needed.remove(needed);
             with(&|tree| replace(tree, library.clone()));
         }
+        for used in 0..library.uses.len() {
+            let mut library = library.clone();
+            library.uses.remove(used);
+            with(&|tree| replace(tree, library.clone()));
+        }
+        for defined in 0..library.defines.len() {
+            let mut library = library.clone();
+            library.defines.remove(defined);
+            with(&|tree| replace(tree, library.clone()));
+        }
         for search in smaller_searches(&library.search) {
             with(&|tree| replace(tree, Library { search: search.clone(), ..library.clone() }));
         }

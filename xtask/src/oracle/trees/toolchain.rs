@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
-use pgsym_testkit::{Machine, SharedObject};
+use pgsym_testkit::{Export, Import, Machine, SharedObject, VersionDefault};
 
-use super::describe::{Family, Host, Library, Maker, Search};
+use super::describe::{Family, Host, Library, Maker, Needed, SYMBOLS, Search, Strength};
 
 const HOST_SOURCE: &str = include_str!("host.c");
 const LIBRARY_SOURCE: &str = "int anchor(void) { return 1; }\n";
@@ -20,7 +20,7 @@ pub(super) struct Toolchain {
     family: Family,
     libraries: BTreeMap<Library, PathBuf>,
     hosts: BTreeMap<(Vec<String>, Search, bool), PathBuf>,
-    stubs: BTreeMap<String, PathBuf>,
+    stubs: BTreeMap<Needed, PathBuf>,
     /// Runs of a linker so far.
     pub(super) links: usize,
 }
@@ -39,6 +39,17 @@ impl Toolchain {
         };
         toolchain.compile("host.c", HOST_SOURCE)?;
         toolchain.compile("library.c", LIBRARY_SOURCE)?;
+        for symbol in SYMBOLS {
+            toolchain
+                .compile(&format!("define-{symbol}.c"), &format!("int {symbol}(void) {{ return 1; }}\n"))?;
+            let call = format!("int {symbol}(void);\nint call_{symbol}(void) {{ return {symbol}(); }}\n");
+            toolchain.compile(&format!("call-{symbol}.c"), &call)?;
+            let try_it = format!(
+                "__attribute__((weak)) int {symbol}(void);\n\
+                 int try_{symbol}(void) {{ return {symbol} ? {symbol}() : 0; }}\n"
+            );
+            toolchain.compile(&format!("try-{symbol}.c"), &try_it)?;
+        }
         Ok(toolchain)
     }
 
@@ -94,8 +105,23 @@ impl Toolchain {
         if library.no_default_libraries {
             command.args(["-z", "nodefaultlib"]);
         }
-        for name in &library.needed {
-            command.arg(self.stub(name)?);
+        for symbol in &library.defines {
+            command.arg(self.directory.join(format!("define-{symbol}.o")));
+        }
+        for used in &library.uses {
+            let what = match used.strength {
+                Strength::Strong => "call",
+                Strength::Weak => "try",
+            };
+            command.arg(self.directory.join(format!("{what}-{}.o", used.symbol)));
+        }
+        if let Some(version) = library.version {
+            let script = self.directory.join(format!("{version}.map"));
+            fs::write(&script, format!("{version} {{ global: *; }};\n"))?;
+            command.arg("--version-script").arg(script);
+        }
+        for needed in &library.needed {
+            command.arg(self.stub(needed)?);
         }
         self.links += 1;
         run(&mut command)
@@ -118,7 +144,7 @@ impl Toolchain {
             command.args(["-z", "nodefaultlib"]);
         }
         for name in &host.needed {
-            command.arg(self.stub(name)?);
+            command.arg(self.stub(&Needed { name: name.clone(), version: None })?);
         }
         self.links += 1;
         run(&mut command)?;
@@ -126,13 +152,19 @@ impl Toolchain {
         Ok(path)
     }
 
-    fn stub(&mut self, name: &str) -> Result<PathBuf> {
-        if let Some(path) = self.stubs.get(name) {
+    fn stub(&mut self, needed: &Needed) -> Result<PathBuf> {
+        if let Some(path) = self.stubs.get(needed) {
             return Ok(path.clone());
         }
         let path = self.directory.join(format!("stub-{}.so", self.stubs.len()));
-        fs::write(&path, SharedObject::new().soname(name).export("stub").build())?;
-        self.stubs.insert(name.to_owned(), path.clone());
+        let mut stub = SharedObject::new().soname(needed.name.as_str()).export("stub");
+        if let Some(version) = needed.version {
+            for symbol in SYMBOLS {
+                stub = stub.export_versioned(symbol, version, VersionDefault::Default);
+            }
+        }
+        fs::write(&path, stub.build())?;
+        self.stubs.insert(needed.clone(), path.clone());
         Ok(path)
     }
 }
@@ -154,9 +186,28 @@ pub(super) fn makers() -> Result<Vec<Maker>> {
 
 /// The testkit's description of a library.
 fn describe(library: &Library) -> SharedObject {
-    let mut object = SharedObject::for_machine(Machine::X86_64).export("anchor");
-    for name in &library.needed {
-        object = object.needed(name.as_str());
+    let mut object = SharedObject::for_machine(Machine::X86_64);
+    for symbol in std::iter::once("anchor").chain(library.defines.iter().copied()) {
+        let export = Export::function(symbol);
+        object = object.add_export(match library.version {
+            Some(version) => export.version(version, VersionDefault::Default),
+            None => export,
+        });
+    }
+    // As a linker does: the first library that shows the function decides about the version.
+    let shown = library.needed.iter().find_map(|needed| Some((needed.name.as_str(), needed.version?)));
+    for used in library.uses.iter().filter(|used| !library.defines.contains(&used.symbol)) {
+        let mut import = match used.strength {
+            Strength::Strong => Import::function(used.symbol),
+            Strength::Weak => Import::object(used.symbol).weak(),
+        };
+        if let Some((file, version)) = shown {
+            import = import.version(file, version);
+        }
+        object = object.add_import(import);
+    }
+    for needed in &library.needed {
+        object = object.needed(needed.name.as_str());
     }
     if let Some(soname) = &library.soname {
         object = object.soname(soname.as_str());
