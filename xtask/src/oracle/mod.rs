@@ -7,6 +7,7 @@ mod linkers;
 mod load;
 mod loader;
 mod macho;
+mod magic;
 mod readers;
 mod trees;
 
@@ -23,6 +24,8 @@ pub(crate) enum Oracle {
     Load(load::Options),
     /// Resolution against `ld.so --list`, over every module and shared library of a Debian system
     Loader(loader::Options),
+    /// Magic blocks and finfo records, read statically, against what the modules return when they are called
+    Magic(magic::Options),
     /// What pgsym reads from every ELF file of a trusted tree, against goblin and llvm-readelf
     Readers(readers::Readers),
     /// The Mach-O reader against LLVM's, over PostgreSQL builds for macOS from npm and PyPI
@@ -39,6 +42,7 @@ impl Oracle {
             Self::Bindings(options) => bindings::run_oracle(options),
             Self::Load(options) => load::run(options),
             Self::Loader(options) => loader::run(options),
+            Self::Magic(options) => magic::run(options),
             Self::Readers(arguments) => readers::run(arguments),
             Self::Macho(options) => macho::run(options),
             Self::Trees(arguments) => trees::run(arguments),
