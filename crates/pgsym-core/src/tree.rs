@@ -30,6 +30,8 @@ pub use crate::tree_dyld::DyldLoad;
 pub struct Settings {
     /// The server.
     pub server: ServerChoice,
+    /// How much of each file is read.
+    pub reading: Reading,
     /// What the process's environment says, and which C library it has.
     pub loader: LoaderOptions,
     /// `shared_preload_libraries`, in order: paths or names in `$libdir`.
@@ -57,6 +59,35 @@ impl Settings {
         match &self.working_directory {
             Some(directory) => directory.join(path.strip_prefix(".").unwrap_or(path)),
             None => path.to_owned(),
+        }
+    }
+}
+
+/// How much of each file is read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Reading {
+    /// Everything that rules look at.
+    #[default]
+    Everything,
+    /// What resolution needs: which files a process loads, in which order, after which searches. No symbol is read, so
+    /// nothing tells a module from a library ([`Role::Library`]), and no rule is checked.
+    Links,
+}
+
+impl Reading {
+    /// The tables of a tree's own files.
+    fn own(self) -> Facets {
+        match self {
+            Self::Everything => Facets::ALL,
+            Self::Links => Facets::LINK,
+        }
+    }
+
+    /// The tables of everything else that a process loads: neither notes nor relocations.
+    fn others(self) -> Facets {
+        match self {
+            Self::Everything => Facets::SYMBOLS,
+            Self::Links => Facets::LINK,
         }
     }
 }
@@ -170,8 +201,7 @@ impl Tree {
     /// file is a file of the tree like any other.
     pub fn load(fs: Arc<dyn Fs>, roots: &[PathBuf], settings: Settings) -> Result<Self, Error> {
         let candidates = discover(&*fs, roots)?;
-        // Everything else that a process loads needs its symbols too, but neither notes nor relocations.
-        let store = Arc::new(FileStore::new(Arc::clone(&fs), Facets::SYMBOLS));
+        let store = Arc::new(FileStore::new(Arc::clone(&fs), settings.reading.others()));
         let server = find_server(&*fs, &store, roots, &settings)?;
         let mut files = parse_all(&store, candidates, &settings);
         let elf_server = server.as_ref().filter(|server| server.module.elf().is_some());
@@ -195,15 +225,23 @@ impl Tree {
             .map(|module| module.map(|module| envs.of(module)))
             .collect();
         let expected = server.as_ref().and_then(|server| server.facts.magic.clone());
-        let own: HashSet<FileId> =
-            files.iter().filter_map(|file| file.module.as_ref().ok()).map(|module| module.id).collect();
+        // Luck is looked for at the tree's own files, where somebody asks.
+        let own: HashSet<FileId> = match settings.reading {
+            Reading::Everything => {
+                files.iter().filter_map(|file| file.module.as_ref().ok()).map(|module| module.id).collect()
+            }
+            Reading::Links => HashSet::new(),
+        };
         let loads: Vec<(Option<Load>, Vec<SearchElement>)> = files
             .par_iter()
             .zip(env_of)
             .map(|(file, env)| match (env, &file.module) {
                 (Some(env), Ok(module)) => {
                     let path = settings.absolute(&file.path);
-                    let elements = elements_of(module, &path, &env, &store);
+                    let elements = match settings.reading {
+                        Reading::Everything => elements_of(module, &path, &env, &store),
+                        Reading::Links => Vec::new(),
+                    };
                     let server = process.as_ref();
                     (load_file(file, &path, &store, env, server, expected.as_ref(), &own), elements)
                 }
@@ -497,7 +535,7 @@ fn parse_all(store: &FileStore, candidates: Vec<Candidate>, settings: &Settings)
     candidates
         .into_par_iter()
         .map(|candidate| {
-            let file = parse_one(store, candidate);
+            let file = parse_one(store, candidate, settings.reading);
             if let Some(progress) = &settings.progress {
                 progress(done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1, total);
             }
@@ -506,10 +544,10 @@ fn parse_all(store: &FileStore, candidates: Vec<Candidate>, settings: &Settings)
         .collect()
 }
 
-fn parse_one(store: &FileStore, candidate: Candidate) -> TreeFile {
+fn parse_one(store: &FileStore, candidate: Candidate, reading: Reading) -> TreeFile {
     let Candidate { path, format, is_named } = candidate;
     let module = match &format {
-        Ok(Format::Elf | Format::MachO) => parse_caught(store, &path),
+        Ok(Format::Elf | Format::MachO) => parse_caught(store, &path, reading.own()),
         Ok(Format::Empty) => Err(FileError::too_short("the file is empty")),
         Ok(Format::LinkerScript) => Err(FileError::new(
             FileErrorKind::NotAnObject,
@@ -550,11 +588,10 @@ fn has_soname_sibling(fs: &dyn Fs, path: &Path, module: &Module) -> bool {
 }
 
 /// Parses a file; even a fault of our own costs that one file and names it.
-fn parse_caught(store: &FileStore, path: &Path) -> Result<Arc<Module>, FileError> {
+fn parse_caught(store: &FileStore, path: &Path, facets: Facets) -> Result<Arc<Module>, FileError> {
     let (source, metadata) = store.fs().open(path)?;
-    let parsed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        parse(path, metadata, &*source, Facets::ALL)
-    }));
+    let parsed =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| parse(path, metadata, &*source, facets)));
     let module = parsed
         .unwrap_or_else(|_| Err(FileError::malformed("the reader failed on this file: please report it")))
         .map(Arc::new);
@@ -663,6 +700,9 @@ fn load_file(
 
 /// The dependencies of the tree's own files that only an earlier load of something else satisfies.
 fn lucky_edges(process: &Process, server: Option<&Process>, own: &HashSet<FileId>) -> Vec<LuckyEdge> {
+    if own.is_empty() {
+        return Vec::new();
+    }
     // What the program itself brings is always there; what was preloaded or came with the module is not.
     let always: HashSet<FileId> = server
         .and_then(|server| Some(server.closure(server.load_order().next()?.0)))

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use pgsym_core::report::Dependencies;
-use pgsym_core::tree::ServerChoice;
+use pgsym_core::tree::{Reading, ServerChoice};
 
 use super::Status;
 use crate::args::{Common, Process};
@@ -26,7 +26,8 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(self) -> anyhow::Result<Status> {
         let output = Output::new(&self.common)?;
-        let settings = self.process.settings(ServerChoice::None)?;
+        let mut settings = self.process.settings(ServerChoice::None)?;
+        settings.reading = Reading::Links;
         let tree = output.load(&self.process, &self.paths, settings)?;
         let dependencies = Dependencies::new(&tree);
         output.write(&dependencies)?;

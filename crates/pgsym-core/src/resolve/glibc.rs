@@ -112,10 +112,7 @@ impl<'p> Search<'p> {
         // DF_1_NODEFLIB of the requester, or of the program where there is no requester.
         let asking = object.or_else(|| self.process.main());
         let no_default = asking.is_some_and(|object| {
-            object
-                .module()
-                .elf()
-                .is_some_and(|elf_file| elf_file.flags_1 & u64::from(elf::DF_1_NODEFLIB.0) != 0)
+            object.module().elf().is_some_and(|elf_file| elf_file.flags_1 & elf::DF_1_NODEFLIB.0 != 0)
         });
         if let Some(hit) = self.cache(env, no_default)? {
             return Ok(hit);
@@ -360,14 +357,16 @@ fn with_one_slash(mut text: Vec<u8>) -> Vec<u8> {
 
 /// Whether an object of the process answers to a name (`_dl_name_match_p` and the DT_SONAME test of
 /// `_dl_map_object`). A match by soname adds the name to the object.
-pub(crate) fn match_loaded(objects: &[(ObjectId, &Object)], name: &[u8]) -> Option<ObjectId> {
+pub(crate) fn match_loaded<'p>(
+    mut objects: impl Iterator<Item = (ObjectId, &'p Object)>,
+    name: &[u8],
+) -> Option<ObjectId> {
     objects
-        .iter()
         .find(|(_, object)| {
             object.answers_to(name)
                 || object.module().soname.as_ref().is_some_and(|soname| soname.as_bytes() == name)
         })
-        .map(|&(id, _)| id)
+        .map(|(id, _)| id)
 }
 
 /// How the loader comes to map a file: the mode bits of `_dl_map_object_from_fd` that change what it refuses.
@@ -405,10 +404,10 @@ pub(crate) fn refuse_to_map(object: &crate::model::Module, mode: OpenMode) -> Op
     if !has_dynamic && !is_executable {
         return Some(Refusal::new("object file has no dynamic section"));
     }
-    if elf_file.flags_1 & u64::from(elf::DF_1_NOOPEN.0) != 0 && mode == OpenMode::Dlopen {
+    if elf_file.flags_1 & elf::DF_1_NOOPEN.0 != 0 && mode == OpenMode::Dlopen {
         return Some(Refusal::new("shared object cannot be dlopen()ed"));
     }
-    if elf_file.flags_1 & u64::from(elf::DF_1_PIE.0) != 0 && mode != OpenMode::Listed {
+    if elf_file.flags_1 & elf::DF_1_PIE.0 != 0 && mode != OpenMode::Listed {
         return Some(Refusal::new("cannot dynamically load position-independent executable"));
     }
     None

@@ -214,25 +214,23 @@ pub(crate) fn origin(path: &Path) -> Vec<u8> {
 }
 
 /// Objects match by the slash-less name that they were first searched by, never by soname.
-pub(crate) fn match_loaded(
-    objects: &[(ObjectId, &Object)],
-    interpreter: Option<ObjectId>,
+pub(crate) fn match_loaded<'p>(
+    mut objects: impl Iterator<Item = (ObjectId, &'p Object)>,
+    interpreter: Option<(ObjectId, &Object)>,
     name: &[u8],
 ) -> Option<ObjectId> {
     let is_reserved = name
         .strip_prefix(b"lib")
         .is_some_and(|rest| RESERVED.iter().any(|reserved| rest.starts_with(reserved.as_bytes())));
-    let is_interpreter_path = interpreter
-        .and_then(|id| objects.iter().find(|(object, _)| *object == id))
-        .is_some_and(|(_, object)| path_bytes(object.path()) == name);
+    let is_interpreter_path = interpreter.is_some_and(|(_, object)| path_bytes(object.path()) == name);
     if is_reserved || is_interpreter_path {
-        return interpreter;
+        return interpreter.map(|(id, _)| id);
     }
     if name.contains(&b'/') {
         return None;
     }
     // A short name exists only where a search gave it: a path never counts.
-    objects.iter().find(|(_, object)| object.answers_to(name)).map(|&(id, _)| id)
+    objects.find(|(_, object)| object.answers_to(name)).map(|(id, _)| id)
 }
 
 /// Where musl's loader usually stands.

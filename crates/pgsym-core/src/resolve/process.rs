@@ -465,15 +465,14 @@ impl Process {
     }
 
     fn already_loaded(&self, name: &[u8]) -> Option<ObjectId> {
-        let objects: Vec<(ObjectId, &Object)> = self
-            .objects
-            .iter()
-            .enumerate()
-            .map(|(index, object)| (ObjectId(index as u32), &**object))
-            .collect();
+        let objects =
+            self.objects.iter().enumerate().map(|(index, object)| (ObjectId(index as u32), &**object));
         match self.env.libc {
-            Libc::Glibc(..) => match_loaded(&objects, name),
-            Libc::Musl => musl::match_loaded(&objects, self.interpreter, name),
+            Libc::Glibc(..) => match_loaded(objects, name),
+            Libc::Musl => {
+                let interpreter = self.interpreter.and_then(|id| Some((id, self.object(id)?)));
+                musl::match_loaded(objects, interpreter, name)
+            }
         }
     }
 

@@ -19,6 +19,8 @@ pub struct FileStore {
     facets: Facets,
     by_path: RwLock<HashMap<PathBuf, Arc<Opened>>>,
     by_id: RwLock<HashMap<FileId, Arc<File>>>,
+    /// What stands at the directories of search paths, as far as anybody asked.
+    places: RwLock<HashMap<PathBuf, Place>>,
 }
 
 /// What became of opening one path.
@@ -56,7 +58,7 @@ pub(crate) struct File {
 impl FileStore {
     /// A store that reads the given tables of each file, beside those that resolution needs.
     pub fn new(fs: Arc<dyn Fs>, facets: Facets) -> Self {
-        Self { fs, facets, by_path: RwLock::default(), by_id: RwLock::default() }
+        Self { fs, facets, by_path: RwLock::default(), by_id: RwLock::default(), places: RwLock::default() }
     }
 
     /// The tree that it reads.
@@ -131,19 +133,24 @@ impl FileStore {
         Opened::File(Arc::clone(files.entry(metadata.id).or_insert(file)))
     }
 
-    /// Whether a directory exists, which the loader asks once for each.
+    /// Whether a directory exists.
     pub(crate) fn is_directory(&self, path: &Path) -> bool {
         self.place(path) == Place::Directory
     }
 
-    /// What a search path's directory is.
+    /// What a search path's directory is. The loader of one process asks once for each; so does a run with many.
     pub(crate) fn place(&self, path: &Path) -> Place {
-        match self.fs.metadata(path) {
+        if let Some(&known) = self.places.read().unwrap_or_else(PoisonError::into_inner).get(path) {
+            return known;
+        }
+        let place = match self.fs.metadata(path) {
             Ok(metadata) if metadata.kind == crate::fs::FileKind::Directory => Place::Directory,
             Ok(_) => Place::File,
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => Place::File,
             Err(_) => Place::Nothing,
-        }
+        };
+        self.places.write().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), place);
+        place
     }
 }
 
