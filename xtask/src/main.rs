@@ -1,9 +1,10 @@
-//! The project's own commands: comparisons with programs whose behaviour pgsym predicts (`oracle`), files made from
-//! the sources (`generate`) and what a change must pass (`ci`). They need a machine with compilers or PostgreSQL, and so
-//! do not belong into the shipped program.
+//! The project's own commands: comparisons with programs whose behaviour pgsym predicts (`oracle`), figures against
+//! peers (`bench-tree`), files made from the sources (`generate`) and what a change must pass (`ci`). They need a
+//! machine with compilers or PostgreSQL, and so do not belong into the shipped program.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a developer's command talks to a terminal")]
 
+mod bench_tree;
 mod ci;
 mod demo;
 mod generate;
@@ -27,6 +28,11 @@ enum Command {
     /// Compares pgsym with what it models: the real loader, the server, independent readers
     #[command(subcommand)]
     Oracle(oracle::Oracle),
+    /// Prints one table of time and memory against peers, over real trees
+    BenchTree(bench_tree::Options),
+    /// A worker of bench-tree
+    #[command(hide = true)]
+    BenchWork(bench_tree::work::Options),
     /// Writes the files that are made from the sources, or checks that they are up to date
     Generate(generate::Options),
     /// Writes the demo tree in testdata, or checks that it is what the sources describe
@@ -38,6 +44,8 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Oracle(oracle) => oracle.run(),
+        Command::BenchTree(options) => bench_tree::run(&options),
+        Command::BenchWork(options) => bench_tree::work::run(&options),
         Command::Generate(options) => generate::run(&options),
         Command::Demo(options) => demo::run(&options),
         Command::Ci => ci::run(),

@@ -53,9 +53,3 @@ pub(crate) fn below(root: &Path) -> Vec<(PathBuf, ElfHead)> {
         })
         .collect()
 }
-
-/// Whether a path has the name of a shared library: `.so` at its end, or before a version.
-pub(crate) fn is_library_name(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    name.ends_with(".so") || name.contains(".so.")
-}

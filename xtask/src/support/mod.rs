@@ -4,6 +4,7 @@
 pub(crate) mod command;
 pub(crate) mod debian;
 pub(crate) mod elf_files;
+pub(crate) mod measure;
 pub(crate) mod postgres;
 pub(crate) mod report;
 
