@@ -6,6 +6,7 @@ mod collisions;
 mod completions;
 mod explain;
 mod exports;
+mod functions;
 mod inspect;
 mod load;
 mod man;
@@ -48,6 +49,8 @@ pub(crate) enum Command {
     Collisions(collisions::Args),
     /// Exports and imports, classified as PostgreSQL sees them
     Symbols(symbols::Args),
+    /// The C functions that the SQL scripts declare, and what backs each
+    Functions(functions::Args),
     /// A linker's list of exports from objects or archives, for builds without Cargo
     Exports(exports::Args),
     /// Whether a finished module exports exactly what was meant
@@ -92,6 +95,7 @@ impl Command {
             Self::Tree(args) => args.run(),
             Self::Why(args) => args.run(),
             Self::Symbols(args) => args.run(),
+            Self::Functions(args) => args.run(),
             Self::Exports(args) => args.run(),
             Self::Verify(args) => args.run(),
             Self::Inspect(args) => args.run(),

@@ -40,6 +40,15 @@ fn varied_tree() -> TreeBuilder {
             ),
         )
         .file("lib/text.so", "INPUT(libv.so.1)")
+        .file("share/extension/x.control", "default_version = 1")
+        .file(
+            "share/extension/x--1.sql",
+            b"CREATE FUNCTION \"f\xff\"() RETURNS int LANGUAGE c AS '$libdir/sound', 'f';
+              DO $$ BEGIN CREATE FUNCTION g() RETURNS int LANGUAGE c AS '$libdir/sound'; END $$;
+              LOAD 'gone';",
+        )
+        .file("share/extension/x--0--1.sql", "CREATE FUNCTION h() RETURNS int LANGUAGE c AS 'sound';")
+        .file("share/extension/broken.control", "default_version")
         .file("lib/empty.so", "")
         .file("lib/short.so", b"\x7fELF")
 }
@@ -55,6 +64,8 @@ fn every_document_fits_its_schema() {
         ("tree", vec!["tree", root, "--server", root]),
         ("why", vec!["why", "libv.so.1", root]),
         ("why", vec!["why", "libpgsym-test-nowhere.so.7", root]),
+        ("functions", vec!["functions", root]),
+        ("functions", vec!["functions", root, "--all-scripts"]),
         ("symbols", vec!["symbols", root]),
         ("inspect", vec!["inspect", root, "--second-opinion"]),
         ("explain", vec!["explain", "PGS101"]),

@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 
 use super::text::Palette;
 use super::{
-    Audit, CollisionReport, Dependencies, Explanation, ExportList, Inspection, Loads, RuleList, Symbols,
-    Verification, Why,
+    Audit, CollisionReport, Dependencies, Explanation, ExportList, Functions, Inspection, Loads, RuleList,
+    Symbols, Verification, Why,
 };
 
 /// One command's answer.
@@ -79,6 +79,7 @@ pub fn schemas() -> Vec<(&'static str, String)> {
         entry::<Dependencies>(),
         entry::<CollisionReport>(),
         entry::<Why>(),
+        entry::<Functions>(),
         entry::<Symbols>(),
         entry::<Inspection>(),
         entry::<ExportList>(),

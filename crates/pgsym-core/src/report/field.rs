@@ -201,6 +201,13 @@ pub mod key {
         ModuleVersion = "module_version", "module_version_bytes", "What PG_MODULE_MAGIC_EXT says its version is.";
         Abi = "abi", "abi_bytes", "`abi_extra` up to its NUL.";
         Function = "function", "bytes", "The function's name.";
+        Extension = "extension", "extension_bytes", "The extension's name.";
+        ExtensionVersion = "version", "version_bytes", "The extension's version.";
+        Probin = "probin", "probin_bytes", "The library as SQL names it.";
+        Prosrc = "prosrc", "prosrc_bytes", "The symbol.";
+        ModuleFile = "module", "module_bytes", "The file that the server would load.";
+        ProviderFile = "provider", "provider_bytes", "The library that has the symbol, where the module has it not.";
+        ScriptFile = "script", "script_bytes", "The script that declares it.";
     }
 }
 

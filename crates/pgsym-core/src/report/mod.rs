@@ -9,6 +9,7 @@ mod document;
 mod explain;
 mod export_list;
 mod field;
+mod functions;
 mod inspect;
 mod load;
 mod symbols;
@@ -26,6 +27,9 @@ pub use document::{Document, schema, schemas, write_json};
 pub use explain::{Explanation, RuleEntry, RuleList};
 pub use export_list::{ExportList, ListedExport};
 pub use field::{Field, Key, key};
+pub use functions::{
+    DynamicFunction, FunctionEntry, Functions, FunctionsOptions, LoadedLibrary, Uninstallable,
+};
 pub use inspect::{
     Disagreement, DlopenLine, DynamicLine, ElfFacts, FileFacts, FinfoLine, Inspection, ModuleFacts, NeedLine,
     NeededLine, Opinion, PostgresFacts, RelocationFacts, SearchPathLine, SecondOpinion, SectionFacts,

@@ -1,4 +1,4 @@
-use crate::check::{ModuleCx, Sink, declare_rule};
+use crate::check::{ModuleCx, Severity, Sink, TreeCx, declare_rule};
 use crate::model::NameHash;
 use crate::rules::evidence::{count, listed};
 use crate::tree::Role;
@@ -27,8 +27,9 @@ declare_rule! {
     ///
     /// ## What it cannot see
     ///
-    /// Whether any SQL script declares the function: a record that nothing uses is harmless, which is why this is a
-    /// warning. Functions that are in the file but local are `hidden-entry-point`.
+    /// Functions that are created by hand. A record that nothing uses is harmless: where the tree has SQL scripts for the
+    /// module and none of them names the function, this is good to know; where one does, the finding is
+    /// `missing-function`; without scripts it is a warning. Functions that are in the file but local are `hidden-entry-point`.
     ///
     /// ## References
     ///
@@ -39,14 +40,17 @@ declare_rule! {
         name: "finfo-without-function",
         group: Abi,
         severity: Warning,
-        check: Module(check),
+        check: Tree(check),
     }
 }
 
-fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
-    if cx.role() != Role::Module {
-        return;
+fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
+    for file in cx.files().filter(|file| file.role() == Role::Module) {
+        check_module(&file, sink);
     }
+}
+
+fn check_module(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
     let (Some(facts), Some(symbols)) = (cx.postgres(), cx.module().and_then(|module| module.symbols.get()))
     else {
         return;
@@ -59,7 +63,22 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
         .filter(|name| symbols.lookup(name.as_bytes(), NameHash::of(name.as_bytes())).next().is_none())
         .filter(|name| !hidden.contains(name) && super::in_dependency(cx, name.as_bytes()).is_none())
         .collect();
+    if missing.is_empty() {
+        return;
+    }
+    // What the scripts declare: a function that one of them wants is missing for them, which is their rule's finding.
+    let declared: Vec<&[u8]> = cx
+        .tree()
+        .inventory()
+        .extensions
+        .iter()
+        .flat_map(|record| &record.functions)
+        .filter(|function| function.library.path() == Some(cx.path()))
+        .map(|function| &*function.prosrc)
+        .collect();
+    let missing: Vec<_> = missing.into_iter().filter(|name| !declared.contains(&name.as_bytes())).collect();
     let Some(first) = missing.first() else { return };
+    let severity = if declared.is_empty() { Severity::Warning } else { Severity::Info };
     let message = if missing.len() == 1 {
         format!("The module exports pg_finfo_{first} but no function {first}: CREATE FUNCTION fails on it.")
     } else {
@@ -68,7 +87,7 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
             count(missing.len(), "function")
         )
     };
-    let mut finding = sink.finding(cx.path(), first, message);
+    let mut finding = sink.finding(cx.path(), first, message).severity(severity);
     if missing.len() > 1 {
         finding = finding.evidence("missing", listed(&missing));
     }

@@ -1,6 +1,7 @@
 use super::support::{names, on_functions};
 use crate::check::{Sink, TreeCx, declare_rule};
 use crate::extension::Status;
+use crate::rules::evidence::count;
 
 declare_rule! {
     /// A C function is found only in a library that its module brings.
@@ -52,8 +53,8 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
                     _ => None,
                 });
                 format!(
-                    "{} functions come from {}, not from the module: {}.",
-                    functions.len(),
+                    "{}: from {}, not from the module: {}.",
+                    count(functions.len(), "function"),
                     provider.unwrap_or_default(),
                     names(functions)
                 )

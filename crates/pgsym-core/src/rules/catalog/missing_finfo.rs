@@ -49,7 +49,7 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
             |function| function.status == Status::MissingFinfo,
             |functions| {
                 said.push(functions.first().map(|function| Shown(&function.prosrc).to_string()));
-                format!("{} functions have no pg_finfo_ record: {}.", functions.len(), names(functions))
+                format!("no pg_finfo_ record stands beside {}.", names(functions))
             },
         );
         for (finding, function) in findings.into_iter().zip(said) {

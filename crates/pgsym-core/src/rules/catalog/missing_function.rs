@@ -2,6 +2,7 @@ use super::support::{names, on_functions, server_says};
 use crate::check::{Sink, TreeCx, declare_rule};
 use crate::extension::Status;
 use crate::name::Shown;
+use crate::rules::evidence::count;
 
 declare_rule! {
     /// A script declares a C function that the module does not export.
@@ -62,11 +63,11 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
                 }));
                 let of = record.functions.iter().filter(|f| functions.iter().any(|g| g.probin == f.probin));
                 format!(
-                    "{} of the {} functions that {} declares in it are not exported: {}.",
+                    "not exported: {}; {} of {} that {} declares in it.",
+                    names(functions),
                     functions.len(),
-                    of.count(),
-                    Shown(&record.extension.name),
-                    names(functions)
+                    count(of.count(), "function"),
+                    Shown(&record.extension.name)
                 )
             },
         );
@@ -101,7 +102,11 @@ pub(crate) mod tests {
         let findings = case.run(&MISSING_FUNCTION);
         assert_eq!(findings.len(), 1);
         assert_eq!(server(&findings[0]), "could not find function \"G\" in file \"/pg/lib/x.so\"");
-        assert!(findings[0].message.starts_with("1 of the 2 functions"), "{}", findings[0].message);
+        assert!(
+            findings[0].message.ends_with("1 of 2 functions that x declares in it."),
+            "{}",
+            findings[0].message
+        );
     }
 
     #[test]

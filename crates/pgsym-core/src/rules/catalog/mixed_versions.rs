@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
 
 use crate::check::{Severity, Sink, TreeCx, declare_rule};
-use crate::extension::{ExtensionRecord, Library, Status};
-use crate::name::Shown;
+use crate::extension::{ExtensionRecord, Function, Library, Status};
+use crate::name::{Name, Shown};
+use crate::postgres::FINFO_PREFIX;
 
 declare_rule! {
     /// The scripts are of one release of the extension, and the module is of another.
@@ -50,7 +51,7 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
         let mut libraries: BTreeMap<&[u8], (&Library, usize, usize)> = BTreeMap::new();
         for function in record.functions.iter().filter(|function| function.is_installed) {
             let entry = libraries.entry(&function.probin).or_insert((&function.library, 0, 0));
-            entry.1 += usize::from(function.status == Status::MissingFunction);
+            entry.1 += usize::from(function.status == Status::MissingFunction && !is_hidden(function));
             entry.2 += 1;
         }
         for (library, missing, all) in libraries.into_values() {
@@ -72,6 +73,15 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
             }
         }
     }
+}
+
+/// Whether the module has the function and does not export it, which another rule (hidden-entry-point) tells.
+fn is_hidden(function: &Function) -> bool {
+    let view = function.library.objects.first().and_then(|(_, module)| module.elf()?.sections.get());
+    let hidden = view.and_then(|view| view.hidden_entry_points.get());
+    let record = [FINFO_PREFIX, function.prosrc.as_slice()].concat();
+    let is_meant = |name: &Name| name.as_bytes() == function.prosrc || name.as_bytes() == record;
+    hidden.is_some_and(|hidden| hidden.iter().any(is_meant))
 }
 
 /// The module's version of itself and the default version, when they contradict each other.

@@ -65,7 +65,7 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
             let shown = known.get(..LISTED.min(known.len())).unwrap_or_default().join(", ");
             let more = known.len().saturating_sub(LISTED);
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            finding = finding.evidence("versions seen", format!("{shown}{more}"));
+            finding = finding.evidence("versions", format!("{shown}{more}"));
         }
         finding = server_says(finding, &extension.plan_error().unwrap_or_default());
         sink.report(finding.help("ship the script, or drop the control file: LOAD needs none"));

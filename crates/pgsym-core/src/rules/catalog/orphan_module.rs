@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
 use crate::check::{Sink, TreeCx, declare_rule};
+use crate::rules::evidence::count;
 use crate::tree::Role;
 
 declare_rule! {
@@ -57,10 +58,8 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
             continue;
         }
         let name = file.path().file_name().map(|name| name.to_string_lossy().into_owned());
-        let message = format!(
-            "it offers {} functions to SQL, and no extension's scripts declare one of them.",
-            facts.finfo.len()
-        );
+        let offer = count(facts.finfo.len(), "function");
+        let message = format!("it offers {offer} to SQL, and the scripts of no extension declare any.");
         let finding = sink.finding(file.path(), name.unwrap_or_default(), message);
         sink.report(finding.help("ship the extension's control file and scripts, or remove the module"));
     }

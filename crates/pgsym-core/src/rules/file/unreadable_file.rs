@@ -1,20 +1,26 @@
+use std::collections::HashSet;
 use std::io;
+use std::path::Path;
 
-use crate::check::{Finding, ModuleCx, Severity, Sink, declare_rule};
+use object::elf;
+
+use crate::check::{Finding, ModuleCx, Severity, Sink, TreeCx, declare_rule};
 use crate::discover::Format;
 use crate::error::{FileError, FileErrorKind};
+use crate::model::Module;
 use crate::name::shown_path;
-use crate::resolve::LoadErrorKind;
+use crate::resolve::{LoadErrorKind, Outcome};
 use crate::rules::evidence::{base_name, count, told};
-use crate::tree::Role;
+use crate::tree::{Role, Tree};
 
 declare_rule! {
     /// A file that looks like a library cannot be read as one.
     ///
     /// ## What it checks
     ///
-    /// Files with a library's name that are empty, cut off, text, dangling symbolic links, directories that cannot be
-    /// entered; files that the loader refuses though they are ELF; and tables inside a file that point outside of it.
+    /// Files with a library's name that are empty, text, dangling symbolic links, directories that cannot be
+    /// entered; files that end before their segments do; files
+    /// that the loader refuses though they are ELF; and tables inside a file that point outside of it.
     /// What cannot be read is never taken for empty.
     ///
     /// ## Why it matters
@@ -45,14 +51,33 @@ declare_rule! {
         name: "unreadable-file",
         group: File,
         severity: Error,
-        check: Module(check),
+        check: Tree(check),
     }
 }
 
-fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
+fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
+    let met = met_by_searches(cx.tree());
+    for file in cx.files() {
+        check_file(&file, sink, &met);
+    }
+}
+
+/// The files at which a search ends in vain: `bad-candidate` tells of them.
+fn met_by_searches(tree: &Tree) -> HashSet<&Path> {
+    let loads = tree.files().iter().filter_map(|file| file.load.as_ref());
+    let edges = loads.flat_map(|load| load.process.load_order()).flat_map(|(_, object)| object.edges());
+    edges
+        .filter(|edge| edge.target.is_err())
+        .flat_map(|edge| &edge.searched)
+        .filter(|probe| matches!(probe.outcome, Outcome::Refused(_)))
+        .map(|probe| probe.path.as_path())
+        .collect()
+}
+
+fn check_file(cx: &ModuleCx<'_>, sink: &mut Sink<'_>, met: &HashSet<&Path>) {
     let file = cx.file();
     if let Err(error) = file.module.as_ref().map(|_| ()).and_then(|()| file.format.as_ref().map(|_| ())) {
-        if error.kind != FileErrorKind::Limit {
+        if error.kind != FileErrorKind::Limit && !met.contains(cx.path()) {
             sink.report(whole_file(cx, sink, error));
         }
         return;
@@ -68,6 +93,10 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
         sink.report(told(finding, cx.tree(), file, &failure.message).help("build or install the file again"));
     }
     let Some(module) = cx.module() else { return };
+    if let Some(finding) = cut_off(cx, sink, module) {
+        sink.report(finding);
+        return;
+    }
     let mut tables = super::unreadable_tables(module);
     tables.retain(|(_, error)| error.kind != FileErrorKind::Limit);
     if let Some((first, error)) = tables.first() {
@@ -83,6 +112,37 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
         }
         sink.report(finding.help("build or install the file again; pgsym inspect shows what can be read"));
     }
+}
+
+/// A file that ends before its segments do. The loader maps it all the same; touching a page that lies wholly behind
+/// the end is SIGBUS, and the rest of a page that is cut is zeros.
+fn cut_off(cx: &ModuleCx<'_>, sink: &Sink<'_>, module: &Module) -> Option<Finding> {
+    const PAGE: u64 = 4096;
+    if cx.role() == Role::Other {
+        return None;
+    }
+    let (index, segment) = module.elf()?.segments.iter().enumerate().find(|(_, segment)| {
+        segment.kind == elf::PT_LOAD.0
+            && segment.file_size > 0
+            && segment.offset.saturating_add(segment.file_size) > module.len
+    })?;
+    let end = segment.offset.saturating_add(segment.file_size);
+    let loses_a_page = end.div_ceil(PAGE) > module.len.div_ceil(PAGE);
+    let leads = if loses_a_page {
+        "the process that touches what is missing dies with SIGBUS"
+    } else {
+        "the loader reads zeros in place of what is missing"
+    };
+    let message = format!(
+        "The file is cut off: program header {index} (PT_LOAD) ends at offset {end:#x}, the file at {:#x}: {leads}.",
+        module.len
+    );
+    let severity = if loses_a_page { crate::rules::loader::severity(cx.file()) } else { Severity::Warning };
+    Some(
+        sink.finding(cx.path(), "PT_LOAD", message)
+            .severity(severity)
+            .help("build or install the file again"),
+    )
 }
 
 fn whole_file(cx: &ModuleCx<'_>, sink: &Sink<'_>, error: &FileError) -> Finding {
@@ -126,7 +186,7 @@ fn whole_file(cx: &ModuleCx<'_>, sink: &Sink<'_>, error: &FileError) -> Finding 
 pub(crate) mod tests {
     use super::*;
     use crate::rules::testing::{Case, module};
-    use pgsym_testkit::Damage;
+    use pgsym_testkit::{Damage, Export, ExportKind};
 
     pub(crate) fn firing() -> Case {
         Case::new().file("x.so", "")
@@ -168,6 +228,26 @@ pub(crate) mod tests {
     fn a_file_that_parses_and_that_the_loader_refuses_is_told() {
         let finding = Case::new().object("x.so", &module().damage(Damage::Ident(7, 9))).one(&UNREADABLE_FILE);
         assert_eq!(finding.message, "The loader refuses the file (ELF file OS ABI invalid).");
+    }
+
+    #[test]
+    fn a_file_that_ends_before_its_segments_kills_who_touches_the_rest() {
+        let bytes = module().add_export(Export::new("table", ExportKind::Object(20_000))).build();
+        let cut = bytes[..bytes.len() - 16_000].to_vec();
+        let finding = Case::new().file("x.so", cut).one(&UNREADABLE_FILE);
+        assert_eq!(finding.severity, Severity::Error);
+        assert!(
+            finding.message.ends_with("the process that touches what is missing dies with SIGBUS."),
+            "{finding:?}"
+        );
+    }
+
+    #[test]
+    fn what_a_search_ends_at_is_told_there() {
+        let case = Case::new()
+            .object("x.so", &module().needed("libfoo.so").runpath("$ORIGIN"))
+            .file("libfoo.so", "");
+        assert_eq!(case.run(&UNREADABLE_FILE), []);
     }
 
     #[test]

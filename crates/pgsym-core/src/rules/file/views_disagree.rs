@@ -1,4 +1,4 @@
-use crate::check::{ModuleCx, Sink, declare_rule};
+use crate::check::{ModuleCx, Severity, Sink, declare_rule};
 use crate::tree::Role;
 
 declare_rule! {
@@ -8,7 +8,7 @@ declare_rule! {
     ///
     /// Addresses, offsets and sizes of the dynamic tables, and the needed libraries, once through the program headers and
     /// `.dynamic`, as the loader sees them, and once through the section headers, as most tools do. A file without
-    /// section headers is in order.
+    /// section headers is in order; headers that cannot be read are good to know.
     ///
     /// ## Why it matters
     ///
@@ -43,7 +43,14 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
     if cx.role() == Role::Other {
         return;
     }
-    let Some(view) = cx.elf().and_then(|elf| elf.sections.get()) else { return };
+    let Some(elf) = cx.elf() else { return };
+    if let Some(error) = elf.sections.error() {
+        let message = format!("The section headers cannot be read: {error}. The loader does not need them.");
+        let finding = sink.finding(cx.path(), "section headers", message).severity(Severity::Info);
+        sink.report(finding.help("build or install the file again: its end may be missing"));
+        return;
+    }
+    let Some(view) = elf.sections.get() else { return };
     let Some(first) = view.disagreements.first() else { return };
     let message = format!("Section headers and segments disagree: {first}.");
     let mut finding = sink.finding(cx.path(), "section headers", message);

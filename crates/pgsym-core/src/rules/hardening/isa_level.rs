@@ -1,13 +1,16 @@
 use super::loadable;
 use crate::check::{ModuleCx, Severity, Sink, declare_rule};
 use crate::resolve::CpuLevel;
+use crate::rules::evidence::{consequence, told};
+use crate::rules::loader;
 
 declare_rule! {
     /// The file needs a newer processor than the architecture's oldest.
     ///
     /// ## What it checks
     ///
-    /// GNU_PROPERTY_X86_ISA_1_NEEDED: the x86-64 level that the compiler recorded.
+    /// GNU_PROPERTY_X86_ISA_1_NEEDED: the x86-64 level that the linker recorded. It is an error where the processor that
+    /// is modelled lacks it, and good to know where that one has it.
     ///
     /// ## Why it matters
     ///
@@ -18,7 +21,7 @@ declare_rule! {
     ///
     /// ## When it fires
     ///
-    /// The module was built with `-march=x86-64-v3` or `-march=native`, and `-mneeded` or `-Wl,-z,x86-64-v3`.
+    /// The module was built with `-march=x86-64-v3` or `-march=native`, and linked with `-Wl,-z,x86-64-v3`.
     ///
     /// ## How to fix
     ///
@@ -55,18 +58,28 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
         2 | 3 => ("x86-64-v3", CpuLevel::V3, Severity::Warning),
         _ => ("x86-64-v4", CpuLevel::V4, Severity::Warning),
     };
-    // The question may say that the processor is a newer one.
-    if cx.settings().loader.cpu >= cpu {
+    let path = crate::name::shown_path(cx.path());
+    let refusal = format!("{path}: CPU ISA level is lower than required");
+    let help = "build with -march=x86-64";
+    let asked = cx.settings().loader.cpu;
+    // The baseline stands for "not known": nobody runs it on purpose.
+    let is_refused = asked > CpuLevel::V1
+        && asked < cpu
+        && cx.load().is_some_and(|load| load.process.env().libc.is_glibc_since(2, 33));
+    if is_refused {
+        let message = format!(
+            "GNU_PROPERTY_X86_ISA_1_NEEDED says {level}, which the processor is not: {}.",
+            consequence(cx.file())
+        );
+        let finding = sink.finding(cx.path(), level, message).severity(loader::severity(cx.file()));
+        sink.report(told(finding, cx.tree(), cx.file(), &refusal).help(help));
         return;
     }
+    let severity = if asked >= cpu { Severity::Info } else { severity };
     let message =
         format!("GNU_PROPERTY_X86_ISA_1_NEEDED says {level}: older processors cannot load the file.");
-    let path = crate::name::shown_path(cx.path());
     sink.report(
-        sink.finding(cx.path(), level, message)
-            .severity(severity)
-            .evidence("the loader", format!("{path}: CPU ISA level is lower than required"))
-            .help("build with -march=x86-64, or say which processor is meant"),
+        sink.finding(cx.path(), level, message).severity(severity).evidence("the loader", refusal).help(help),
     );
 }
 
@@ -81,7 +94,7 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn silent() -> Case {
-        firing().settings(|settings| settings.loader.cpu = CpuLevel::V3)
+        Case::new().object("x.so", &module().note(Note::IsaNeeded(0b1)))
     }
 
     #[test]
@@ -91,6 +104,20 @@ pub(crate) mod tests {
         assert_eq!(
             finding.message,
             "GNU_PROPERTY_X86_ISA_1_NEEDED says x86-64-v3: older processors cannot load the file."
+        );
+    }
+
+    #[test]
+    fn a_known_processor_decides() {
+        let on = |cpu| firing().settings(|settings| settings.loader.cpu = cpu).one(&ISA_LEVEL);
+        assert_eq!(on(CpuLevel::V3).severity, Severity::Info);
+        let refused = on(CpuLevel::V2);
+        assert_eq!(refused.severity, Severity::Error);
+        assert_eq!(
+            refused.texts("the server"),
+            [
+                "ERROR:  could not load library \"/pg/lib/x.so\": /pg/lib/x.so: CPU ISA level is lower than required"
+            ]
         );
     }
 

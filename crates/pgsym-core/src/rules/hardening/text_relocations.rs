@@ -2,7 +2,7 @@ use object::elf;
 
 use super::loadable;
 use crate::check::{ModuleCx, Severity, Sink, declare_rule};
-use crate::rules::evidence::{consequence, count};
+use crate::rules::evidence::count;
 
 declare_rule! {
     /// The loader has to patch the code of the file.
@@ -51,12 +51,10 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
         Some(Some(text)) => {
             let number = count(usize::try_from(text.count).unwrap_or(usize::MAX), "relocation");
             let (leads, severity) = if is_announced {
-                ("the loader makes the code writable to apply them".to_owned(), Severity::Warning)
+                ("the loader makes the code writable to apply them", Severity::Warning)
             } else {
-                let leads = format!(
-                    "without DF_TEXTREL the loader writes to read-only memory and the process dies: {}",
-                    consequence(cx.file())
-                );
+                let leads = "without DF_TEXTREL the loader writes to read-only memory, and the process that loads the \
+                             file dies with SIGSEGV";
                 (leads, crate::rules::loader::severity(cx.file()))
             };
             let verb = if text.count == 1 { "writes" } else { "write" };
@@ -112,8 +110,8 @@ pub(crate) mod tests {
         assert_eq!(finding.severity, Severity::Error);
         assert!(
             finding.message.ends_with(
-                ": without DF_TEXTREL the loader writes to read-only memory and the process dies: the server cannot load \
-                 the module."
+                ": without DF_TEXTREL the loader writes to read-only memory, and the process that loads the file dies \
+                 with SIGSEGV."
             ),
             "{finding:?}"
         );

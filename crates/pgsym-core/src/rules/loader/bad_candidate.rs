@@ -55,10 +55,12 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
             Some(Probe { path, outcome: Outcome::Refused(refusal), .. }) => {
                 (shown_path(path).to_string(), refusal.to_string())
             }
-            _ => match error.message.split_once(": ") {
-                Some((path, reason)) => (path.to_owned(), reason.to_owned()),
-                None => (failed.name().to_string(), error.message.clone()),
-            },
+            _ => {
+                let found = failed.first().searched.iter().find(|probe| probe.outcome == Outcome::Found);
+                let (name, reason) = error.message.split_once(": ").unwrap_or(("", &error.message));
+                let path = found.map_or_else(|| name.to_owned(), |probe| shown_path(&probe.path).to_string());
+                (path, reason.to_owned())
+            }
         };
         let message = format!(
             "The search for {} ends at {path}, which is no usable library ({reason}): {}.",
@@ -113,7 +115,7 @@ pub(crate) mod tests {
         let program = library("libfoo.so.1").kind(pgsym_testkit::Kind::PieExecutable);
         let finding = firing().object("/opt/foo/libfoo.so.1", &program).one(&BAD_CANDIDATE);
         assert!(
-            finding.message.contains("(cannot dynamically load position-independent executable)"),
+            finding.message.contains("/opt/foo/libfoo.so.1, which is no usable library (cannot dynamically load position-independent executable)"),
             "{finding:?}"
         );
     }

@@ -13,7 +13,8 @@ declare_rule! {
     /// ## What it checks
     ///
     /// Imports of the tree's modules and libraries that are bound to a library which no DT_NEEDED entry of the file leads
-    /// to: another library brings it, or the server does. Symbols of the server's own binary are what modules are for.
+    /// to: another library brings it, or the server does. Symbols of the server's own binary are what modules are for,
+    /// and the parts of the C library (`libm` among them) are never without each other.
     ///
     /// ## Why it matters
     ///
@@ -45,6 +46,18 @@ declare_rule! {
     }
 }
 
+/// The parts of the C library, which glibc itself has been joining into one: where one of them is, all are.
+const C_LIBRARY: [&[u8]; 8] = [
+    b"libc.so",
+    b"libc.musl-",
+    b"libm.so",
+    b"libpthread.so",
+    b"libdl.so",
+    b"librt.so",
+    b"libmvec.so",
+    b"ld-linux",
+];
+
 fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
     if !matches!(cx.role(), Role::Module | Role::Library) {
         return;
@@ -62,7 +75,10 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
         // The program and the loader are nobody's dependency; another module is a matter of preloading.
         let is_library = process.object(provider).is_some_and(|provider| {
             let role = cx.tree().find(provider.id()).map(|file| file.role);
-            provider.loader().is_some() && role != Some(Role::Module)
+            let name = provider.path().file_name().map_or(&[][..], |name| name.as_encoded_bytes());
+            provider.loader().is_some()
+                && role != Some(Role::Module)
+                && !C_LIBRARY.iter().any(|part| name.starts_with(part))
         });
         if is_library && provider != root && !direct.contains(&provider) {
             borrowed.entry(provider).or_default().push(Shown(symbol.name()).to_string());

@@ -1,0 +1,264 @@
+//! `pgsym functions`: the C functions that extensions declare, and the binary behind each.
+
+use std::io::{self, Write};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::document::Document;
+use super::field::{Field, key};
+use super::text::{Palette, count, pad, paint};
+use crate::extension::tree::Plan;
+use crate::extension::{ExtensionRecord, Function, Inventory, Status};
+
+/// Which part of an inventory is shown.
+pub struct FunctionsOptions<'a> {
+    /// Whether an extension of this name is.
+    pub extension: &'a dyn Fn(&[u8]) -> bool,
+}
+
+/// The answer of `pgsym functions`.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+pub struct Functions {
+    /// The functions, by extension; those that installing the default version leaves in the catalog first, then by
+    /// name, probin and prosrc.
+    pub functions: Vec<FunctionEntry>,
+    /// C functions that code in scripts may create, by extension and place.
+    pub dynamic: Vec<DynamicFunction>,
+    /// LOAD statements of scripts that installing the default versions runs.
+    pub loads: Vec<LoadedLibrary>,
+    /// Extensions that cannot be installed, whose functions therefore are not known.
+    pub uninstallable: Vec<Uninstallable>,
+}
+
+/// One C function of an extension.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct FunctionEntry {
+    /// The extension.
+    #[serde(flatten)]
+    pub extension: Field<key::Extension>,
+    /// Its version.
+    #[serde(flatten)]
+    pub version: Field<key::ExtensionVersion>,
+    /// The SQL name.
+    #[serde(flatten)]
+    pub function: Field<key::Function>,
+    /// The library as SQL names it.
+    #[serde(flatten)]
+    pub probin: Field<key::Probin>,
+    /// The symbol.
+    #[serde(flatten)]
+    pub prosrc: Field<key::Prosrc>,
+    /// The file that the server would load; null where there is none.
+    #[serde(flatten)]
+    pub module: Field<key::ModuleFile>,
+    /// "ok", "module-not-found", "module-unreadable", "missing-function", "missing-finfo" or
+    /// "through-dependency".
+    pub status: &'static str,
+    /// For "through-dependency": the library that has it.
+    #[serde(flatten)]
+    pub provider: Field<key::ProviderFile>,
+    /// Whether installing the default version leaves it in the catalog.
+    pub installed: bool,
+    /// The script that declares it last.
+    #[serde(flatten)]
+    pub script: Field<key::ScriptFile>,
+    /// The statement's line, from 1.
+    pub line: usize,
+}
+
+/// A C function that code in a script may create.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct DynamicFunction {
+    /// The extension.
+    #[serde(flatten)]
+    pub extension: Field<key::Extension>,
+    /// The SQL name; null where the statement is put together at run time.
+    #[serde(flatten)]
+    pub function: Field<key::Function>,
+    /// The library as SQL names it.
+    #[serde(flatten)]
+    pub probin: Field<key::Probin>,
+    /// The symbol.
+    #[serde(flatten)]
+    pub prosrc: Field<key::Prosrc>,
+    /// The script.
+    #[serde(flatten)]
+    pub script: Field<key::ScriptFile>,
+    /// The line of the statement that holds the code.
+    pub line: usize,
+}
+
+/// A LOAD statement.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct LoadedLibrary {
+    /// The extension.
+    #[serde(flatten)]
+    pub extension: Field<key::Extension>,
+    /// The library as SQL names it.
+    #[serde(flatten)]
+    pub probin: Field<key::Probin>,
+    /// The file that the server would load; null where there is none.
+    #[serde(flatten)]
+    pub module: Field<key::ModuleFile>,
+    /// The script.
+    #[serde(flatten)]
+    pub script: Field<key::ScriptFile>,
+    /// The statement's line, from 1.
+    pub line: usize,
+}
+
+/// An extension that cannot be installed.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Uninstallable {
+    /// The extension.
+    #[serde(flatten)]
+    pub extension: Field<key::Extension>,
+    /// Its control file.
+    #[serde(flatten)]
+    pub path: Field<key::PathKey>,
+    /// What the server would say after `ERROR:`.
+    pub error: String,
+}
+
+impl Functions {
+    /// The functions of the extensions that a question is about.
+    pub fn new(inventory: &Inventory, options: &FunctionsOptions<'_>) -> Self {
+        let mut found = Self::default();
+        for record in inventory.in_scope().filter(|record| (options.extension)(&record.extension.name)) {
+            found.add(record);
+        }
+        found
+    }
+
+    fn add(&mut self, record: &ExtensionRecord) {
+        let extension: Field<key::Extension> = record.extension.name.as_slice().into();
+        if !matches!(record.extension.plan, Plan::Chain(_)) {
+            self.uninstallable.push(Uninstallable {
+                extension: extension.clone(),
+                path: record.extension.control_path.as_path().into(),
+                error: record.extension.plan_error().unwrap_or_default(),
+            });
+        }
+        self.functions.extend(record.functions.iter().map(|function| entry(&extension, function)));
+        for script in &record.scripts {
+            let Ok(read) = &script.script else { continue };
+            for (position, dynamic) in &read.dynamic {
+                let routine = dynamic.routine.as_ref();
+                let link = routine.and_then(|routine| routine.c_link());
+                self.dynamic.push(DynamicFunction {
+                    extension: extension.clone(),
+                    function: routine.map_or_else(Field::null, |routine| routine.name.as_slice().into()),
+                    probin: link.map_or_else(Field::null, |(probin, _)| probin.into()),
+                    prosrc: link.map_or_else(Field::null, |(_, prosrc)| prosrc.into()),
+                    script: script.path.as_path().into(),
+                    line: position.line,
+                });
+            }
+        }
+        self.loads.extend(record.loads.iter().map(|load| LoadedLibrary {
+            extension: extension.clone(),
+            probin: load.library.name.as_slice().into(),
+            module: load.library.path().into(),
+            script: load.script.as_path().into(),
+            line: load.position.line,
+        }));
+    }
+
+    /// Whether CREATE EXTENSION of some default version would fail at a function or a LOAD statement.
+    pub fn has_failures(&self) -> bool {
+        let is_bad =
+            |entry: &FunctionEntry| entry.installed && !matches!(entry.status, "ok" | "through-dependency");
+        self.functions.iter().any(is_bad) || self.loads.iter().any(|load| load.module.name().is_none())
+    }
+}
+
+fn entry(extension: &Field<key::Extension>, function: &Function) -> FunctionEntry {
+    let provider = match &function.status {
+        Status::ThroughDependency { provider } => provider.as_path().into(),
+        _ => Field::null(),
+    };
+    FunctionEntry {
+        extension: extension.clone(),
+        version: function.version.as_slice().into(),
+        function: function.name.as_slice().into(),
+        probin: function.probin.as_slice().into(),
+        prosrc: function.prosrc.as_slice().into(),
+        module: function.library.path().into(),
+        status: function.status.as_str(),
+        provider,
+        installed: function.is_installed,
+        script: function.script.as_path().into(),
+        line: function.position.line,
+    }
+}
+
+impl Document for Functions {
+    const COMMAND: &'static str = "functions";
+
+    fn write_text(&self, out: &mut dyn Write, palette: &Palette) -> io::Result<()> {
+        let mut extension = None;
+        for function in &self.functions {
+            if extension != Some(&function.extension) {
+                if extension.is_some() {
+                    writeln!(out)?;
+                }
+                writeln!(out, "{} {}", paint(palette.heading, &function.extension), function.version)?;
+                extension = Some(&function.extension);
+            }
+            write_function(out, palette, function)?;
+        }
+        if extension.is_some() && !(self.dynamic.is_empty() && self.loads.is_empty()) {
+            writeln!(out)?;
+        }
+        for dynamic in &self.dynamic {
+            let what = match dynamic.function.name() {
+                Some(name) => format!("code may create {name}"),
+                None => "code puts together C functions".to_owned(),
+            };
+            writeln!(out, "{}  {what}  {}:{}", dynamic.extension, dynamic.script, dynamic.line)?;
+        }
+        for load in &self.loads {
+            let file = match load.module.name() {
+                Some(path) => path.to_string(),
+                None => paint(palette.error, "NOT FOUND").to_string(),
+            };
+            writeln!(out, "{}  LOAD '{}'  {file}", load.extension, load.probin)?;
+        }
+        for extension in &self.uninstallable {
+            writeln!(out, "{}  {}", paint(palette.error, &extension.extension), extension.error)?;
+        }
+        if extension.is_some() || !self.uninstallable.is_empty() {
+            writeln!(out)?;
+        }
+        let bad = self.functions.iter().filter(|function| function.status != "ok").count();
+        let summary = count(self.functions.len(), "C function");
+        let failures = if bad == 0 { "all of them backed".to_owned() } else { format!("{bad} not backed") };
+        match self.functions.len() {
+            0 => writeln!(out, "no C function"),
+            _ => writeln!(out, "{summary}, {failures}"),
+        }
+    }
+}
+
+fn write_function(out: &mut dyn Write, palette: &Palette, function: &FunctionEntry) -> io::Result<()> {
+    /// Columns of the name.
+    const NAME: usize = 30;
+    let style = match function.status {
+        "ok" => palette.good,
+        "through-dependency" => palette.warning,
+        _ if function.installed => palette.error,
+        _ => palette.info,
+    };
+    let file = function.module.name().map_or_else(|| function.probin.to_string(), ToString::to_string);
+    let file = file.rsplit('/').next().unwrap_or_default();
+    let obsolete = if function.installed { String::new() } else { format!("  only in {}", function.version) };
+    writeln!(
+        out,
+        "  {} {}{file}:{}{}",
+        paint(style, pad(function.status, 3)),
+        pad(&function.function.to_string(), NAME),
+        function.prosrc,
+        paint(palette.dim, obsolete),
+    )
+}
