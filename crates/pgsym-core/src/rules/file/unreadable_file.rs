@@ -7,7 +7,7 @@ use object::elf;
 use crate::check::{Finding, ModuleCx, Severity, Sink, TreeCx, declare_rule};
 use crate::discover::Format;
 use crate::error::{FileError, FileErrorKind};
-use crate::model::Module;
+use crate::model::{Module, Segment};
 use crate::name::shown_path;
 use crate::resolve::{LoadErrorKind, Outcome};
 use crate::rules::evidence::{base_name, count, told};
@@ -18,15 +18,15 @@ declare_rule! {
     ///
     /// ## What it checks
     ///
-    /// Files with a library's name that are empty, text, dangling symbolic links, directories that cannot be
-    /// entered; files that end before their segments do; files
-    /// that the loader refuses though they are ELF; and tables inside a file that point outside of it.
-    /// What cannot be read is never taken for empty.
+    /// Files with a library's name that are empty, text or dangling symbolic links; directories that cannot be entered;
+    /// files that end before their segments do; files that the loader refuses though they are ELF; and tables inside a
+    /// file that point outside of it. What cannot be read is never taken for empty.
     ///
     /// ## Why it matters
     ///
-    /// `LOAD` fails on such a file with `file too short`, `invalid ELF header` or the like. Of a table that cannot be
-    /// read nothing is known, so the other rules are silent about it.
+    /// `LOAD` fails on such a file with `file too short`, `invalid ELF header` or the like. A file that ends too early, or
+    /// whose PT_DYNAMIC leads nowhere, kills the backend that loads it with SIGBUS or SIGSEGV. Of another table that
+    /// cannot be read nothing is known, so the other rules are silent about it.
     ///
     /// ## When it fires
     ///
@@ -106,7 +106,9 @@ fn check_file(cx: &ModuleCx<'_>, sink: &mut Sink<'_>, met: &HashSet<&Path>) {
             String::new()
         };
         let message = format!("{error}: what {first} says{more} is not known.");
-        let mut finding = sink.finding(cx.path(), first, message).severity(Severity::Warning);
+        // The loader follows PT_DYNAMIC without looking: the process that loads the file dies.
+        let severity = if *first == "PT_DYNAMIC" { Severity::Error } else { Severity::Warning };
+        let mut finding = sink.finding(cx.path(), first, message).severity(severity);
         for (name, error) in &tables {
             finding = finding.evidence("cannot read", format!("{name}: {error}"));
         }
@@ -121,13 +123,16 @@ fn cut_off(cx: &ModuleCx<'_>, sink: &Sink<'_>, module: &Module) -> Option<Findin
     if cx.role() == Role::Other {
         return None;
     }
-    let (index, segment) = module.elf()?.segments.iter().enumerate().find(|(_, segment)| {
-        segment.kind == elf::PT_LOAD.0
-            && segment.file_size > 0
-            && segment.offset.saturating_add(segment.file_size) > module.len
-    })?;
-    let end = segment.offset.saturating_add(segment.file_size);
-    let loses_a_page = end.div_ceil(PAGE) > module.len.div_ceil(PAGE);
+    let end = |segment: &Segment| segment.offset.saturating_add(segment.file_size);
+    let loses_a_page = |segment: &Segment| end(segment).div_ceil(PAGE) > module.len.div_ceil(PAGE);
+    let cut = || {
+        let loads = module.elf().map_or(&[][..], |elf| &elf.segments).iter().enumerate();
+        loads.filter(|(_, segment)| {
+            segment.kind == elf::PT_LOAD.0 && segment.file_size > 0 && end(segment) > module.len
+        })
+    };
+    let (index, segment) = cut().find(|(_, segment)| loses_a_page(segment)).or_else(|| cut().next())?;
+    let (end, loses_a_page) = (end(segment), loses_a_page(segment));
     let leads = if loses_a_page {
         "the process that touches what is missing dies with SIGBUS"
     } else {
@@ -137,7 +142,8 @@ fn cut_off(cx: &ModuleCx<'_>, sink: &Sink<'_>, module: &Module) -> Option<Findin
         "The file is cut off: program header {index} (PT_LOAD) ends at offset {end:#x}, the file at {:#x}: {leads}.",
         module.len
     );
-    let severity = if loses_a_page { crate::rules::loader::severity(cx.file()) } else { Severity::Warning };
+    // What a file was for can hardly be told of a part of it: damage is damage, whoever loads it.
+    let severity = if loses_a_page { Severity::Error } else { Severity::Warning };
     Some(
         sink.finding(cx.path(), "PT_LOAD", message)
             .severity(severity)
