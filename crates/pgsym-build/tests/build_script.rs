@@ -239,6 +239,29 @@ fn gnu_ld_without_another_linker_fails_with_three_remedies() {
     assert_says(&package.fail("plain"), &["PGSYM_LINKER is \"ld\": it must be lld, mold, gold or bfd"]);
 }
 
+/// aarch64 Linux has GNU ld by default, and rustc's lld for the host links for every target.
+#[test]
+fn cross_compiling_takes_the_hosts_lld_instead_of_the_targets_gnu_ld() {
+    let mut package = package("cross");
+    let sysroot = package.path("sysroot").display().to_string();
+    package.file("sysroot/lib/rustlib/x86_64-unknown-linux-gnu/bin/gcc-ld/ld.lld", "");
+    let answers =
+        "case \"$*\" in *-fuse-ld=lld*) echo 'LLD 22.1.2';; *) echo 'GNU ld (GNU Binutils) 2.40';; esac";
+    let driver = package.program("aarch64-linux-gnu-gcc", &format!("#!/bin/sh\n{answers}\n"));
+    let rustc = package.program(
+        "rustc",
+        &format!(
+            "#!/bin/sh\ncase \"$*\" in *sysroot*) echo '{sysroot}';; *) echo '\"{driver}\" \"a.o\"';; esac\n"
+        ),
+    );
+    package.set("RUSTC", &rustc).unset("PGSYM_LINKER");
+    package.set("TARGET", "aarch64-unknown-linux-gnu").set("CARGO_CFG_TARGET_ARCH", "aarch64");
+    package.set("CC_aarch64_unknown_linux_gnu", "clang");
+    let arguments = package.lines("plain", "rustc-cdylib-link-arg");
+    let directory = format!("-B{sysroot}/lib/rustlib/x86_64-unknown-linux-gnu/bin/gcc-ld");
+    assert_eq!(arguments[..3], [directory.as_str(), "-fuse-ld=lld", "-Wl,-u,Pg_magic_func"]);
+}
+
 #[test]
 fn a_part_of_a_module_hands_its_names_on() {
     let mut package = package("part");

@@ -184,21 +184,15 @@ mod tests {
     #[test]
     fn kinds_follow_the_characters() {
         let kinds: Vec<Kind> = segment("PostgreSQL 15 ค้นหา, ๑๒").iter().map(|token| token.kind).collect();
-        let expected = [
-            Kind::Word,
-            Kind::Blank,
-            Kind::Number,
-            Kind::Blank,
-            Kind::Thai,
-            Kind::Blank,
-            Kind::Number,
-        ];
+        let expected =
+            [Kind::Word, Kind::Blank, Kind::Number, Kind::Blank, Kind::Thai, Kind::Blank, Kind::Number];
         assert_eq!(kinds, expected);
     }
 
     #[test]
     fn tokens_cover_any_text_without_gaps() {
-        for text in ["", "ก", "์์์", "เเเ", "a\u{0e33}\u{0e33}b", "ฉันรักกุ๊กกิ๊กfoo ๑๒ 15 ไม่มี\0"] {
+        for text in ["", "ก", "์์์", "เเเ", "a\u{0e33}\u{0e33}b", "ฉันรักกุ๊กกิ๊กfoo ๑๒ 15 ไม่มี\0"]
+        {
             let mut at = 0;
             for token in segment(text) {
                 assert_eq!(token.start, at, "{text:?}");
