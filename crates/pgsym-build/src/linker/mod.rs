@@ -150,9 +150,9 @@ fn switch_to_bundled_lld(env: &Env, command: &LinkCommand, unable: Linker) -> Re
          instead: {why_not}. Three remedies:\n  \
          1. install lld or mold and choose it: rustflags = [\"-Clink-arg=-fuse-ld=lld\"] for this target in \
          .cargo/config.toml;\n  \
-         2. build with a toolchain that bundles rust-lld (rustup's for x86_64 and aarch64 Linux do);\n  \
-         3. make the crate a staticlib and link the module yourself with the one version script that \
-         `pgsym exports` writes.",
+         2. build with a toolchain that bundles rust-lld, as those of rustup do;\n  \
+         3. make the crate a staticlib and link the module yourself, with --whole-archive and the one version \
+         script that `pgsym exports` writes from the archive.",
         unable.name(),
         command.program.display(),
     );
