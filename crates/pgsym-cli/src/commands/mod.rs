@@ -43,7 +43,7 @@ pub(crate) enum Command {
     Load(load::Args),
     /// Which file satisfies each dependency, in load order, and why
     Tree(tree::Args),
-    /// Who brings a library in, by which chain, after which searches
+    /// Who brings this library in, by which chain, after which searches; or who defines this symbol
     Why(why::Args),
     /// Pairs of copies and of exports that meet in one process, with the verdict
     Collisions(collisions::Args),

@@ -1,4 +1,5 @@
-//! `pgsym why NAME PATH…`: who brings this library in, by which chain, after which searches.
+//! `pgsym why NAME PATH…`: who brings this library in, by which chain, after which searches; for a symbol, who
+//! provides it to whom.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
@@ -16,7 +17,7 @@ use crate::output::Output;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit status 1: nothing asks for it, or it is missing.")]
 pub(crate) struct Args {
-    /// The library: the name it is needed by, its file name, its DT_SONAME or its path
+    /// A library (the name it is needed by, its file name, its DT_SONAME or its path) or a symbol
     name: OsString,
     /// Modules, directories (searched recursively) or installation prefixes
     #[arg(required = true, value_name = "PATH")]
@@ -34,7 +35,7 @@ impl Args {
         let tree = output.load(&self.process, &self.paths, settings)?;
         let why = Why::new(&tree, &Name::from(self.name.as_bytes()));
         output.write(&why)?;
-        let is_missing = why.providers.iter().any(|provider| provider.path.name().is_none());
-        Ok(Status::from_findings(is_missing || why.providers.is_empty()))
+        let is_unknown = why.providers.is_empty() && why.symbols.is_empty();
+        Ok(Status::from_findings(is_unknown || why.has_missing()))
     }
 }

@@ -66,6 +66,8 @@ fn every_document_fits_its_schema() {
         ("why", vec!["why", "libpgsym-test-nowhere.so.7", root]),
         ("functions", vec!["functions", root]),
         ("functions", vec!["functions", root, "--all-scripts"]),
+        ("why", vec!["why", "v_call", root]),
+        ("why", vec!["why", "palloc", root]),
         ("symbols", vec!["symbols", root]),
         ("inspect", vec!["inspect", root, "--second-opinion"]),
         ("explain", vec!["explain", "PGS101"]),
@@ -224,4 +226,32 @@ fn inside_a_root_paths_are_those_of_the_root() {
     assert_eq!(document["files"][0]["path"], "/usr/lib/postgresql/15/lib/x.so");
     assert_eq!(document["files"][0]["dependencies"][0]["path"], "/opt/x/libx.so.1");
     assert!(!run.stdout.contains(root), "{}", run.stdout);
+}
+
+#[test]
+fn why_tells_who_provides_a_symbol_and_what_was_passed_over() {
+    let tree = TreeBuilder::new()
+        .object("bin/postgres", &server())
+        .object("lib/plpgsql.so", &module())
+        .object(
+            "lib/x.so",
+            &module().import("palloc").import("nobody_has_this").needed("liby.so").runpath("$ORIGIN"),
+        )
+        .object("lib/liby.so", &SharedObject::new().soname("liby.so").export("palloc"))
+        .object("lib/z.so", &module().export("nobody_has_this").export("z"));
+    let root = tree.root().to_str().unwrap();
+    let run = pgsym(["why", "palloc", root, "--format", "json"]);
+    assert_eq!(run.status, 0, "{}", run.stdout);
+    let document = run.json();
+    let provider = &document["symbols"][0];
+    assert!(provider["path"].as_str().unwrap().ends_with("bin/postgres"), "{provider}");
+    assert!(provider["users"][0]["module"].as_str().unwrap().ends_with("lib/x.so"), "{provider}");
+    assert!(provider["passed_over"][0]["path"].as_str().unwrap().ends_with("lib/liby.so"), "{provider}");
+    let run = pgsym(["why", "nobody_has_this", tree.path("lib/x.so").to_str().unwrap(), "--format", "json"]);
+    assert_eq!(run.status, 1, "{}", run.stdout);
+    assert_eq!(run.json()["symbols"][0]["path"], Value::Null);
+    let run = pgsym(["why", "nobody_has_this", root]);
+    assert_eq!(run.status, 1);
+    let line = format!("exported by {}", tree.path("lib/z.so").display());
+    assert!(run.stdout.contains("NOT DEFINED") && run.stdout.contains(&line), "{}", run.stdout);
 }

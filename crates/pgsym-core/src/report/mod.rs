@@ -16,6 +16,7 @@ mod symbols;
 mod text;
 mod verification;
 mod why;
+mod why_symbol;
 
 pub use audit::{
     Audit, AuditEvidence, AuditFinding, AuditModule, AuditServer, AuditSummary, ModuleLoad, ModuleMagic,
@@ -41,3 +42,4 @@ pub use symbols::{ExportedSymbol, FileSymbols, ImportedSymbol, Symbols};
 pub use text::{Palette, WIDTH, wrap};
 pub use verification::{ExportDifference, Verification};
 pub use why::{Chain, Link, Provider, Why};
+pub use why_symbol::{Exporter, OtherDefinition, SymbolProvider, SymbolUser};

@@ -1,4 +1,5 @@
-//! `pgsym why NAME`: which objects ask for a library, by which chain, and which file each of them gets.
+//! `pgsym why NAME`: which objects ask for a library, by which chain, and which file each of them gets. A name that
+//! no library has is taken for a symbol.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
@@ -10,10 +11,11 @@ use super::dependencies::{SearchedPlace, rule_words};
 use super::document::Document;
 use super::field::{Field, key};
 use super::text::{Palette, count, paint};
+use super::why_symbol::{self, SymbolProvider};
 use crate::discover::short_path;
 use crate::name::{Name, bytes_as_path, path_bytes};
 use crate::resolve::{Edge, ObjectId, Process, Via};
-use crate::tree::Tree;
+use crate::tree::{Tree, TreeFile};
 
 /// The answer of `pgsym why`.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -23,6 +25,8 @@ pub struct Why {
     pub name: Field<key::NameKey>,
     /// The files that it means in one module or another, by path; a missing one comes first.
     pub providers: Vec<Provider>,
+    /// Where no library has the name: the definitions that a symbol of that name leads to.
+    pub symbols: Vec<SymbolProvider>,
     #[serde(skip)]
     roots: Vec<std::path::PathBuf>,
 }
@@ -71,6 +75,14 @@ pub struct Link {
 }
 
 impl Why {
+    /// Whether anybody asks and is not served: a library that is missing, a symbol that nothing defines.
+    pub fn has_missing(&self) -> bool {
+        self.providers.iter().any(|provider| provider.path.name().is_none())
+            || self.symbols.iter().any(|provider| {
+                provider.path.name().is_none() && provider.users.iter().any(|user| !user.weak)
+            })
+    }
+
     /// Asks every file of a tree, and its server, for a library: by the name that it is needed by, its file name, its
     /// DT_SONAME or its path.
     pub fn new(tree: &Tree, name: &Name) -> Self {
@@ -85,19 +97,27 @@ impl Why {
         {
             add(process, main, server.installation.server.as_path().into(), true);
         }
-        for file in tree.files() {
+        for file in tree.files().iter().filter(|file| !is_server(tree, file)) {
             if let Some(load) = &file.load
                 && let Some(root) = load.root
             {
                 add(&load.process, root, file.path.as_path().into(), false);
             }
         }
+        let symbols = if providers.is_empty() { why_symbol::providers(tree, name) } else { Vec::new() };
         Self {
             name: name.into(),
+            symbols,
             providers: providers.into_iter().map(|(path, chains)| Provider { path, chains }).collect(),
             roots: tree.roots().to_vec(),
         }
     }
+}
+
+/// Whether a file of the tree is the server, which was asked first.
+pub(super) fn is_server(tree: &Tree, file: &TreeFile) -> bool {
+    let id = file.module.as_ref().ok().map(|module| module.id);
+    tree.server().is_some_and(|server| Some(server.module.id) == id)
 }
 
 /// Every file that the name means below one root, with the first edge that leads to it.
@@ -192,8 +212,14 @@ impl Document for Why {
             writeln!(out, "{} is {what}", paint(palette.heading, &self.name))?;
             self.write_chains(provider, out, palette)?;
         }
-        if self.providers.is_empty() {
-            writeln!(out, "{}: nothing here asks for a library of that name", self.name)?;
+        for (index, provider) in self.symbols.iter().enumerate() {
+            if index > 0 {
+                writeln!(out)?;
+            }
+            provider.write_text(&self.name, &self.roots, out, palette)?;
+        }
+        if self.providers.is_empty() && self.symbols.is_empty() {
+            writeln!(out, "{}: nothing here asks for a library or symbol of that name", self.name)?;
         }
         Ok(())
     }
