@@ -87,7 +87,7 @@ fn files() -> BTreeMap<PathBuf, Vec<u8>> {
     add("lib/empty.so", Vec::new());
     add("lib/libscript.so", b"/* GNU ld script */\nINPUT(libscript.so.1)\n".to_vec());
     for (path, text) in extensions() {
-        add(path, text.into_bytes());
+        add(&path, text.into_bytes());
     }
     files
 }
@@ -152,8 +152,8 @@ fn modules() -> Vec<(&'static str, SharedObject)> {
     ]
 }
 
-/// Control files and scripts.
-fn extensions() -> Vec<(&'static str, String)> {
+/// Control files and scripts: one extension for each module, and what extensions get wrong by themselves.
+fn extensions() -> Vec<(String, String)> {
     let control = |module: &str| {
         format!(
             "comment = 'demo'\ndefault_version = '1.0'\nmodule_pathname = '$libdir/{module}'\nrelocatable = true\n"
@@ -164,15 +164,31 @@ fn extensions() -> Vec<(&'static str, String)> {
             "CREATE FUNCTION {name}(integer) RETURNS integer\n    AS 'MODULE_PATHNAME', '{name}' LANGUAGE c STRICT;\n"
         )
     };
-    vec![
-        ("share/extension/healthy.control", control("healthy")),
-        ("share/extension/healthy--1.0.sql", function("healthy_add")),
-        // The script asks for a function that its module does not have.
-        ("share/extension/hidden_function.control", control("hidden_function")),
-        ("share/extension/hidden_function--1.0.sql", function("seen") + &function("hidden_sum")),
-        // There is no script that leads to the default version.
-        ("share/extension/no_script.control", control("healthy")),
-        ("share/extension/no_script--0.9.sql", function("healthy_add")),
-        ("share/postgres.bki", "# stands for the server's own shared files\n".to_owned()),
-    ]
+    let mut files =
+        vec![("share/postgres.bki".to_owned(), "# stands for the server's own files\n".to_owned())];
+    let mut add = |name: &str, module: &str, version: &str, script: String| {
+        files.push((format!("share/extension/{name}.control"), control(module)));
+        files.push((format!("share/extension/{name}--{version}.sql"), script));
+    };
+    for (name, declared) in [
+        ("plpgsql", "plpgsql_call_handler"),
+        ("healthy", "healthy_add"),
+        ("missing_library", "geocode"),
+        ("wrong_machine_library", "scale"),
+        ("other_major", "old"),
+        ("no_magic", "plain"),
+        ("misspelt_import", "greet"),
+        ("build_path", "built"),
+        ("empty_path_element", "empty"),
+        ("executable_stack", "trampoline"),
+        ("text_relocations", "fixed"),
+        ("bundled_openssl", "fetch"),
+    ] {
+        add(name, name, "1.0", function(declared));
+    }
+    // The script asks for a function that its module does not export.
+    add("hidden_function", "hidden_function", "1.0", function("seen") + &function("hidden_sum"));
+    // There is no script that leads to the default version.
+    add("no_script", "healthy", "0.9", function("healthy_add"));
+    files
 }

@@ -20,6 +20,10 @@ pub(crate) struct Args {
     /// End with status 1 from this severity on
     #[arg(long, value_name = "SEVERITY", default_value = "error", hide_possible_values = false)]
     fail_on: FailOn,
+    /// In text, tell findings one by one from this severity on, and count the others [default: warning, or the
+    /// threshold where that is lower]
+    #[arg(long, value_name = "SEVERITY")]
+    show: Option<Shown>,
     /// The newest glibc that modules may ask for, such as 2.28
     #[arg(long, value_name = "VERSION", value_parser = parse_glibc)]
     max_glibc: Option<(u32, u32)>,
@@ -47,6 +51,14 @@ enum FailOn {
     Never,
 }
 
+/// From which severity on text tells findings one by one.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Shown {
+    Error,
+    Warning,
+    Info,
+}
+
 fn parse_severity(text: &str) -> Result<(Selector, Severity), String> {
     let (rule, severity) = text.split_once('=').ok_or("write RULE=error, RULE=warning or RULE=info")?;
     let severity = match severity {
@@ -67,7 +79,12 @@ impl Args {
             ..self.process.settings(ServerChoice::Detect)?
         };
         let tree = output.load(&self.process, &self.paths, settings)?;
-        let audit = Audit::new(&tree, &selection);
+        let mut audit = Audit::new(&tree, &selection);
+        audit.shown_from = match (self.show, self.fail_on) {
+            (Some(Shown::Error), _) => Severity::Error,
+            (Some(Shown::Info), _) | (None, FailOn::Info) => Severity::Info,
+            (Some(Shown::Warning), _) | (None, _) => Severity::Warning,
+        };
         let status = match self.fail_on {
             FailOn::Error => Status::from_findings(audit.count_from(Severity::Error) > 0),
             FailOn::Warning => Status::from_findings(audit.count_from(Severity::Warning) > 0),

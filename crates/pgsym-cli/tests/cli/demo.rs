@@ -11,7 +11,22 @@ fn the_demo_has_what_its_names_say() {
     let found = |file: &str, rule: &str| {
         findings.iter().any(|one| one["path"].as_str().unwrap().ends_with(file) && one["name"] == rule)
     };
-    for (file, rule) in [("missing_library.so", "missing-dependency")] {
+    for (file, rule) in [
+        ("missing_library.so", "missing-dependency"),
+        ("wrong_machine_library.so", "wrong-architecture"),
+        ("wrong_machine.so", "wrong-architecture"),
+        ("other_major.so", "wrong-major"),
+        ("no_magic.so", "missing-magic-block"),
+        ("hidden_function.so", "hidden-entry-point"),
+        ("hidden_function.so", "missing-function"),
+        ("build_path.so", "build-path-in-search-path"),
+        ("empty_path_element.so", "empty-search-path-element"),
+        ("executable_stack.so", "executable-stack"),
+        ("text_relocations.so", "text-relocations"),
+        ("truncated.so", "unreadable-file"),
+        ("empty.so", "unreadable-file"),
+        ("no_script.control", "no-install-script"),
+    ] {
         assert!(found(file, rule), "{file} has no {rule}: {findings:#?}");
     }
     let about_healthy: Vec<_> =

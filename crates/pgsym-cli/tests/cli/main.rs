@@ -2,6 +2,7 @@
 
 mod demo;
 mod documents;
+mod hostile;
 mod output;
 mod questions;
 mod readme;

@@ -58,6 +58,24 @@ fn allowed_rules_are_counted_and_not_shown() {
 }
 
 #[test]
+fn notes_are_counted_unless_they_are_asked_for() {
+    let tree = faulty_tree();
+    let text = |options: &[&str]| {
+        let mut arguments =
+            vec!["audit", tree.root().to_str().unwrap(), "--severity", "missing-dependency=info"];
+        arguments.extend(options);
+        pgsym(arguments).stdout
+    };
+    let words = ".dynamic[0] DT_NEEDED";
+    let counted = text(&[]);
+    assert!(counted.contains("info PGS101 missing-dependency (1)\n    faulty.so\n"), "{counted}");
+    assert!(!counted.contains(words), "{counted}");
+    assert!(text(&["--show", "info"]).contains(words));
+    assert!(text(&["--fail-on", "info"]).contains(words));
+    assert!(!text(&["--fail-on", "info", "--show", "error"]).contains(words));
+}
+
+#[test]
 fn tree_is_status_1_where_a_dependency_is_missing() {
     let tree = faulty_tree();
     assert_eq!(pgsym(["tree".as_ref(), tree.path("lib/faulty.so").as_os_str()]).status, 1);

@@ -1,5 +1,6 @@
 //! `pgsym audit`: what is wrong in a tree, grouped by file, and what the run looked at.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -8,7 +9,7 @@ use serde::Serialize;
 
 use super::document::Document;
 use super::field::{Field, key};
-use super::text::{Palette, count, paint, write_labelled, write_wrapped};
+use super::text::{LABEL, Palette, count, paint, write_in_column, write_wrapped};
 use crate::check::{Finding, Selection, Severity, check};
 use crate::discover::{Format, short_path};
 use crate::name::{Name, bytes_as_path, path_bytes};
@@ -31,6 +32,9 @@ pub struct Audit {
     roots: Vec<PathBuf>,
     #[serde(skip)]
     cpu: Option<CpuLevel>,
+    /// From which severity on text shows findings one by one; those below are counted, rule by rule.
+    #[serde(skip)]
+    pub shown_from: Severity,
 }
 
 /// The server of an audit.
@@ -149,6 +153,8 @@ pub struct AuditFinding {
     pub evidence: Vec<AuditEvidence>,
     /// What to do; empty where nothing can be advised.
     pub help: String,
+    #[serde(skip)]
+    level: Severity,
 }
 
 /// One thing that was seen.
@@ -167,6 +173,8 @@ pub struct AuditSummary {
     pub files: usize,
     /// PostgreSQL modules among them.
     pub modules: usize,
+    /// Extensions whose control files belong to the tree.
+    pub extensions: usize,
     /// Findings of that severity.
     pub errors: usize,
     /// Findings of that severity.
@@ -191,6 +199,7 @@ impl Audit {
             summary: AuditSummary {
                 files: tree.files().len(),
                 modules: tree.modules().count(),
+                extensions: tree.inventory().extensions.iter().filter(|extension| extension.in_scope).count(),
                 errors: number(Severity::Error),
                 warnings: number(Severity::Warning),
                 infos: number(Severity::Info),
@@ -198,6 +207,7 @@ impl Audit {
             },
             findings: findings.iter().map(AuditFinding::new).collect(),
             roots: tree.roots().to_vec(),
+            shown_from: Severity::Warning,
             cpu: uses_hwcaps(tree).then_some(tree.settings().loader.cpu),
         }
     }
@@ -274,6 +284,7 @@ impl AuditFinding {
             code: finding.rule.code,
             name: finding.rule.name,
             severity: finding.severity.as_str(),
+            level: finding.severity,
             path: finding.path.as_path().into(),
             subject: finding.subject.clone(),
             message: finding.message.clone(),
@@ -303,21 +314,25 @@ fn uses_hwcaps(tree: &Tree) -> bool {
 /// Lines of evidence shown under one label; the rest is counted. JSON has all of them.
 const LINES_PER_LABEL: usize = 12;
 
+/// Files listed for a rule whose findings are only counted.
+const FILES_PER_RULE: usize = 8;
+
 impl Document for Audit {
     const COMMAND: &'static str = "audit";
 
     fn write_text(&self, out: &mut dyn Write, palette: &Palette) -> io::Result<()> {
         self.write_header(out, palette)?;
         let mut last = None;
-        for finding in &self.findings {
+        let (shown, folded): (Vec<&AuditFinding>, Vec<&AuditFinding>) =
+            self.findings.iter().partition(|finding| finding.level >= self.shown_from);
+        for finding in shown {
             if last != Some(&finding.path) {
-                let path = bytes_as_path(finding.path.as_bytes());
-                let shown = Name::from(path_bytes(short_path(path, &self.roots)));
-                writeln!(out, "\n{}", paint(palette.heading, shown))?;
+                writeln!(out, "\n{}", paint(palette.heading, self.short(&finding.path)))?;
                 last = Some(&finding.path);
             }
             finding.write_text(out, palette)?;
         }
+        self.write_folded(&folded, out, palette)?;
         if !self.findings.is_empty() || self.server.is_some() {
             writeln!(out)?;
         }
@@ -326,6 +341,47 @@ impl Document for Audit {
 }
 
 impl Audit {
+    fn short(&self, path: &Field<key::PathKey>) -> Name {
+        Name::from(path_bytes(short_path(bytes_as_path(path.as_bytes()), &self.roots)))
+    }
+
+    /// Counts findings rule by rule, with the files that they are about.
+    fn write_folded(
+        &self,
+        folded: &[&AuditFinding],
+        out: &mut dyn Write,
+        palette: &Palette,
+    ) -> io::Result<()> {
+        let mut rules: BTreeMap<(&str, &str), Vec<String>> = BTreeMap::new();
+        for finding in folded {
+            let path = bytes_as_path(finding.path.as_bytes());
+            let name = path.file_name().map_or_else(|| path_bytes(path), std::ffi::OsStr::as_encoded_bytes);
+            let files = rules.entry((finding.code, finding.name)).or_default();
+            let name = Name::from(name).to_string();
+            if files.last() != Some(&name) {
+                files.push(name);
+            }
+        }
+        if !rules.is_empty() {
+            writeln!(out, "\n{}", paint(palette.heading, "notes (--show info tells them one by one)"))?;
+        }
+        for ((code, name), files) in rules {
+            let number = folded.iter().filter(|finding| finding.code == code).count();
+            writeln!(
+                out,
+                "  {} {code} {} ({number})",
+                paint(palette.info, "info"),
+                paint(palette.heading, name)
+            )?;
+            let mut list = files.iter().take(FILES_PER_RULE).cloned().collect::<Vec<_>>().join(", ");
+            if files.len() > FILES_PER_RULE {
+                list += &format!(" and {} more", files.len() - FILES_PER_RULE);
+            }
+            write_wrapped(out, 4, &list)?;
+        }
+        Ok(())
+    }
+
     fn write_header(&self, out: &mut dyn Write, palette: &Palette) -> io::Result<()> {
         match &self.server {
             Some(server) => {
@@ -346,12 +402,13 @@ impl Audit {
     }
 
     fn write_summary(&self, out: &mut dyn Write, palette: &Palette) -> io::Result<()> {
-        let AuditSummary { files, modules, errors, warnings, infos, suppressed } = self.summary;
-        let what = if modules == files {
-            count(modules, "module")
-        } else {
-            format!("{} and {}", count(modules, "module"), count(files - modules, "other file"))
-        };
+        let AuditSummary { files, modules, extensions, errors, warnings, infos, suppressed } = self.summary;
+        let mut what = count(modules, "module");
+        for (number, noun) in [(files - modules, "other file"), (extensions, "extension")] {
+            if number > 0 {
+                what = what + ", " + &count(number, noun);
+            }
+        }
         if self.findings.is_empty() {
             write!(out, "{what}: {}", paint(palette.good, "nothing found"))?;
         } else {
@@ -367,11 +424,7 @@ impl Audit {
             write!(out, " ({suppressed} allowed)")?;
         }
         writeln!(out)?;
-        if let Some(worst) = self.findings.iter().rev().max_by_key(|finding| match finding.severity {
-            "error" => 2,
-            "warning" => 1,
-            _ => 0,
-        }) {
+        if let Some(worst) = self.findings.iter().rev().max_by_key(|finding| finding.level) {
             writeln!(out, "`pgsym explain {}` says more.", worst.code)?;
         }
         Ok(())
@@ -380,11 +433,13 @@ impl Audit {
 
 impl AuditFinding {
     fn write_text(&self, out: &mut dyn Write, palette: &Palette) -> io::Result<()> {
-        let style = match self.severity {
-            "error" => palette.error,
-            "warning" => palette.warning,
-            _ => palette.info,
+        let style = match self.level {
+            Severity::Error => palette.error,
+            Severity::Warning => palette.warning,
+            Severity::Info => palette.info,
         };
+        let labels = self.evidence.iter().map(|evidence| evidence.label.chars().count());
+        let column = labels.max().unwrap_or(0).max(LABEL);
         writeln!(
             out,
             "  {} {} {}",
@@ -400,14 +455,16 @@ impl AuditFinding {
             lines = if is_new { 1 } else { lines + 1 };
             label = evidence.label;
             if lines <= LINES_PER_LABEL {
-                write_labelled(out, palette, 6, if is_new { label } else { "" }, &evidence.text)?;
+                let label = if is_new { label } else { "" };
+                write_in_column(out, palette, (6, column), label, &evidence.text)?;
             } else if lines == LINES_PER_LABEL + 1 {
                 let more = self.evidence[index..].iter().take_while(|other| other.label == label).count();
-                write_labelled(out, palette, 6, "", &format!("… and {more} more (--format json has all)"))?;
+                let rest = format!("… and {more} more (--format json has all)");
+                write_in_column(out, palette, (6, column), "", &rest)?;
             }
         }
         if !self.help.is_empty() {
-            write_labelled(out, palette, 6, "fix", &self.help)?;
+            write_in_column(out, palette, (6, column), "fix", &self.help)?;
         }
         Ok(())
     }

@@ -95,7 +95,17 @@ pub(super) fn write_labelled(
     label: &str,
     text: &str,
 ) -> io::Result<()> {
-    let column = LABEL.max(label.chars().count());
+    write_in_column(out, palette, (indent, LABEL.max(label.chars().count())), label, text)
+}
+
+/// The same with a column of another width, so that the labels of one group agree.
+pub(super) fn write_in_column(
+    out: &mut dyn Write,
+    palette: &Palette,
+    (indent, column): (usize, usize),
+    label: &str,
+    text: &str,
+) -> io::Result<()> {
     let room = WIDTH.saturating_sub(indent + column + 1).max(20);
     for (number, line) in wrap(text, room).into_iter().enumerate() {
         let label = if number == 0 { label } else { "" };

@@ -86,9 +86,10 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     for Asking { load, object, files } in found {
         let Some(what) = asks(object.module()) else { continue };
         let file = files[0];
-        let own = tree.find(object.id()).map_or(&file.path, |own| &own.path);
+        let of_tree = tree.find(object.id());
+        let own = of_tree.map_or(&file.path, |own| &own.path);
         let subject =
-            if *own == *object.path() { String::new() } else { format!("{}: ", shown_path(object.path())) };
+            if of_tree.is_some() { String::new() } else { format!("{}: ", shown_path(object.path())) };
         // A program's own stack is the kernel's business, and it grants it.
         let is_refused = load.process.env().libc.is_glibc_since(2, 41) && file.role != Role::Program;
         let leads = if is_refused {

@@ -1,0 +1,2 @@
+CREATE FUNCTION built(integer) RETURNS integer
+    AS 'MODULE_PATHNAME', 'built' LANGUAGE c STRICT;

@@ -1,0 +1,2 @@
+CREATE FUNCTION fetch(integer) RETURNS integer
+    AS 'MODULE_PATHNAME', 'fetch' LANGUAGE c STRICT;

@@ -1,0 +1,2 @@
+CREATE FUNCTION empty(integer) RETURNS integer
+    AS 'MODULE_PATHNAME', 'empty' LANGUAGE c STRICT;

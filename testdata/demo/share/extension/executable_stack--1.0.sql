@@ -1,0 +1,2 @@
+CREATE FUNCTION trampoline(integer) RETURNS integer
+    AS 'MODULE_PATHNAME', 'trampoline' LANGUAGE c STRICT;

@@ -1,0 +1,2 @@
+CREATE FUNCTION geocode(integer) RETURNS integer
+    AS 'MODULE_PATHNAME', 'geocode' LANGUAGE c STRICT;

@@ -1,0 +1,2 @@
+CREATE FUNCTION greet(integer) RETURNS integer
+    AS 'MODULE_PATHNAME', 'greet' LANGUAGE c STRICT;

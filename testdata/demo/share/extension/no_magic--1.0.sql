@@ -1,0 +1,2 @@
+CREATE FUNCTION plain(integer) RETURNS integer
+    AS 'MODULE_PATHNAME', 'plain' LANGUAGE c STRICT;

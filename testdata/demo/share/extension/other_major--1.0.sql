@@ -1,0 +1,2 @@
+CREATE FUNCTION old(integer) RETURNS integer
+    AS 'MODULE_PATHNAME', 'old' LANGUAGE c STRICT;

@@ -1,0 +1,2 @@
+CREATE FUNCTION fixed(integer) RETURNS integer
+    AS 'MODULE_PATHNAME', 'fixed' LANGUAGE c STRICT;

@@ -1,0 +1,2 @@
+CREATE FUNCTION scale(integer) RETURNS integer
+    AS 'MODULE_PATHNAME', 'scale' LANGUAGE c STRICT;
