@@ -4,6 +4,8 @@
 use anyhow::{Context, Result};
 use clap::Args;
 
+mod rules;
+
 use crate::support::{Outcome, workspace};
 
 /// What to do with the generated files.
@@ -26,6 +28,7 @@ pub(crate) struct Generated {
 fn render() -> Result<Vec<Generated>> {
     let mut files = Vec::new();
     files.extend(schemas());
+    files.extend(rules::pages());
     Ok(files)
 }
 
@@ -39,7 +42,17 @@ fn schemas() -> impl Iterator<Item = Generated> {
 /// Writes or checks the generated files.
 pub(crate) fn run(options: &Options) -> Result<Outcome> {
     let mut outcome = Outcome::Good;
-    for Generated { path, text } in render()? {
+    let files = render()?;
+    for path in rules::stale(&files)? {
+        if options.check {
+            println!("{path} is of no rule: run `cargo xtask generate`");
+            outcome = Outcome::Bad;
+        } else {
+            std::fs::remove_file(workspace().join(&path)).with_context(|| format!("cannot remove {path}"))?;
+            println!("removed {path}");
+        }
+    }
+    for Generated { path, text } in files {
         let place = workspace().join(&path);
         if std::fs::read_to_string(&place).is_ok_and(|present| present == text) {
             continue;
