@@ -170,3 +170,10 @@ pub enum LoadErrorKind {
     /// A file could be opened but not understood here; whether the loader survives it is not known.
     Unreadable,
 }
+
+impl LoadErrorKind {
+    /// Whether a whole file is missing or unusable, rather than something inside one.
+    pub fn is_of_a_file(self) -> bool {
+        matches!(self, Self::NotFound | Self::Refused | Self::Unreadable)
+    }
+}

@@ -34,7 +34,8 @@ declare_rule! {
     ///
     /// ## What it cannot see
     ///
-    /// Weak references, which stay zero: whether the code tests for that.
+    /// Weak references, which stay zero: whether the code tests for that. Symbols of a module that lacks a whole library:
+    /// missing-dependency and bad-candidate own that, and the symbols are looked at once the library is there.
     ///
     /// ## References
     ///
@@ -63,10 +64,15 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     let mut objects: BTreeMap<PathBuf, Unresolved> = BTreeMap::new();
     for (index, file) in tree.files().iter().enumerate() {
         let Some(load) = file.load.as_ref().filter(|_| file.role == Role::Module) else { continue };
+        // What a library that is not there would define cannot be told: that library is the finding.
+        if load.failure.as_ref().is_some_and(|failure| failure.kind.is_of_a_file()) {
+            continue;
+        }
         for (id, object) in load.process.added_since(server) {
             let bindings = load.process.bindings(id);
+            let path = tree.find(object.id()).map_or_else(|| object.path(), |own| &own.path);
             for binding in bindings.iter().filter(|binding| binding.is_unresolved()) {
-                let entry = objects.entry(object.path().to_owned()).or_insert_with(|| Unresolved {
+                let entry = objects.entry(path.to_owned()).or_insert_with(|| Unresolved {
                     symbols: BTreeMap::new(),
                     providers: BTreeSet::new(),
                     files: Vec::new(),
@@ -174,6 +180,12 @@ pub(crate) mod tests {
                 "ERROR:  could not load library \"/pg/lib/x.so\": /pg/lib/x.so: undefined symbol: nobody_has_this"
             ]
         );
+    }
+
+    #[test]
+    fn a_module_that_lacks_a_library_is_the_business_of_another_rule() {
+        let case = Case::new().object("x.so", &module().needed("libgone.so.1").import("nobody_has_this"));
+        assert_eq!(case.run(&UNRESOLVED_IMPORT), []);
     }
 
     #[test]
