@@ -21,10 +21,8 @@ const EMPTY_CRATE: &str = "#![no_std]\n#[panic_handler]\n\
 pub(super) fn link_command(env: &Env) -> Result<LinkCommand, Error> {
     let flags = linking_flags(&rust_flags(env));
     let linker = env.get("RUSTC_LINKER");
-    if let Some(words) = ask_rustc(env, &flags, linker.as_ref())? {
-        if let Some(command) = LinkCommand::from_words(words) {
-            return Ok(command);
-        }
+    if let Some(command) = ask_rustc(env, &flags, linker.as_ref())?.and_then(LinkCommand::from_words) {
+        return Ok(command);
     }
     let mut link_arguments = Vec::new();
     let mut program = linker.map_or_else(|| PathBuf::from("cc"), PathBuf::from);

@@ -138,7 +138,7 @@ fn read_version_script(text: &str) -> Result<BTreeSet<String>, ListError> {
         let next = tokens.get(index + 1).map(|&(_, token)| token);
         match (token, next) {
             // `extern "C" {` opens a group that only its own `}` closes.
-            ("extern", Some(_)) if depth > 0 => {
+            ("extern", Some(next)) if depth > 0 && next != ";" => {
                 index += 1;
                 if tokens.get(index + 1).map(|&(_, token)| token) != Some("{") {
                     return Err(ListError { line, message: "extern without a group of names".to_owned() });
@@ -238,6 +238,31 @@ mod tests {
         ] {
             let text = format.write(NAMES);
             assert_eq!(read(&text).unwrap(), NAMES, "{format:?}:\n{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_set_of_names_survives_every_form(
+            names in proptest::collection::btree_set("[A-Za-z_.$][A-Za-z0-9_.$]{0,20}|global|local|extern", 0..20),
+        ) {
+            for format in [
+                ListFormat::VersionScriptAddition,
+                ListFormat::VersionScript,
+                ListFormat::ExportedSymbols,
+                ListFormat::PgxsExports,
+            ] {
+                let text = format.write(names.iter().map(String::as_str));
+                proptest::prop_assert_eq!(format.read(&text).unwrap(), names.clone(), "{}", text);
+            }
+        }
+
+        #[test]
+        fn no_text_makes_the_reader_panic(text in "[a-z{};:*/# \n\"\u{e01}]{0,80}") {
+            for format in [ListFormat::VersionScript, ListFormat::ExportedSymbols, ListFormat::PgxsExports] {
+                let _ = format.read(&text);
+            }
+            let _ = ListFormat::guess(&text);
         }
     }
 
