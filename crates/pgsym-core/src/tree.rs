@@ -123,6 +123,8 @@ pub struct TreeFile {
     pub format: Result<Format, FileError>,
     /// The parsed binary, or why it cannot be parsed.
     pub module: Result<Arc<Module>, FileError>,
+    /// Every slice of a fat Mach-O file that can be read, in file order; [`Self::module`] is one of them.
+    pub slices: Vec<Arc<Module>>,
     /// What it is for.
     pub role: Role,
     /// What `stat` says of it; none where that fails.
@@ -565,6 +567,7 @@ fn parse_one(store: &FileStore, candidate: Candidate, reading: Reading) -> TreeF
     TreeFile {
         path,
         format,
+        slices: module.as_ref().map_or_else(|_| Vec::new(), slices),
         module,
         role,
         metadata,
@@ -576,15 +579,24 @@ fn parse_one(store: &FileStore, candidate: Candidate, reading: Reading) -> TreeF
     }
 }
 
+/// The slices of a file that has several.
+fn slices(module: &Arc<Module>) -> Vec<Arc<Module>> {
+    let further = module.macho().into_iter().flat_map(|macho| &macho.further_slices);
+    let further: Vec<Arc<Module>> = further.filter_map(|slice| slice.module.clone().ok()).collect();
+    if further.is_empty() {
+        return Vec::new();
+    }
+    std::iter::once(Arc::clone(module)).chain(further).collect()
+}
+
 /// Whether the directory of a library has a file of the name that its DT_SONAME says, the library's own name
 /// included.
 fn has_soname_sibling(fs: &dyn Fs, path: &Path, module: &Module) -> bool {
-    let Some(soname) = module.soname.as_ref().filter(|soname| !soname.has_slash() && !soname.is_empty())
-    else {
-        return false;
-    };
-    path.file_name().is_some_and(|name| name == soname.as_path())
-        || fs.metadata(&path.with_file_name(soname.as_path())).is_ok()
+    // An install name is a path; whoever links the library looks for its last component.
+    let is_usable = |soname: &&Name| module.macho().is_some() || !soname.has_slash();
+    let soname = module.soname.as_ref().filter(is_usable).and_then(|soname| soname.as_path().file_name());
+    let Some(soname) = soname else { return false };
+    path.file_name().is_some_and(|name| name == soname) || fs.metadata(&path.with_file_name(soname)).is_ok()
 }
 
 /// Parses a file; even a fault of our own costs that one file and names it.

@@ -30,8 +30,16 @@ pub struct DyldLoad {
     pub in_server: bool,
 }
 
-/// The architectures that a Mach-O file has, in file order.
-pub(crate) fn architectures(module: &Module) -> Vec<MachArch> {
+/// The architectures of a tree's file, in file order.
+pub(crate) fn architectures_of(file: &TreeFile) -> Vec<MachArch> {
+    if file.slices.is_empty() {
+        return file.module.as_ref().map_or_else(|_| Vec::new(), |module| architectures(module));
+    }
+    file.slices.iter().filter_map(|slice| Some(slice.macho()?.slice.arch)).collect()
+}
+
+/// The architectures that a Mach-O file has, in file order; of one slice, its own.
+fn architectures(module: &Module) -> Vec<MachArch> {
     let Some(macho) = module.macho() else { return Vec::new() };
     let further = macho.further_slices.iter().filter(|slice| slice.module.is_ok());
     std::iter::once(macho.slice.arch).chain(further.map(|slice| slice.arch)).collect()
@@ -124,7 +132,7 @@ pub(crate) fn load(
     if file.role != Role::Program && !servers.is_empty() {
         return servers.iter().map(|server| in_server(file, absolute, server, expected)).collect();
     }
-    architectures(module)
+    architectures_of(file)
         .into_iter()
         .filter(|arch| settings.arch.is_none_or(|wanted| arch.grade(wanted).is_some()))
         .map(|arch| alone(absolute, module, arch, store, settings))

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use super::finding::Finding;
 use super::rule::Rule;
 use super::select::Selection;
-use crate::model::{Elf, Module};
+use crate::model::{Elf, MachO, Module};
 use crate::postgres::PgFacts;
-use crate::tree::{Load, Role, Server, Settings, Tree, TreeFile};
+use crate::tree::{DyldLoad, Load, Role, Server, Settings, Tree, TreeFile};
 
 /// One file of the tree.
 pub struct ModuleCx<'t> {
@@ -50,6 +50,16 @@ impl<'t> ModuleCx<'t> {
     /// The ELF part.
     pub fn elf(&self) -> Option<&'t Elf> {
         self.module().and_then(|module| module.elf())
+    }
+
+    /// The Mach-O part.
+    pub fn macho(&self) -> Option<&'t MachO> {
+        self.module().and_then(|module| module.macho())
+    }
+
+    /// What loading it does if it is a Mach-O file, for each architecture.
+    pub fn dyld(&self) -> &'t [DyldLoad] {
+        &self.file.dyld
     }
 
     /// What PostgreSQL finds in it.

@@ -46,6 +46,8 @@ pub enum Group {
     Packaging,
     /// PGS6xx: control files and SQL scripts.
     Catalog,
+    /// PGS7xx: what only Mach-O has.
+    Macho,
     /// PGS9xx: files that cannot be read.
     File,
 }
@@ -60,6 +62,7 @@ impl Group {
             Self::Hardening => "hardening",
             Self::Packaging => "packaging",
             Self::Catalog => "catalog",
+            Self::Macho => "macho",
             Self::File => "file",
         }
     }

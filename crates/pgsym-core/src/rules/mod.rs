@@ -8,6 +8,7 @@ pub(crate) mod evidence;
 pub(crate) mod file;
 pub(crate) mod hardening;
 pub(crate) mod loader;
+pub(crate) mod macho;
 pub(crate) mod meeting;
 pub(crate) mod packaging;
 pub(crate) mod reach;
@@ -94,6 +95,20 @@ rules! {
     catalog::orphan_module::ORPHAN_MODULE,
     catalog::unreadable_script::UNREADABLE_SCRIPT,
     catalog::dynamic_function::DYNAMIC_FUNCTION,
+    macho::unresolved_rpath::UNRESOLVED_RPATH,
+    macho::duplicate_rpath::DUPLICATE_RPATH,
+    macho::absolute_install_name::ABSOLUTE_INSTALL_NAME,
+    macho::install_name_mismatch::INSTALL_NAME_MISMATCH,
+    macho::missing_slice::MISSING_SLICE,
+    macho::minimum_os_too_new::MINIMUM_OS_TOO_NEW,
+    macho::flat_namespace_import::FLAT_NAMESPACE_IMPORT,
+    macho::bound_to_wrong_image::BOUND_TO_WRONG_IMAGE,
+    macho::stale_code_signature::STALE_CODE_SIGNATURE,
+    macho::unsafe_system_openssl::UNSAFE_SYSTEM_OPENSSL,
+    macho::wrong_suffix::WRONG_SUFFIX,
+    macho::relative_install_name::RELATIVE_INSTALL_NAME,
+    macho::missing_dylib::MISSING_DYLIB,
+    macho::unbound_symbol::UNBOUND_SYMBOL,
     file::unreadable_file::UNREADABLE_FILE,
     file::views_disagree::VIEWS_DISAGREE,
     file::limit_reached::LIMIT_REACHED,

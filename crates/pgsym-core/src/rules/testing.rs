@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pgsym_testkit::{Kind, Magic, SharedObject};
+use pgsym_testkit::{Kind, MachCpu, MachImage, Magic, SharedObject};
 
 use crate::check::{Evidence, Finding, Rule, Selection, check};
 use crate::fs::MemoryFs;
@@ -48,6 +48,25 @@ impl Case {
             .file("/lib64/ld-linux-x86-64.so.2", loader(version))
             .file("/lib/x86_64-linux-gnu/libc.so.6", SharedObject::new().soname("libc.so.6").build());
         Self { fs, settings: Settings::default(), roots: vec![PathBuf::from("/pg/lib")] }
+    }
+
+    /// A server of PostgreSQL 15 for macOS 13 on x86_64, in the same places.
+    pub(crate) fn mac() -> Self {
+        let server = MachImage::executable(CPU)
+            .library("/usr/lib/libSystem.B.dylib")
+            .export("palloc")
+            .export("hash_create")
+            .constant(b"postgres (PostgreSQL) 15.8")
+            .magic(15);
+        let fs = MemoryFs::new()
+            .file("/pg/bin/postgres", server.build())
+            .file("/pg/lib/plpgsql.so", bundle().build());
+        Self { fs, settings: Settings::default(), roots: vec![PathBuf::from("/pg/lib")] }
+    }
+
+    /// Adds a Mach-O image; relative paths are below `/pg/lib`.
+    pub(crate) fn image(self, path: &str, image: &MachImage) -> Self {
+        self.file(path, image.build())
     }
 
     /// Adds a file; relative paths are below `/pg/lib`.
@@ -95,6 +114,14 @@ impl Case {
         assert_eq!(findings.len(), 1, "{findings:#?}");
         findings.remove(0)
     }
+}
+
+/// The processor of the macOS cases.
+pub(crate) const CPU: MachCpu = MachCpu::X86_64;
+
+/// A module as PGXS builds one on macOS: nothing in it to complain about.
+pub(crate) fn bundle() -> MachImage {
+    MachImage::bundle(CPU).library("/usr/lib/libSystem.B.dylib").magic(15)
 }
 
 /// A module as PGXS builds one: nothing in it to complain about.

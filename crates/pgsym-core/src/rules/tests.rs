@@ -105,6 +105,7 @@ fn codes_are_sorted_unique_of_their_group_and_not_retired() {
             Group::Hardening => '4',
             Group::Packaging => '5',
             Group::Catalog => '6',
+            Group::Macho => '7',
             Group::File => '9',
         };
         assert!(digits.starts_with(hundreds), "{} in group {}", rule.code, rule.group.as_str());

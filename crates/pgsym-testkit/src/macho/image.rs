@@ -24,6 +24,8 @@ pub struct MachImage {
     pub(super) signature: Option<SignatureHash>,
     pub(super) has_weak_definitions: bool,
     pub(super) padding: u64,
+    magic: Option<u32>,
+    text: Vec<u8>,
 }
 
 /// The processor.
@@ -175,6 +177,8 @@ impl MachImage {
             signature: None,
             has_weak_definitions: false,
             padding: 0x400,
+            magic: None,
+            text: Vec::new(),
         }
     }
 
@@ -301,13 +305,60 @@ impl MachImage {
         self
     }
 
+    /// Exports `Pg_magic_func` with the block of a major version from 15 to 17.
+    #[must_use]
+    pub fn magic(mut self, major: u32) -> Self {
+        self.magic = Some(major);
+        self.exports.insert(0, ("_Pg_magic_func".to_owned(), ExportForm::Function));
+        self
+    }
+
+    /// Bytes among the constants, such as the server's version.
+    #[must_use]
+    pub fn constant(mut self, bytes: &[u8]) -> Self {
+        self.text.extend(bytes);
+        self.text.push(0);
+        self
+    }
+
+    /// `Pg_magic_struct` (src/include/fmgr.h) up to `abi_extra`.
+    fn magic_block(&self) -> Vec<u8> {
+        let Some(major) = self.magic else { return Vec::new() };
+        let ints = [56, major * 100, 100, 32, 64, 1];
+        let mut block: Vec<u8> = ints.iter().flat_map(|int: &u32| int.to_le_bytes()).collect();
+        block.extend(b"PostgreSQL");
+        block.resize(56, 0);
+        block
+    }
+
+    /// The function that returns the address of the block, `distance` bytes from its start, as clang writes it.
+    fn magic_code(&self, distance: u64) -> [u8; 16] {
+        let mut code = [0xcc; 16];
+        let bytes: Vec<u8> = match self.cpu {
+            // push rbp; mov rbp,rsp; lea rax,[rip+d]; pop rbp; ret
+            MachCpu::X86_64 => {
+                let from_next = (distance as u32 - 11).to_le_bytes();
+                [&[0x55, 0x48, 0x89, 0xe5, 0x48, 0x8d, 0x05][..], &from_next, &[0x5d, 0xc3]].concat()
+            }
+            // adr x0,d; nop; ret
+            MachCpu::Arm64 | MachCpu::Arm64e => {
+                let low = (distance as u32 & 3) << 29;
+                let adr = (0x1000_0000 | low | (distance as u32 >> 2) << 5).to_le_bytes();
+                [&adr[..], &[0x1f, 0x20, 0x03, 0xd5], &[0xc0, 0x03, 0x5f, 0xd6]].concat()
+            }
+        };
+        code[..bytes.len()].copy_from_slice(&bytes);
+        code
+    }
+
     /// The file.
     pub fn build(&self) -> Vec<u8> {
         // The commands' length does not depend on the places in them, so that a first pass measures it.
         let commands_size = commands::write(self, &Places::default()).0.len() as u64;
         let code = (32 + commands_size + self.padding).next_multiple_of(16);
         let code_size = 16 * self.exports.len().max(1) as u64;
-        let text_size = (code + code_size).next_multiple_of(self.cpu.page());
+        let constants = [self.magic_block(), self.text.clone()].concat();
+        let text_size = (code + code_size + constants.len() as u64).next_multiple_of(self.cpu.page());
         let data_size = (8 * self.imports.len().max(1) as u64).next_multiple_of(self.cpu.page());
         let base = if self.kind == MachKind::Executable { 0x1_0000_0000 } else { 0 };
         let mut places = Places { base, code, code_size, text_size, data_size, ..Places::default() };
@@ -351,13 +402,19 @@ impl MachImage {
         let mut file = commands::header(self, commands_size);
         file.0.extend(commands::write(self, &places).0);
         file.0.resize(code as usize, 0);
-        for _ in 0..self.exports.len().max(1) {
+        let mut functions = self.exports.len().max(1);
+        if self.magic.is_some() {
+            file.0.extend(self.magic_code(code_size));
+            functions -= 1;
+        }
+        for _ in 0..functions {
             file.0.extend(match self.cpu {
                 // ret, then filling.
                 MachCpu::X86_64 => [0xc3, 0xcc, 0xcc, 0xcc].repeat(4),
                 MachCpu::Arm64 | MachCpu::Arm64e => [0xc0, 0x03, 0x5f, 0xd6].repeat(4),
             });
         }
+        file.0.extend(constants);
         file.0.resize(text_size as usize, 0);
         if matches!(self.fixups, Fixups::Chained(_)) {
             file.0.extend(chained::pointers(self.imports.len(), self.cpu.page()));

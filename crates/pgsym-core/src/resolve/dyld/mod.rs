@@ -15,6 +15,7 @@ mod tests;
 mod trace;
 
 pub use bind::{DyldBinding, Provider};
+pub(crate) use environment::SDK_WITHOUT_DUPLICATES;
 pub use environment::{DyldEnv, SystemLibraries, might_be_in_shared_cache};
 pub use image::{Image, ImageId, ImageSource, slice_for};
 pub use process::{DyldAttempt, DyldProcess};

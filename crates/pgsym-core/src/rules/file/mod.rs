@@ -26,6 +26,17 @@ fn unreadable_tables(module: &Module) -> Vec<(&'static str, &FileError)> {
         ]);
         tables.extend(elf.unreadable_entries.iter().map(|error| (".dynamic", Some(error))));
     }
+    if let Some(macho) = module.macho() {
+        tables.extend([
+            ("LC_LOAD_DYLIB", module.dependencies.error()),
+            ("the export trie", macho.exports.error()),
+            ("the imports", macho.imports.error()),
+            ("LC_CODE_SIGNATURE", macho.signature.error()),
+        ]);
+        tables.extend(macho.faults.iter().map(|error| ("the load commands", Some(error))));
+        let slices = macho.further_slices.iter().filter_map(|slice| slice.module.as_ref().err());
+        tables.extend(slices.map(|error| ("a slice", Some(error))));
+    }
     let mut known: Vec<(&str, &FileError)> = Vec::new();
     for (name, error) in tables {
         // One bad pointer takes every table that hangs on it along: told once, under the first name.
