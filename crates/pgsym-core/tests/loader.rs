@@ -36,7 +36,7 @@ fn started(files: MemoryFs, libc: Option<Libc>, program: &str) -> Process {
     };
     let options = LoaderOptions { libc, current_directory: Some("/run".into()), ..LoaderOptions::default() };
     let env = Arc::new(LoaderEnv::read(&*fs, target, None, &options));
-    let store = Arc::new(FileStore::new(fs, Facets::LINK));
+    let store = Arc::new(FileStore::new(fs, Facets::SYMBOLS));
     Process::start(store, env, Path::new(program), MainObject::Program).unwrap()
 }
 
@@ -210,4 +210,16 @@ fn the_origin_of_a_relative_path_is_relative_for_musl_and_absolute_for_glibc() {
     let loaded = |libc| dlopen(&process(files(), Some(libc)), "mods/m.so").unwrap();
     assert_eq!(loaded(Libc::Glibc(2, 36)), ["mods/m.so", "/run/mods/../a/liba.so"]);
     assert_eq!(loaded(Libc::Musl), ["mods/m.so", "mods/../a/liba.so"]);
+}
+
+#[test]
+fn the_undefined_symbol_of_the_object_relocated_first_is_named() {
+    let files = || {
+        MemoryFs::new()
+            .file("/mods/m.so", needs("liba.so").runpath("/a").import("outer").build())
+            .file("/a/liba.so", SharedObject::new().import("inner").build())
+    };
+    let text = |libc| dlopen(&process(files(), Some(libc)), "/mods/m.so").unwrap_err();
+    assert_eq!(text(Libc::Glibc(2, 36)), "/a/liba.so: undefined symbol: inner");
+    assert_eq!(text(Libc::Musl), "Error relocating /mods/m.so: outer: symbol not found");
 }

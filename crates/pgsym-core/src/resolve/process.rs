@@ -339,8 +339,11 @@ impl Process {
 
     /// The objects that a `dlopen` of `root` newly mapped, libraries before what needs them
     /// (`_dl_sort_maps`, elf/dl-sort-maps.c: depth first along each object's dependencies, last post-order first,
-    /// relocated from the end).
+    /// relocated from the end). musl relocates them in load order (`reloc_all`, ldso/dynlink.c).
     pub(crate) fn relocation_order(&self, root: ObjectId, new_from: usize) -> Vec<ObjectId> {
+        if self.env.libc == Libc::Musl {
+            return self.order.iter().copied().filter(|id| id.index() >= new_from).collect();
+        }
         let mut order = Vec::new();
         let mut seen = vec![false; self.objects.len()];
         // The sort visits the breadth-first list from its end, and the root, forced first, last.

@@ -357,16 +357,16 @@ impl Generator<'_> {
         if self.symbols == Symbols::None {
             return Default::default();
         }
-        let (defined, used) = if is_module { (10, 35) } else { (60, 15) };
-        let defines = SYMBOLS.into_iter().filter(|_| self.random.percent(defined)).collect();
-        let mut uses = Vec::new();
+        let (define_percent, use_percent) = if is_module { (10, 35) } else { (60, 15) };
+        let defines = SYMBOLS.into_iter().filter(|_| self.random.percent(define_percent)).collect();
+        let mut calls = Vec::new();
         for symbol in SYMBOLS {
-            if self.random.percent(used) {
+            if self.random.percent(use_percent) {
                 let strength = if self.random.percent(25) { Strength::Weak } else { Strength::Strong };
-                uses.push(Use { symbol, strength });
+                calls.push(Use { symbol, strength });
             }
         }
-        (defines, uses)
+        (defines, calls)
     }
 
     fn linked(&mut self, directory: &str) -> Needed {
