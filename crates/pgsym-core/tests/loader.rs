@@ -8,7 +8,7 @@ use pgsym_core::fs::MemoryFs;
 use pgsym_core::model::{Class, Endian, Target};
 use pgsym_core::parse::Facets;
 use pgsym_core::resolve::{FileStore, Libc, LoaderEnv, LoaderOptions, MainObject, Process};
-use pgsym_testkit::{Damage, Kind, ProgramHeaderField, SharedObject};
+use pgsym_testkit::{Damage, Import, Kind, ProgramHeaderField, SharedObject};
 
 const GLIBC_2_36: &[u8] = b"\0/lib/x86_64-linux-gnu/\0/usr/lib/x86_64-linux-gnu/\0\
     ld.so (Debian GLIBC 2.36-9) stable release version 2.36.\n\0";
@@ -222,4 +222,13 @@ fn the_undefined_symbol_of_the_object_relocated_first_is_named() {
     let text = |libc| dlopen(&process(files(), Some(libc)), "/mods/m.so").unwrap_err();
     assert_eq!(text(Libc::Glibc(2, 36)), "/a/liba.so: undefined symbol: inner");
     assert_eq!(text(Libc::Musl), "Error relocating /mods/m.so: outer: symbol not found");
+}
+
+#[test]
+fn of_two_undefined_symbols_glibc_names_the_variable_and_musl_the_call() {
+    let module = SharedObject::new().import("called").add_import(Import::object("read"));
+    let files = || MemoryFs::new().file("/mods/m.so", module.build());
+    let text = |libc| dlopen(&process(files(), Some(libc)), "/mods/m.so").unwrap_err();
+    assert_eq!(text(Libc::Glibc(2, 36)), "/mods/m.so: undefined symbol: read");
+    assert_eq!(text(Libc::Musl), "Error relocating /mods/m.so: called: symbol not found");
 }

@@ -178,11 +178,14 @@ impl Process {
         if unresolved.is_empty() {
             return None;
         }
-        // Only what a relocation really uses is looked up, and the first in their order is named.
+        // Only what a relocation really uses is looked up, and the first in their order is named. musl applies
+        // DT_JMPREL before the other tables (`do_relocs`), glibc after them.
+        let is_musl = self.env().libc == Libc::Musl;
+        let place = |usage: &SymbolUse| (is_musl && usage.calls == 0, usage.first);
         let first = if object.module().elf().is_some_and(|elf| elf.relocations.get().is_some()) {
             unresolved
                 .iter()
-                .min_by_key(|binding| binding.reference.usage.map_or(u32::MAX, |usage| usage.first))?
+                .min_by_key(|binding| binding.reference.usage.as_ref().map_or((true, u32::MAX), place))?
         } else {
             let path = self.env().absolute(object.path())?;
             let used = self.store().with_relocations(&path).ok();
@@ -195,7 +198,7 @@ impl Process {
                         let at = uses
                             .symbols
                             .binary_search_by_key(&binding.reference.symbol.index, |usage| usage.symbol);
-                        Some((uses.symbols.get(at.ok()?)?.first, binding))
+                        Some((place(uses.symbols.get(at.ok()?)?), binding))
                     })
                     .min_by_key(|(first, _)| *first)
                     .map(|(_, binding)| binding)?,
