@@ -28,7 +28,7 @@ pub fn check(tree: &Tree, selection: &Selection) -> Vec<Finding> {
             let cx = ModuleCx::new(tree, file);
             for rule in &rules {
                 if let Check::Module(check) = rule.check {
-                    check(&cx, &mut sink.of(rule));
+                    check(&cx, sink.of(rule));
                 }
             }
             sink.into_findings()
@@ -37,7 +37,7 @@ pub fn check(tree: &Tree, selection: &Selection) -> Vec<Finding> {
     let mut sink = Sink::new(selection);
     for rule in &rules {
         if let Check::Tree(check) = rule.check {
-            check(&TreeCx::new(tree), &mut sink.of(rule));
+            check(&TreeCx::new(tree), sink.of(rule));
         }
     }
     findings.extend(sink.into_findings());

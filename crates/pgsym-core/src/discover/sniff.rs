@@ -37,10 +37,13 @@ pub fn sniff(fs: &dyn Fs, path: &Path) -> Result<Format, FileError> {
 }
 
 fn is_linker_script(bytes: &[u8]) -> bool {
-    let text = bytes.trim_ascii_start();
-    [&b"/* GNU ld script"[..], b"INPUT", b"GROUP", b"OUTPUT_FORMAT"]
-        .iter()
-        .any(|start| text.starts_with(start))
+    let mut text = bytes.trim_ascii_start();
+    // Comments of either kind may stand before the first command.
+    while let Some(comment) = text.strip_prefix(b"/*") {
+        let Some(end) = bstr::ByteSlice::find(comment, b"*/") else { return comment.is_ascii() };
+        text = comment[end + 2..].trim_ascii_start();
+    }
+    [&b"INPUT"[..], b"GROUP", b"OUTPUT_FORMAT", b"AS_NEEDED"].iter().any(|start| text.starts_with(start))
 }
 
 /// Whether a path has the name of a library or module: `x.so`, `libx.so.5.2`, `x.dylib`, `x.bundle`.
@@ -72,7 +75,9 @@ mod tests {
         let fs = MemoryFs::new()
             .file("/class", [0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, 52])
             .file("/fat", [0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, 2])
-            .file("/script.so", "/* GNU ld script */ INPUT(libx.so.1)");
+            .file("/script.so", "/* GNU ld script */ INPUT(libx.so.1)")
+            .file("/debian.so", "/* We use a linker script\n   (bug 249122). */\nGROUP( libtinfo.so )\n");
+        assert_eq!(sniff(&fs, Path::new("/debian.so")), Ok(Format::LinkerScript));
         assert_eq!(sniff(&fs, Path::new("/class")), Ok(Format::Other));
         assert_eq!(sniff(&fs, Path::new("/fat")), Ok(Format::MachO));
         assert_eq!(sniff(&fs, Path::new("/script.so")), Ok(Format::LinkerScript));

@@ -61,13 +61,11 @@ pub(crate) fn failed_edges<'t>(tree: &'t Tree, wanted: impl Fn(&'t Edge) -> bool
         for (name, edges) in by_name {
             let requesters: Vec<FileId> =
                 edges.iter().filter_map(|edge| Some(load.process.object(edge.requester)?.id())).collect();
-            match known.get(&(name, requesters.clone())) {
-                Some(&index) => found[index].files.push(file),
-                None => {
-                    known.insert((name, requesters), found.len());
-                    found.push(Failed { load, edges, files: vec![file] });
-                }
-            }
+            let index = *known.entry((name, requesters)).or_insert_with(|| {
+                found.push(Failed { load, edges, files: Vec::new() });
+                found.len() - 1
+            });
+            found[index].files.push(file);
         }
     }
     found

@@ -49,19 +49,14 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     let tree = cx.tree();
     for failed in failed_edges(tree, is_refused) {
         let Err(error) = &failed.first().target else { continue };
-        let stop = failed.first().searched.iter().find(|probe| matches!(probe.outcome, Outcome::Refused(_)));
-        // What mapping refuses was found by the search and named in the message.
-        let (path, reason) = match stop {
-            Some(Probe { path, outcome: Outcome::Refused(refusal), .. }) => {
-                (shown_path(path).to_string(), refusal.to_string())
-            }
-            _ => {
-                let found = failed.first().searched.iter().find(|probe| probe.outcome == Outcome::Found);
-                let (name, reason) = error.message.split_once(": ").unwrap_or(("", &error.message));
-                let path = found.map_or_else(|| name.to_owned(), |probe| shown_path(&probe.path).to_string());
-                (path, reason.to_owned())
-            }
+        // The last candidate is the one that ended the search. What only mapping it refuses was found all the same.
+        let last = failed.first().searched.last();
+        let reason = match last {
+            Some(Probe { outcome: Outcome::Refused(refusal), .. }) => refusal.to_string(),
+            _ => error.message.split_once(": ").map_or(&*error.message, |(_, reason)| reason).to_owned(),
         };
+        let path =
+            last.map_or_else(|| failed.name().to_string(), |probe| shown_path(&probe.path).to_string());
         let message = format!(
             "The search for {} ends at {path}, which is no usable library ({reason}): {}.",
             failed.entry(tree),

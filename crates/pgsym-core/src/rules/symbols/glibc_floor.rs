@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::check::{ModuleCx, Sink, declare_rule};
+use crate::model::SymbolTable;
 use crate::name::Shown;
 use crate::rules::evidence::{LISTED, listed};
 use crate::tree::Role;
@@ -70,7 +71,7 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
     );
     let finding = sink.finding(cx.path(), format!("glibc {major}.{minor}"), message);
     let symbols = cx.module().and_then(|module| module.symbols.get());
-    for symbol in symbols.into_iter().flat_map(|symbols| symbols.imports()) {
+    for symbol in symbols.into_iter().flat_map(SymbolTable::imports) {
         if let Some((_, names)) = symbol
             .version()
             .and_then(|version| glibc_version(version.name.as_bytes()))

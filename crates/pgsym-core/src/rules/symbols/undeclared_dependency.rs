@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::unused_dependency::loaded;
+use super::{is_of_c_library, loaded};
 use crate::check::{ModuleCx, Sink, declare_rule};
 use crate::name::{Shown, shown_path};
 use crate::resolve::ObjectId;
@@ -46,18 +46,6 @@ declare_rule! {
     }
 }
 
-/// The parts of the C library, which glibc itself has been joining into one: where one of them is, all are.
-const C_LIBRARY: [&[u8]; 8] = [
-    b"libc.so",
-    b"libc.musl-",
-    b"libm.so",
-    b"libpthread.so",
-    b"libdl.so",
-    b"librt.so",
-    b"libmvec.so",
-    b"ld-linux",
-];
-
 fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
     if !matches!(cx.role(), Role::Module | Role::Library) {
         return;
@@ -76,9 +64,7 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
         let is_library = process.object(provider).is_some_and(|provider| {
             let role = cx.tree().find(provider.id()).map(|file| file.role);
             let name = provider.path().file_name().map_or(&[][..], |name| name.as_encoded_bytes());
-            provider.loader().is_some()
-                && role != Some(Role::Module)
-                && !C_LIBRARY.iter().any(|part| name.starts_with(part))
+            provider.loader().is_some() && role != Some(Role::Module) && !is_of_c_library(name)
         });
         if is_library && provider != root && !direct.contains(&provider) {
             borrowed.entry(provider).or_default().push(Shown(symbol.name()).to_string());

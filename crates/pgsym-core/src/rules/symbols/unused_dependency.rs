@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 
+use super::{is_of_c_library, loaded};
 use crate::check::{ModuleCx, Sink, declare_rule};
 use crate::model::{DependencyKind, NameHash};
 use crate::postgres::{SymbolClass, classify};
@@ -44,9 +45,6 @@ declare_rule! {
     }
 }
 
-/// What compilers link by themselves, and what every process has: nobody's decision.
-const COMPILERS_OWN: [&[u8]; 4] = [b"libc.so", b"libc.musl-", b"libgcc_s.so", b"ld-linux"];
-
 fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
     if !matches!(cx.role(), Role::Module | Role::Library) {
         return;
@@ -64,7 +62,7 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
         else {
             continue;
         };
-        let is_base = COMPILERS_OWN.iter().any(|name| edge.name.as_bytes().starts_with(name));
+        let is_base = is_of_c_library(edge.name.as_bytes());
         if is_base || providers.contains(&target) || defines_import(object, library) || serves_sql(library) {
             continue;
         }
@@ -95,13 +93,6 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
         flags.join(" "),
         base_name(cx.path())
     )));
-}
-
-/// The file as an object of the process that it was loaded into without a failure.
-pub(super) fn loaded<'t>(cx: &ModuleCx<'t>) -> Option<(&'t Process, ObjectId, &'t Object)> {
-    let load = cx.load().filter(|load| load.failure.is_none())?;
-    let root = load.root?;
-    Some((&load.process, root, load.process.object(root)?))
 }
 
 /// The objects that define what an object refers to.

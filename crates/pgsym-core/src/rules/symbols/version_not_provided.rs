@@ -63,11 +63,12 @@ struct Lacking<'t> {
 fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     let tree = cx.tree();
     for lacking in lacking(tree) {
-        if !lacking.missing.is_empty() {
-            sink.report(missing(tree, sink, &lacking));
+        let finding = if lacking.missing.is_empty() {
+            unversioned(tree, sink, &lacking)
         } else {
-            sink.report(unversioned(tree, sink, &lacking));
-        }
+            missing(tree, sink, &lacking)
+        };
+        sink.report(finding);
     }
 }
 
@@ -195,22 +196,18 @@ fn unversioned(tree: &Tree, sink: &Sink<'_>, lacking: &Lacking<'_>) -> Finding {
         listed(&lacking.unversioned),
         shown_path(provider)
     );
-    let finding = match &bound {
-        Some(symbol) => {
-            let message = format!("{asked} and has no version table: {libc} aborts the process at {symbol}.");
-            let finding = sink
-                .finding(lacking.path(tree), lacking.unversioned[0], message)
-                .severity(crate::rules::loader::severity(file));
-            finding.evidence(
+    let finding = if let Some(symbol) = &bound {
+        let message = format!("{asked} and has no version table: {libc} aborts the process at {symbol}.");
+        sink.finding(lacking.path(tree), lacking.unversioned[0], message)
+            .severity(crate::rules::loader::severity(file))
+            .evidence(
                 "the loader",
                 "Inconsistency detected by ld.so: dl-lookup.c: check_match: Assertion `version->filename == NULL || ! \
                  _dl_name_match_p (version->filename, map)' failed!",
             )
-        }
-        None => {
-            let message = format!("{asked}: the loader takes another build of the library without a word.");
-            sink.finding(lacking.path(tree), lacking.unversioned[0], message).severity(Severity::Warning)
-        }
+    } else {
+        let message = format!("{asked}: the loader takes another build of the library without a word.");
+        sink.finding(lacking.path(tree), lacking.unversioned[0], message).severity(Severity::Warning)
     };
     let finding = lacking.evidence(tree, finding);
     finding.help(format!("install the build of {} that was linked with", base_name(provider)))
