@@ -9,6 +9,7 @@ mod ci;
 mod demo;
 mod generate;
 mod oracle;
+mod profiles;
 mod support;
 
 use std::process::ExitCode;
@@ -37,6 +38,8 @@ enum Command {
     Generate(generate::Options),
     /// Writes the demo tree in testdata, or checks that it is what the sources describe
     Demo(demo::Options),
+    /// Writes the built-in table of what the servers 13 to 18 export
+    Profiles(profiles::Options),
     /// Runs what a change must pass: format, lints, tests, generated files
     Ci,
 }
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Command::BenchWork(options) => bench_tree::work::run(&options),
         Command::Generate(options) => generate::run(&options),
         Command::Demo(options) => demo::run(&options),
+        Command::Profiles(options) => profiles::run(&options),
         Command::Ci => ci::run(),
     };
     match outcome {

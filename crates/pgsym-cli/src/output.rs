@@ -91,7 +91,7 @@ pub(crate) fn write_stdout(text: &[u8]) -> anyhow::Result<()> {
 }
 
 /// Replaces a file as a whole, so that nobody reads half an answer. A device or FIFO is written to as it is.
-fn write_file(path: &Path, text: &[u8]) -> io::Result<()> {
+pub(crate) fn write_file(path: &Path, text: &[u8]) -> io::Result<()> {
     if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         return forgive_closed_pipe(std::fs::OpenOptions::new().write(true).open(path)?.write_all(text));
     }

@@ -148,3 +148,6 @@ pub const REEXPORT_STEPS: usize = 64;
 
 /// Images looked into for one symbol, all names that it goes through together.
 pub const REEXPORT_LOOKS: usize = 65_536;
+
+/// Bytes of a server's profile; one of Debian's server has 400 KB.
+pub const PROFILE_BYTES: u64 = 64 << 20;

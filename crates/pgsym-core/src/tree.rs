@@ -12,15 +12,19 @@ use crate::discover::{Candidate, Format, Installation, discover, find_installati
 use crate::error::{Error, FileError, FileErrorKind};
 use crate::extension::{ExtensionSettings, Inventory, Surroundings};
 use crate::fs::{FileId, FileKind, Fs, Metadata};
+use crate::limits;
 use crate::model::{MachArch, Module, NameHash, ObjectKind, Target};
 use crate::name::Name;
 use crate::parse::{Facets, parse};
-use crate::postgres::{Magic, MagicBlock, ServerFacts, SymbolClass, Verdict, classify, verdict};
+use crate::postgres::{
+    Magic, MagicBlock, Profile, ServerFacts, SymbolClass, Verdict, classify, profile, verdict,
+};
 use crate::resolve::dyld::{DyldProcess, ImageId};
 use crate::resolve::{
     Attempt, FileStore, LoadError, LoaderEnv, LoaderOptions, MainObject, ObjectId, Probe, Process,
     SearchElement, Via, elements_of,
 };
+use crate::source::read_range;
 use crate::tree_dyld::{self, chosen_slice};
 
 pub use crate::tree_dyld::DyldLoad;
@@ -98,8 +102,10 @@ pub enum ServerChoice {
     /// The one of the installation that the first path lies in, if it lies in one.
     #[default]
     Detect,
-    /// The one at this path: binary, prefix or `pg_config`.
+    /// The one at this path: binary, prefix, `pg_config`, or a profile of it.
     At(PathBuf),
+    /// The built-in profile of a major version.
+    Version(u32),
     /// None: each file is its own process, as `ld.so --list` treats it.
     None,
 }
@@ -204,7 +210,7 @@ impl Tree {
     pub fn load(fs: Arc<dyn Fs>, roots: &[PathBuf], settings: Settings) -> Result<Self, Error> {
         let candidates = discover(&*fs, roots)?;
         let store = Arc::new(FileStore::new(Arc::clone(&fs), settings.reading.others()));
-        let server = find_server(&*fs, &store, roots, &settings)?;
+        let server = find_server(&*fs, &store, roots, &candidates, &settings)?;
         let mut files = parse_all(&store, candidates, &settings);
         let elf_server = server.as_ref().filter(|server| server.module.elf().is_some());
         let process = elf_server.map(|server| start_server(&store, server, &settings)).transpose()?;
@@ -435,11 +441,24 @@ fn find_server(
     fs: &dyn Fs,
     store: &FileStore,
     roots: &[PathBuf],
+    candidates: &[Candidate],
     settings: &Settings,
 ) -> Result<Option<Server>, Error> {
     let installation = match &settings.server {
         ServerChoice::None => return Ok(None),
-        ServerChoice::At(path) => server_at(fs, path)?,
+        ServerChoice::At(path) => match read_profile(fs, path)? {
+            Some(profile) => return Ok(Some(enter_profile(store, profile, path, settings))),
+            None => server_at(fs, path)?,
+        },
+        ServerChoice::Version(major) => {
+            let mut profile = built_in(fs, candidates, *major)?;
+            // The directories are those of the tree, where it has any.
+            let around = roots.iter().find_map(|root| find_installation(fs, root));
+            profile.sharedir = around.as_ref().and_then(|around| around.sharedir.clone());
+            profile.pkglibdir = around.map(|around| around.pkglibdir).or_else(|| roots.first().cloned());
+            let path = PathBuf::from(format!("/built-in/postgres-{major}"));
+            return Ok(Some(enter_profile(store, profile, &path, settings)));
+        }
         ServerChoice::Detect => {
             let absolute = |root: &PathBuf| fs.canonicalize(root).unwrap_or_else(|_| root.clone());
             match roots.iter().find_map(|root| {
@@ -451,6 +470,12 @@ fn find_server(
         }
     };
     let mut server = read_server(store, installation)?;
+    override_directories(&mut server, settings);
+    Ok(Some(server))
+}
+
+/// `--pkglibdir` and `--sharedir`.
+fn override_directories(server: &mut Server, settings: &Settings) {
     let search = &settings.extensions.search;
     if let Some(pkglibdir) = &search.pkglibdir {
         server.installation.pkglibdir.clone_from(pkglibdir);
@@ -458,7 +483,49 @@ fn find_server(
     if search.sharedir.is_some() {
         server.installation.sharedir.clone_from(&search.sharedir);
     }
-    Ok(Some(server))
+}
+
+/// The profile at a path; none where the file is something else.
+fn read_profile(fs: &dyn Fs, path: &Path) -> Result<Option<Profile>, Error> {
+    let mark = profile::MARK.as_bytes();
+    let Ok((source, _)) = fs.open(path) else { return Ok(None) };
+    if !read_range(&*source, 0, mark.len() as u64, "the mark").is_ok_and(|start| start == mark) {
+        return Ok(None);
+    }
+    let refuse = |seen: String| Error::Path {
+        what: "cannot read the server's profile",
+        path: path.to_owned(),
+        seen,
+        advice: "write it anew with `pgsym profile`",
+    };
+    let bytes = fs.read_small(path, limits::PROFILE_BYTES).map_err(|error| refuse(error.to_string()))?;
+    Profile::parse(&bytes).map(Some).map_err(refuse)
+}
+
+/// The built-in profile of a major, for the machine of the first file that can be asked.
+fn built_in(fs: &dyn Fs, candidates: &[Candidate], major: u32) -> Result<Profile, Error> {
+    // Not through the store, which would keep this reading of the file instead of the full one.
+    let target = |candidate: &Candidate| {
+        let (source, metadata) = fs.open(&candidate.path).ok()?;
+        parse(&candidate.path, metadata, &*source, Facets::LINK).ok().map(|module| module.target)
+    };
+    let is_elf = |candidate: &&Candidate| candidate.format == Ok(Format::Elf);
+    let target = candidates.iter().filter(is_elf).find_map(target).unwrap_or(profile::X86_64);
+    Profile::built_in(major, target).ok_or_else(|| Error::Value {
+        option: "--pg-version",
+        value: major.to_string(),
+        seen: "there is no built-in profile of this major version".to_owned(),
+        advice: "write 13 to 18, or name a server with --server".to_owned(),
+    })
+}
+
+/// Makes the store know a server that is no file.
+fn enter_profile(store: &FileStore, profile: Profile, path: &Path, settings: &Settings) -> Server {
+    let mut server = profile.into_server(path);
+    let metadata = Metadata { id: server.module.id, kind: FileKind::File, len: 0, mode: 0o755, uid: 0 };
+    store.insert(path, metadata, &Vec::new(), Ok(Arc::clone(&server.module)));
+    override_directories(&mut server, settings);
+    server
 }
 
 fn read_server(store: &FileStore, installation: Installation) -> Result<Server, Error> {

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use pgsym_core::extension::{ExtensionSettings, SearchSettings};
 use pgsym_core::name::Name;
+use pgsym_core::postgres::Profile;
 use pgsym_core::resolve::{CpuLevel, Libc, LoaderOptions};
 use pgsym_core::tree::{ServerChoice, Settings};
 
@@ -104,16 +105,34 @@ pub(crate) fn parse_glibc(text: &str) -> Result<(u32, u32), String> {
 impl Process {
     /// The settings of a run; `default` says which server is meant when none is given.
     pub(crate) fn settings(&self, default: ServerChoice) -> anyhow::Result<Settings> {
+        if let [_, _, ..] = self.pg_version[..] {
+            anyhow::bail!("--pg-version: several versions are given; this command takes one");
+        }
+        self.settings_for(default, self.pg_version.first().copied())
+    }
+
+    /// The settings of one run for each `--pg-version`, or of a single one where none is given.
+    pub(crate) fn matrix(&self, default: &ServerChoice) -> anyhow::Result<Vec<Settings>> {
+        if self.pg_version.is_empty() {
+            return Ok(vec![self.settings_for(default.clone(), None)?]);
+        }
+        self.pg_version.iter().map(|&version| self.settings_for(default.clone(), Some(version))).collect()
+    }
+
+    fn settings_for(&self, default: ServerChoice, pg_version: Option<u32>) -> anyhow::Result<Settings> {
         let name = |text: &OsString| Name::from(text.as_bytes());
         let working_directory = match &self.root.directory {
             // Inside a foreign root there is no current directory but its top.
             Some(_) => Some(PathBuf::from("/")),
             None => std::env::current_dir().ok(),
         };
-        let server = self.server.clone().map_or(default, ServerChoice::At);
-        if let [_, _, ..] = self.pg_version[..] {
-            anyhow::bail!("--pg-version: several versions are given; this command takes one");
-        }
+        let server = match (&self.server, pg_version) {
+            (Some(path), _) => ServerChoice::At(path.clone()),
+            (None, Some(major)) if Profile::built_in_majors().contains(&major) => {
+                ServerChoice::Version(major)
+            }
+            (None, _) => default,
+        };
         Ok(Settings {
             loader: LoaderOptions {
                 libc: self.libc.map(|LibcName(libc)| libc),
@@ -124,7 +143,7 @@ impl Process {
             },
             server,
             preload: self.preload.clone(),
-            pg_major: self.pg_version.first().copied(),
+            pg_major: pg_version,
             extensions: ExtensionSettings {
                 search: SearchSettings {
                     dynamic_library_path: self.dynamic_library_path.clone(),

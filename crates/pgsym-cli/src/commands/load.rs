@@ -13,7 +13,7 @@ use crate::output::Output;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Each module is loaded alone after --preload. The verdict is the linker's and dfmgr.c's: what a \
-    module's _PG_init decides is not predicted. Exit status 1: a module fails."
+    module's _PG_init decides is not predicted. Several versions, --pg-version 15,16,17, give a matrix. Exit status 1: a module fails."
 )]
 pub(crate) struct Args {
     /// Modules, or directories of them
@@ -28,9 +28,12 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(self) -> anyhow::Result<Status> {
         let output = Output::new(&self.common)?;
-        let settings = self.process.settings(ServerChoice::Detect)?;
-        let tree = output.load(&self.process, &self.paths, settings)?;
-        let loads = Loads::new(&tree);
+        let mut answers = Vec::new();
+        for settings in self.process.matrix(&ServerChoice::Detect)? {
+            let tree = output.load(&self.process, &self.paths, settings)?;
+            answers.push(Loads::new(&tree));
+        }
+        let loads = Loads::joined(answers);
         output.write(&loads)?;
         Ok(Status::from_findings(loads.has_failure()))
     }

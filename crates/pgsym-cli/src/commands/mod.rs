@@ -10,6 +10,7 @@ mod functions;
 mod inspect;
 mod load;
 mod man;
+mod profile;
 mod rules;
 mod symbols;
 mod tree;
@@ -57,6 +58,8 @@ pub(crate) enum Command {
     Verify(verify::Args),
     /// Every fact read from one binary
     Inspect(inspect::Args),
+    /// What the model needs of a server, for --server where the server is not at hand
+    Profile(profile::Args),
     /// What a rule checks, why, and how to mend what it finds
     Explain(explain::Args),
     /// The table of rules
@@ -99,6 +102,7 @@ impl Command {
             Self::Exports(args) => args.run(),
             Self::Verify(args) => args.run(),
             Self::Inspect(args) => args.run(),
+            Self::Profile(args) => args.run(),
             Self::Explain(args) => args.run(),
             Self::Rules(args) => args.run(),
             Self::Completions(args) => args.run(),

@@ -159,6 +159,40 @@ pub struct SymbolVersion<'a> {
 }
 
 impl SymbolTable {
+    /// A table of defined global symbols, with a DT_HASH table as a linker would write it: for servers that are
+    /// known by a profile only.
+    #[cfg(feature = "audit")]
+    pub(crate) fn of_exports(exports: &[(Name, SymbolKind)]) -> Self {
+        let mut names = vec![0];
+        let mut records = vec![SymbolRecord::default()];
+        let buckets_count = (exports.len() / 4).max(1);
+        let (mut buckets, mut chains) = (vec![0; buckets_count], vec![0]);
+        for (name, kind) in exports {
+            let kind = match kind {
+                SymbolKind::Function => elf::STT_FUNC,
+                SymbolKind::Object | SymbolKind::Common => elf::STT_OBJECT,
+                SymbolKind::Tls => elf::STT_TLS,
+                SymbolKind::Ifunc => elf::STT_GNU_IFUNC,
+                _ => elf::STT_NOTYPE,
+            };
+            let index = records.len() as u32;
+            records.push(SymbolRecord {
+                name: names.len() as u32,
+                version: 1,
+                // Any section will do: the symbol is defined, and its address is never asked for.
+                section: 1,
+                info: elf::STB_GLOBAL.0 << 4 | kind.0,
+                other: 0,
+            });
+            names.extend_from_slice(name.as_bytes());
+            names.push(0);
+            let bucket = NameHash::of(name.as_bytes()).sysv as usize % buckets_count;
+            chains.push(std::mem::replace(&mut buckets[bucket], index));
+        }
+        let hash = HashTable::Sysv { buckets: buckets.into(), chains: chains.into() };
+        Self { names: names.into(), records: records.into(), hash, ..Self::default() }
+    }
+
     /// Number of entries, the null symbol included.
     pub fn len(&self) -> usize {
         self.records.len()

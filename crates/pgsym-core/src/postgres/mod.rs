@@ -1,5 +1,7 @@
 //! What PostgreSQL looks for in a module: its names, the magic block, the function records.
 
+#[cfg(feature = "audit")]
+mod builtin;
 mod classify;
 mod code;
 mod finfo;
@@ -9,6 +11,8 @@ mod load;
 #[cfg(feature = "audit")]
 mod load_macho;
 mod magic;
+#[cfg(feature = "audit")]
+pub(crate) mod profile;
 mod server;
 
 pub use classify::{CALLBACKS, EntryPoint, FINFO_PREFIX, MAGIC_FUNCTION, SymbolClass, classify};
@@ -16,6 +20,8 @@ pub use classify::{CALLBACKS, EntryPoint, FINFO_PREFIX, MAGIC_FUNCTION, SymbolCl
 pub use load::{ServerMessage, Verdict, load, mismatch, verdict};
 #[cfg(feature = "audit")]
 pub use load_macho::dyld_verdict;
+#[cfg(feature = "audit")]
+pub use profile::Profile;
 pub use server::ServerFacts;
 
 pub(crate) use image::Image;

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::audit::Verdict;
 use super::document::Document;
 use super::field::{Field, key};
-use super::text::{Palette, count, paint, write_labelled, write_wrapped};
+use super::text::{Palette, count, paint, write_labelled};
 use crate::name::{Name, Shown, path_bytes};
 use crate::postgres;
 use crate::resolve::{Binding, Process, VersionMatch, checks_of};
@@ -85,7 +85,7 @@ impl Loads {
         let modules = tree
             .files()
             .iter()
-            .filter(|file| file.role == Role::Module || (file.is_named && file.role != Role::Program))
+            .filter(|file| file.role == Role::Module || file.is_named)
             .map(|file| LoadedModule::new(tree, file))
             .collect();
         Self { server: server_words(tree), modules }
@@ -137,7 +137,7 @@ impl LoadedModule {
             Some(postgres::Verdict::Unknown(why)) => answer.notes.push(why.clone()),
             None => answer.refuse(tree, file),
         }
-        if let Some(load) = &file.load {
+        if let Some(load) = file.load.as_ref().filter(|_| file.role != Role::Program) {
             answer.causes = causes(tree, file, load);
             answer.notes.extend(start_up_notes(load));
         }
@@ -301,12 +301,9 @@ impl Document for Loads {
 
 impl LoadedModule {
     fn write_details(&self, out: &mut dyn Write, palette: &Palette) -> io::Result<()> {
-        if let Some(error) = &self.error {
-            write_wrapped(out, 4, &format!("ERROR:  {error}"))?;
-        }
-        for (label, text) in [("DETAIL", &self.detail), ("HINT", &self.hint)] {
+        for (label, text) in [("ERROR:", &self.error), ("DETAIL:", &self.detail), ("HINT:", &self.hint)] {
             if let Some(text) = text {
-                write_wrapped(out, 4, &format!("{label}:  {text}"))?;
+                write_labelled(out, palette, 4, label, text)?;
             }
         }
         for cause in &self.causes {

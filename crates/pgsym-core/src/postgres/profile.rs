@@ -1,0 +1,411 @@
+//! A server without its binary: what the model needs of one, written down as text by `pgsym profile`, and the built-in
+//! ones of the majors 13 to 18 for `--pg-version`.
+//!
+//! ```text
+//! pgsym-profile 1
+//! version 15.18
+//! machine 62 64 little
+//! interpreter /lib64/ld-linux-x86-64.so.2
+//! pkglibdir /usr/lib/postgresql/15/lib
+//! magic 56 1500 100 32 64 1 506f737467726553514c0000…
+//! needed libssl.so.3
+//! library libssl.so.3 /lib/x86_64-linux-gnu/libssl.so.3
+//! f palloc
+//! d CurrentMemoryContext
+//! ```
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use object::elf;
+
+use super::{MagicBlock, MagicEvidence, ServerFacts};
+use crate::discover::Installation;
+use crate::fs::FileId;
+use crate::limits;
+use crate::model::{
+    Class, Dependency, DependencyKind, Detail, Elf, Endian, Module, ObjectKind, SearchPath, SearchPathKind,
+    SymbolKind, SymbolTable, Table, Target,
+};
+use crate::name::{Name, Shown, path_bytes, path_from_bytes};
+use crate::resolve::Process;
+use crate::tree::Server;
+
+/// The first line of every profile.
+pub(crate) const MARK: &str = "pgsym-profile 1";
+
+/// What the model needs of a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// As `SELECT version()` begins.
+    pub version: Option<String>,
+    /// The machine it is for.
+    pub target: Target,
+    /// PT_INTERP.
+    pub interpreter: Option<Name>,
+    /// `$libdir`.
+    pub pkglibdir: Option<PathBuf>,
+    /// The shared directory.
+    pub sharedir: Option<PathBuf>,
+    /// The block that modules are compared with.
+    pub magic: Option<MagicBlock>,
+    /// DT_NEEDED.
+    pub needed: Vec<Name>,
+    /// DT_RPATH or DT_RUNPATH.
+    pub search_paths: Vec<(SearchPathKind, Name)>,
+    /// Where its libraries were found when the profile was written: for the reader, not for the model, which searches the
+    /// tree that it is asked about.
+    pub libraries: Vec<(Name, PathBuf)>,
+    /// What it exports.
+    pub exports: Vec<(Name, SymbolKind)>,
+}
+
+impl Profile {
+    /// What the model needs of a server that is at hand.
+    pub fn of(server: &Server, process: &Process) -> Self {
+        let module = &server.module;
+        let exports = module.symbols.get().map(|symbols| {
+            let mut exports: Vec<(Name, SymbolKind)> =
+                symbols.exports().map(|symbol| (Name::from(symbol.name()), symbol.kind())).collect();
+            exports.sort();
+            exports.dedup();
+            exports
+        });
+        let libraries = process
+            .load_order()
+            .skip(1)
+            .filter_map(|(_, object)| Some((object.module().soname.clone()?, object.path().to_owned())));
+        Self {
+            version: server.facts.version.clone(),
+            target: module.target,
+            interpreter: module.elf().and_then(|elf| elf.interpreter.get()).cloned(),
+            pkglibdir: Some(server.installation.pkglibdir.clone()),
+            sharedir: server.installation.sharedir.clone(),
+            magic: server.facts.magic.clone(),
+            needed: module.needed().iter().map(|needed| needed.name.clone()).collect(),
+            search_paths: module.search_paths.iter().map(|path| (path.kind, path.raw.clone())).collect(),
+            libraries: libraries.collect(),
+            exports: exports.unwrap_or_default(),
+        }
+    }
+
+    /// The built-in profile of a major version, for the machine of the modules under audit: what a server exports
+    /// does not depend on it.
+    pub fn built_in(major: u32, target: Target) -> Option<Self> {
+        let (version, exports) = super::builtin::server(major)?;
+        Some(Self {
+            version: Some(version),
+            target,
+            interpreter: None,
+            pkglibdir: None,
+            sharedir: None,
+            magic: Some(MagicBlock::standard(major, target.class)),
+            // What every server on glibc needs; the rest differs from build to build.
+            needed: ["libm.so.6", "libc.so.6"].map(Name::from).to_vec(),
+            search_paths: Vec::new(),
+            libraries: Vec::new(),
+            exports,
+        })
+    }
+
+    /// The majors that have a built-in profile.
+    pub fn built_in_majors() -> std::ops::RangeInclusive<u32> {
+        13..=18
+    }
+
+    /// Writes the profile as text.
+    pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "{MARK}")?;
+        if let Some(version) = &self.version {
+            writeln!(out, "version {version}")?;
+        }
+        let bits = if self.target.class == Class::Bits64 { 64 } else { 32 };
+        let order = if self.target.endian == Endian::Little { "little" } else { "big" };
+        writeln!(out, "machine {} {bits} {order}", self.target.machine.0)?;
+        let line = |out: &mut dyn Write, key: &str, value: &[u8]| writeln!(out, "{key} {}", Shown(value));
+        if let Some(interpreter) = &self.interpreter {
+            line(out, "interpreter", interpreter.as_bytes())?;
+        }
+        for (key, path) in [("pkglibdir", &self.pkglibdir), ("sharedir", &self.sharedir)] {
+            if let Some(path) = path {
+                line(out, key, path_bytes(path))?;
+            }
+        }
+        if let Some(magic) = &self.magic {
+            let numbers = [
+                magic.len,
+                magic.version,
+                magic.func_max_args,
+                magic.index_max_keys,
+                magic.name_data_len,
+                magic.float8_by_value,
+            ];
+            write!(out, "magic")?;
+            for number in numbers {
+                write!(out, " {number}")?;
+            }
+            if let Some(abi) = &magic.abi_extra {
+                write!(out, " ")?;
+                for byte in abi {
+                    write!(out, "{byte:02x}")?;
+                }
+            }
+            writeln!(out)?;
+        }
+        for needed in &self.needed {
+            line(out, "needed", needed.as_bytes())?;
+        }
+        for (kind, raw) in &self.search_paths {
+            line(out, if *kind == SearchPathKind::Rpath { "rpath" } else { "runpath" }, raw.as_bytes())?;
+        }
+        for (soname, path) in &self.libraries {
+            writeln!(out, "library {soname} {}", Shown(path_bytes(path)))?;
+        }
+        for (name, kind) in &self.exports {
+            writeln!(out, "{} {name}", kind_letter(*kind))?;
+        }
+        Ok(())
+    }
+
+    /// Reads a profile; an error says which line is wrong and how.
+    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let mut lines = bytes.split(|&byte| byte == b'\n').enumerate();
+        if lines.next().is_none_or(|(_, line)| line.trim_ascii_end() != MARK.as_bytes()) {
+            return Err(format!("the first line is not \"{MARK}\""));
+        }
+        let mut target = None;
+        let mut profile = Self {
+            version: None,
+            target: X86_64,
+            interpreter: None,
+            pkglibdir: None,
+            sharedir: None,
+            magic: None,
+            needed: Vec::new(),
+            search_paths: Vec::new(),
+            libraries: Vec::new(),
+            exports: Vec::new(),
+        };
+        for (index, line) in lines {
+            let line = line.trim_ascii();
+            if line.is_empty() || line.starts_with(b"#") {
+                continue;
+            }
+            let wrong = |what: &str| format!("line {}: {what}", index + 1);
+            let at = line.iter().position(|&byte| byte == b' ').ok_or_else(|| wrong("there is no value"))?;
+            let (key, value) = (&line[..at], line[at..].trim_ascii());
+            let text = || std::str::from_utf8(value).map_err(|_| wrong("the value is not UTF-8"));
+            match key {
+                b"f" | b"d" | b"t" | b"i" | b"n" => {
+                    if profile.exports.len() >= limits::DYNAMIC_SYMBOLS {
+                        return Err(wrong("there are more symbols than a server can have"));
+                    }
+                    profile.exports.push((Name::from(value), letter_kind(key)));
+                }
+                b"version" => profile.version = Some(text()?.to_owned()),
+                b"machine" => {
+                    target = Some(
+                        parse_machine(text()?)
+                            .ok_or_else(|| wrong("the machine is not \"NUMBER 32|64 little|big\""))?,
+                    )
+                }
+                b"interpreter" => profile.interpreter = Some(Name::from(value)),
+                b"pkglibdir" => profile.pkglibdir = Some(path_from_bytes(value.to_vec())),
+                b"sharedir" => profile.sharedir = Some(path_from_bytes(value.to_vec())),
+                b"magic" => {
+                    profile.magic = Some(
+                        parse_magic(text()?)
+                            .ok_or_else(|| wrong("the magic block is not six numbers and 32 bytes in hex"))?,
+                    )
+                }
+                b"needed" => profile.needed.push(Name::from(value)),
+                b"rpath" => profile.search_paths.push((SearchPathKind::Rpath, Name::from(value))),
+                b"runpath" => profile.search_paths.push((SearchPathKind::Runpath, Name::from(value))),
+                b"library" => {
+                    let (soname, path) =
+                        text()?.split_once(' ').ok_or_else(|| wrong("a library has a soname and a path"))?;
+                    profile.libraries.push((Name::from(soname), PathBuf::from(path)));
+                }
+                _ => return Err(wrong(&format!("there is no key {}", Shown(key)))),
+            }
+        }
+        profile.target = target.ok_or_else(|| "there is no line \"machine\"".to_owned())?;
+        Ok(profile)
+    }
+
+    /// The server that the profile describes. `path` is what the model calls its binary.
+    pub(crate) fn into_server(self, path: &Path) -> Server {
+        let dependencies = self
+            .needed
+            .into_iter()
+            .enumerate()
+            .map(|(entry, name)| Dependency { name, kind: DependencyKind::Needed, entry: entry as u32 })
+            .collect();
+        let search_paths =
+            self.search_paths.into_iter().map(|(kind, raw)| SearchPath { raw, kind, entry: 0 }).collect();
+        let interpreter = self.interpreter.map_or(Table::Absent, Table::Read);
+        let module = Module {
+            path: path.to_owned(),
+            // No file of a tree has these numbers.
+            id: FileId { device: u64::MAX, inode: u64::MAX },
+            len: 0,
+            target: self.target,
+            kind: ObjectKind::PositionIndependentExecutable,
+            soname: None,
+            dependencies: Table::Read(dependencies),
+            search_paths,
+            symbols: Table::Read(SymbolTable::of_exports(&self.exports)),
+            postgres: Table::NotRead,
+            detail: Detail::Elf(Box::new(Elf { interpreter, ..Elf::default() })),
+        };
+        Server {
+            installation: Installation {
+                server: path.to_owned(),
+                pkglibdir: self.pkglibdir.unwrap_or_else(|| PathBuf::from("$libdir")),
+                sharedir: self.sharedir,
+            },
+            module: module.into(),
+            facts: ServerFacts { version: self.version, magic: self.magic },
+        }
+    }
+}
+
+/// Where nothing else says for which machine.
+pub(crate) const X86_64: Target = Target {
+    machine: elf::EM_X86_64,
+    class: Class::Bits64,
+    endian: Endian::Little,
+    os_abi: 0,
+    abi_version: 0,
+    flags: 0,
+};
+
+fn parse_machine(text: &str) -> Option<Target> {
+    let mut words = text.split_ascii_whitespace();
+    let machine = elf::Machine(words.next()?.parse().ok()?);
+    let class = match words.next()? {
+        "32" => Class::Bits32,
+        "64" => Class::Bits64,
+        _ => return None,
+    };
+    let endian = match words.next()? {
+        "little" => Endian::Little,
+        "big" => Endian::Big,
+        _ => return None,
+    };
+    words.next().is_none().then_some(Target { machine, class, endian, ..X86_64 })
+}
+
+fn parse_magic(text: &str) -> Option<MagicBlock> {
+    let mut words = text.split_ascii_whitespace();
+    let mut number = || words.next()?.parse::<u32>().ok();
+    let (len, version, func_max_args) = (number()?, number()?, number()?);
+    let (index_max_keys, name_data_len, float8_by_value) = (number()?, number()?, number()?);
+    let abi_extra = match words.next() {
+        None => None,
+        Some(hex) if hex.len() == 64 && hex.is_ascii() => {
+            let mut abi = [0; 32];
+            for (index, byte) in abi.iter_mut().enumerate() {
+                *byte = u8::from_str_radix(&hex[index * 2..index * 2 + 2], 16).ok()?;
+            }
+            Some(abi)
+        }
+        Some(_) => return None,
+    };
+    Some(MagicBlock {
+        address: 0,
+        evidence: MagicEvidence::Data,
+        len,
+        version,
+        func_max_args,
+        index_max_keys,
+        name_data_len,
+        float8_by_value,
+        abi_extra,
+        module_name: None,
+        module_version: None,
+    })
+}
+
+fn kind_letter(kind: SymbolKind) -> char {
+    match kind {
+        SymbolKind::Function => 'f',
+        SymbolKind::Object | SymbolKind::Common => 'd',
+        SymbolKind::Tls => 't',
+        SymbolKind::Ifunc => 'i',
+        SymbolKind::None | SymbolKind::Section | SymbolKind::File | SymbolKind::Other(_) => 'n',
+    }
+}
+
+fn letter_kind(letter: &[u8]) -> SymbolKind {
+    match letter {
+        b"f" => SymbolKind::Function,
+        b"d" => SymbolKind::Object,
+        b"t" => SymbolKind::Tls,
+        b"i" => SymbolKind::Ifunc,
+        _ => SymbolKind::None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::NameHash;
+
+    fn profile() -> Profile {
+        Profile {
+            interpreter: Some(Name::from("/lib64/ld-linux-x86-64.so.2")),
+            pkglibdir: Some(PathBuf::from("/usr/lib/postgresql/15/lib")),
+            search_paths: vec![(SearchPathKind::Rpath, Name::from("$ORIGIN/../lib"))],
+            libraries: vec![(Name::from("libz.so.1"), PathBuf::from("/lib/libz.so.1"))],
+            ..Profile::built_in(15, X86_64).unwrap()
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let mut text = Vec::new();
+        profile().write(&mut text).unwrap();
+        assert_eq!(Profile::parse(&text).unwrap(), profile());
+    }
+
+    #[test]
+    fn every_built_in_server_exports_what_modules_need() {
+        for major in Profile::built_in_majors() {
+            let profile = Profile::built_in(major, X86_64).unwrap();
+            assert!(profile.exports.len() > 8_000, "{major}: {}", profile.exports.len());
+            let server = profile.into_server(Path::new("/postgres"));
+            assert_eq!(server.facts.major(), Some(major));
+            let symbols = server.module.symbols.get().unwrap();
+            for (name, kind) in
+                [("palloc", SymbolKind::Function), ("CurrentMemoryContext", SymbolKind::Object)]
+            {
+                let found = symbols.lookup(name.as_bytes(), NameHash::of(name.as_bytes())).next().unwrap();
+                assert_eq!(found.kind(), kind, "{name} of {major}");
+            }
+        }
+    }
+
+    #[test]
+    fn majors_differ_where_their_sources_do() {
+        let exports = |major, name: &str| {
+            let profile = Profile::built_in(major, X86_64).unwrap();
+            profile.exports.iter().any(|(export, _)| *export == name)
+        };
+        // shmem_request_hook came with 15, errstart_cold with 14.
+        assert!(!exports(14, "shmem_request_hook") && exports(15, "shmem_request_hook"));
+        assert!(!exports(13, "errstart_cold") && exports(14, "errstart_cold"));
+    }
+
+    #[test]
+    fn a_wrong_line_is_named() {
+        let parse = |text: &str| Profile::parse(text.as_bytes()).unwrap_err();
+        assert_eq!(parse("hello"), "the first line is not \"pgsym-profile 1\"");
+        assert_eq!(
+            parse("pgsym-profile 1\nmachine x"),
+            "line 2: the machine is not \"NUMBER 32|64 little|big\""
+        );
+        assert_eq!(parse("pgsym-profile 1\nfoo bar"), "line 2: there is no key foo");
+        assert_eq!(parse("pgsym-profile 1\nf palloc"), "there is no line \"machine\"");
+    }
+}
