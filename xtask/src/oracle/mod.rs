@@ -3,6 +3,7 @@
 //! error, exit status 2; what differs is [`Outcome::Bad`], exit status 1.
 
 mod bindings;
+mod functions;
 mod linkers;
 mod load;
 mod loader;
@@ -20,6 +21,8 @@ pub(crate) enum Oracle {
     Linkers(linkers::Linkers),
     /// Every symbol reference of every module against LD_DEBUG=bindings of the server that loads it
     Bindings(bindings::Options),
+    /// `CREATE EXTENSION` for every control file against `pgsym functions` and the audit, for PostgreSQL 15 and 18
+    Functions(functions::Options),
     /// `LOAD` in a running PostgreSQL 15 against the predicted verdict and message, alone and after preloaded modules
     Load(load::Options),
     /// Resolution against `ld.so --list`, over every module and shared library of a Debian system
@@ -40,6 +43,7 @@ impl Oracle {
         match self {
             Self::Linkers(arguments) => linkers::run(arguments),
             Self::Bindings(options) => bindings::run_oracle(options),
+            Self::Functions(options) => functions::run(options),
             Self::Load(options) => load::run(options),
             Self::Loader(options) => loader::run(options),
             Self::Magic(options) => magic::run(options),

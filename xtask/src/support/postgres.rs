@@ -125,7 +125,10 @@ impl TestServer {
 
     /// Runs statements in one session of a database, each as its own transaction, and returns what psql prints.
     pub(crate) fn session(&self, database: &str, statements: &[String]) -> Result<Finished> {
-        let mut psql = self.command("psql");
+        // Relocatable builds come without a client; Debian's talks to every server.
+        let own = self.program("psql");
+        let psql = if own.exists() { own } else { Path::new(DEBIAN_PREFIX).join("bin/psql") };
+        let mut psql = self.as_user(&psql);
         psql.args(["-X", "-q", "-A", "-t", "-U", "postgres", "-d", database, "-h"])
             .arg(self.directory.path());
         for statement in statements {
