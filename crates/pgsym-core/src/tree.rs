@@ -663,7 +663,12 @@ fn has_soname_sibling(fs: &dyn Fs, path: &Path, module: &Module) -> bool {
     let is_usable = |soname: &&Name| module.macho().is_some() || !soname.has_slash();
     let soname = module.soname.as_ref().filter(is_usable).and_then(|soname| soname.as_path().file_name());
     let Some(soname) = soname else { return false };
-    path.file_name().is_some_and(|name| name == soname) || fs.metadata(&path.with_file_name(soname)).is_ok()
+    let has = |path: &Path| {
+        path.file_name().is_some_and(|name| name == soname)
+            || fs.metadata(&path.with_file_name(soname)).is_ok()
+    };
+    // A symbolic link from elsewhere, such as /usr/bin/ld.so, is not where anybody looks for the library.
+    has(path) || fs.canonicalize(path).is_ok_and(|resolved| has(&resolved))
 }
 
 /// Parses a file; even a fault of our own costs that one file and names it.

@@ -27,9 +27,9 @@ declare_rule! {
     ///
     /// ## What it cannot see
     ///
-    /// Functions that are created by hand. A record that nothing uses is harmless: where the tree has SQL scripts for the
-    /// module and none of them names the function, this is good to know; where one does, the finding is
-    /// `missing-function`; without scripts it is a warning. Functions that are in the file but local are `hidden-entry-point`.
+    /// Functions that are created by hand. A record that nothing uses is harmless: where the tree has SQL scripts and none
+    /// of them names the function, this is good to know; where one does, the finding is `missing-function`; without
+    /// scripts it is a warning. Functions that are in the file but local are `hidden-entry-point`.
     ///
     /// ## References
     ///
@@ -67,10 +67,8 @@ fn check_module(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
         return;
     }
     // What the scripts declare: a function that one of them wants is missing for them, which is their rule's finding.
-    let declared: Vec<&[u8]> = cx
-        .tree()
-        .inventory()
-        .extensions
+    let extensions = &cx.tree().inventory().extensions;
+    let declared: Vec<&[u8]> = extensions
         .iter()
         .flat_map(|record| &record.functions)
         .filter(|function| function.library.path() == Some(cx.path()))
@@ -78,7 +76,7 @@ fn check_module(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
         .collect();
     let missing: Vec<_> = missing.into_iter().filter(|name| !declared.contains(&name.as_bytes())).collect();
     let Some(first) = missing.first() else { return };
-    let severity = if declared.is_empty() { Severity::Warning } else { Severity::Info };
+    let severity = if extensions.is_empty() { Severity::Warning } else { Severity::Info };
     let message = if missing.len() == 1 {
         format!("The module exports pg_finfo_{first} but no function {first}: CREATE FUNCTION fails on it.")
     } else {
