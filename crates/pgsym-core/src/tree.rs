@@ -207,6 +207,7 @@ impl Tree {
     ///
     /// Fails only when the question cannot be answered: a root that does not exist, a server that is none. A broken
     /// file is a file of the tree like any other.
+    #[expect(clippy::needless_pass_by_value, reason = "the tree keeps it")]
     pub fn load(fs: Arc<dyn Fs>, roots: &[PathBuf], settings: Settings) -> Result<Self, Error> {
         let candidates = discover(&*fs, roots)?;
         let store = Arc::new(FileStore::new(Arc::clone(&fs), settings.reading.others()));

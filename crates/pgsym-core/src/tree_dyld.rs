@@ -190,6 +190,6 @@ pub(crate) fn chosen_slice(
     settings: &Settings,
     servers: &[DyldProcess],
 ) -> Arc<Module> {
-    let wanted = settings.arch.into_iter().chain(servers.iter().map(|server| server.env().arch));
-    wanted.filter_map(|arch| slice_for(module, arch)).next().unwrap_or_else(|| Arc::clone(module))
+    let mut wanted = settings.arch.into_iter().chain(servers.iter().map(|server| server.env().arch));
+    wanted.find_map(|arch| slice_for(module, arch)).unwrap_or_else(|| Arc::clone(module))
 }

@@ -25,11 +25,8 @@ pub(crate) struct Generated {
 }
 
 /// Renders every generated file. Each generator adds its line here.
-fn render() -> Result<Vec<Generated>> {
-    let mut files = Vec::new();
-    files.extend(schemas());
-    files.extend(rules::pages());
-    Ok(files)
+fn render() -> Vec<Generated> {
+    schemas().chain(rules::pages()).collect()
 }
 
 /// The JSON Schema of each document that a command writes.
@@ -42,7 +39,7 @@ fn schemas() -> impl Iterator<Item = Generated> {
 /// Writes or checks the generated files.
 pub(crate) fn run(options: &Options) -> Result<Outcome> {
     let mut outcome = Outcome::Good;
-    let files = render()?;
+    let files = render();
     for path in rules::stale(&files)? {
         if options.check {
             println!("{path} is of no rule: run `cargo xtask generate`");

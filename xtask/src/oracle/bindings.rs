@@ -38,7 +38,7 @@ const LISTS: [&[&str]; 6] = [
     &["llvmjit", "rdkit", "mysql_fdw", "tds_fdw", "plr"],
 ];
 
-const SINGLE: Duration = Duration::from_secs(120);
+const SINGLE: Duration = Duration::from_mins(2);
 
 /// Requester, symbol and version.
 type Reference = (PathBuf, String, Option<String>);

@@ -11,8 +11,8 @@ use super::command::{Finished, clean, run, run_well};
 use super::debian;
 
 /// Long enough for initdb or a start on a busy machine.
-const START: Duration = Duration::from_secs(120);
-const STATEMENT: Duration = Duration::from_secs(120);
+const START: Duration = Duration::from_mins(2);
+const STATEMENT: Duration = Duration::from_mins(2);
 
 /// The server that Debian's packages install.
 pub(crate) const DEBIAN_PREFIX: &str = "/usr/lib/postgresql/15";

@@ -83,7 +83,7 @@ impl Args {
         audit.shown_from = match (self.show, self.fail_on) {
             (Some(Shown::Error), _) => Severity::Error,
             (Some(Shown::Info), _) | (None, FailOn::Info) => Severity::Info,
-            (Some(Shown::Warning), _) | (None, _) => Severity::Warning,
+            (Some(Shown::Warning) | None, _) => Severity::Warning,
         };
         let status = match self.fail_on {
             FailOn::Error => Status::from_findings(audit.count_from(Severity::Error) > 0),

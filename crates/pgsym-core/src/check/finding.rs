@@ -57,6 +57,7 @@ pub struct Evidence {
 
 impl Finding {
     /// A finding of a rule at its usual severity.
+    #[expect(clippy::needless_pass_by_value, reason = "callers give what they have, owned or not")]
     pub fn new(rule: &'static Rule, path: &Path, subject: impl ToString, message: impl Into<String>) -> Self {
         Self {
             rule,
@@ -77,6 +78,7 @@ impl Finding {
     }
 
     /// The same with one more thing that was seen.
+    #[expect(clippy::needless_pass_by_value, reason = "callers give what they have, owned or not")]
     #[must_use]
     pub fn evidence(mut self, label: &'static str, text: impl ToString) -> Self {
         self.evidence.push(Evidence { label, text: text.to_string() });

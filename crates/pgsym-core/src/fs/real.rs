@@ -48,11 +48,11 @@ impl RealFs {
     /// The path on this machine of a path inside the tree.
     fn host(&self, path: &Path, follow_last: FollowLast) -> io::Result<PathBuf> {
         let Some(root) = &self.root else { return Ok(path.to_owned()) };
-        let inside = self.inside(root, path, follow_last)?;
+        let inside = Self::inside(root, path, follow_last)?;
         Ok(below(root, &inside))
     }
 
-    fn inside(&self, root: &Path, path: &Path, follow_last: FollowLast) -> io::Result<PathBuf> {
+    fn inside(root: &Path, path: &Path, follow_last: FollowLast) -> io::Result<PathBuf> {
         walk(path, follow_last, &mut |candidate| {
             let host = below(root, candidate);
             if fs::symlink_metadata(&host)?.is_symlink() { fs::read_link(&host).map(Some) } else { Ok(None) }
@@ -149,7 +149,7 @@ impl Fs for RealFs {
         match &self.root {
             None => fs::canonicalize(path),
             Some(root) => {
-                let inside = self.inside(root, path, FollowLast::Yes)?;
+                let inside = Self::inside(root, path, FollowLast::Yes)?;
                 fs::symlink_metadata(below(root, &inside)).map(|_| inside)
             }
         }

@@ -332,7 +332,7 @@ impl Document for Audit {
             }
             finding.write_text(out, palette)?;
         }
-        self.write_folded(&folded, out, palette)?;
+        Self::write_folded(&folded, out, palette)?;
         if !self.findings.is_empty() || self.server.is_some() {
             writeln!(out)?;
         }
@@ -346,12 +346,7 @@ impl Audit {
     }
 
     /// Counts findings rule by rule, with the files that they are about.
-    fn write_folded(
-        &self,
-        folded: &[&AuditFinding],
-        out: &mut dyn Write,
-        palette: &Palette,
-    ) -> io::Result<()> {
+    fn write_folded(folded: &[&AuditFinding], out: &mut dyn Write, palette: &Palette) -> io::Result<()> {
         let mut rules: BTreeMap<(&str, &str), Vec<String>> = BTreeMap::new();
         for finding in folded {
             let path = bytes_as_path(finding.path.as_bytes());

@@ -207,7 +207,7 @@ fn causes(tree: &Tree, file: &TreeFile, load: &Load) -> Vec<Cause> {
                 let bringers = tree.files().iter().filter(|other| {
                     other.module.as_ref().is_ok_and(|module| module.soname.as_ref() == Some(&edge.name))
                 });
-                add(kind, edge.name.to_string(), by(), bringers.map(|other| name_of(other)).collect());
+                add(kind, edge.name.to_string(), by(), bringers.map(name_of).collect());
             }
         }
         for check in checks_of(process, id).iter().filter(|check| check.result == VersionMatch::Missing) {

@@ -306,7 +306,7 @@ mod tests {
             table.extend_from_slice(&hwcap.to_le_bytes());
         }
         let name = intern(hwcaps);
-        while (strings_at + strings.len()) % 4 != 0 {
+        while !(strings_at + strings.len()).is_multiple_of(4) {
             strings.push(0);
         }
         let extension = (strings_at + strings.len()) as u32;

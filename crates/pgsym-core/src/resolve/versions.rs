@@ -39,7 +39,7 @@ pub struct VersionCheck<'p> {
 
 /// Every version that one object needs, in file order, with the answer of the library chosen. Records whose
 /// file is not loaded are left out: the missing library is the finding.
-pub fn checks_of<'p>(process: &'p Process, requester: ObjectId) -> Vec<VersionCheck<'p>> {
+pub fn checks_of(process: &Process, requester: ObjectId) -> Vec<VersionCheck<'_>> {
     let needs = process
         .object(requester)
         .and_then(|object| object.module().elf())

@@ -49,12 +49,12 @@ pub(super) fn lazy(imports: &[MachImportSpec]) -> Vec<u8> {
 
 fn ordinal(out: &mut Out, from: From) {
     match from.number() {
-        number @ 0..=15 => out.byte(0x10 | number as u8),
+        number @ 0..=15 => out.byte(0x10 | number.cast_unsigned() as u8),
         number if number > 15 => {
             out.byte(0x20);
             out.uleb(number.cast_unsigned().into());
         }
-        number => out.byte(0x30 | (number as u8 & 0xf)),
+        number => out.byte(0x30 | (number.cast_unsigned() as u8 & 0xf)),
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) fn write(
         entries.byte(0x1); // N_UNDF | N_EXT
         entries.byte(0);
         let weak = if import.is_weak { 0x40 } else { 0 };
-        entries.half(weak | (import.from.number() as u16 & 0xff) << 8);
+        entries.half(weak | (import.from.number().cast_unsigned() as u16 & 0xff) << 8);
         entries.long(0);
         strings.string(&import.name);
     }

@@ -14,7 +14,7 @@ use crate::support::command::{clean, run_well};
 pub(super) const LAZY_BINDER: &str = "dyld_stub_binder";
 
 /// How long one program may take for one slice.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_mins(2);
 
 /// LLVM's side of a comparison.
 pub(super) struct Llvm {

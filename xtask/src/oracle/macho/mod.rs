@@ -98,7 +98,11 @@ fn compare(file: &Path, llvm: &Path) -> Result<Report> {
         match &slice.module {
             Ok(module) => slices.push(module),
             Err(error) => {
-                report.same(&format!("{} ({}): readable", file.display(), slice.arch), "", &error.to_string())
+                report.same(
+                    &format!("{} ({}): readable", file.display(), slice.arch),
+                    "",
+                    &error.to_string(),
+                );
             }
         }
     }

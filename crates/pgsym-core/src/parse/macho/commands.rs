@@ -180,10 +180,10 @@ impl Commands {
         let entry = self.list.len() as u32 - 1;
         match variant {
             LoadCommandVariant::Segment32(segment, rest) => {
-                self.segment(segment, rest, data.offset(), endian)
+                self.segment(segment, rest, data.offset(), endian);
             }
             LoadCommandVariant::Segment64(segment, rest) => {
-                self.segment(segment, rest, data.offset(), endian)
+                self.segment(segment, rest, data.offset(), endian);
             }
             LoadCommandVariant::Dylib(command) => self.dylib(data, command, entry, endian),
             LoadCommandVariant::IdDylib(command) => match string(data, command.dylib.name, endian) {
