@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::support::{faulty_tree, module, pgsym, server, workspace};
 
 /// Fails where a document does not fit `docs/schema/<command>.json`.
-fn assert_fits(command: &str, document: &Value) {
+pub(crate) fn assert_fits(command: &str, document: &Value) {
     let path = workspace().join("docs/schema").join(format!("{command}.json"));
     let schema: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();

@@ -2,6 +2,7 @@
 
 mod demo;
 mod documents;
+mod exports;
 mod hostile;
 mod output;
 mod questions;

@@ -125,6 +125,8 @@ impl ModuleExports {
             exports.exports.extend(name(symbol).map(|name| (name, version)));
         }
         exports.imports.extend(symbols.imports().filter_map(name));
+        let is_inside = |symbol: &Symbol<'_>| symbol.is_defined() && !symbol.is_export();
+        exports.inside.extend(symbols.iter().filter(is_inside).filter_map(name));
         Ok(exports)
     }
 
