@@ -4,9 +4,9 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-# A C compiler, GNU ld and readelf for the tests that ask the real loader; clang, lld and LLVM's readers for the
+# A C compiler, GNU ld and two readelfs for the tests that ask the real loader; clang, lld and LLVM's readers for the
 # link arguments and binaries of macOS.
-packages=(gcc libc6-dev binutils clang lld llvm)
+packages=(gcc libc6-dev binutils elfutils clang lld llvm)
 
 if ! command -v cargo >/dev/null; then
     echo "test.sh: cargo is not here; install Rust 1.94 or later from https://rustup.rs" >&2

@@ -127,6 +127,9 @@ fn work(
         }
         let mut tally = tally.lock().expect("no worker panicked");
         tally.count(&tree, &real);
+        if tally.trees.is_multiple_of(250) {
+            eprintln!("{} of {} trees, {} differ", tally.trees, arguments.count, tally.differing.len());
+        }
         if !differences.is_empty() {
             tally.differing.push(seed);
         }
