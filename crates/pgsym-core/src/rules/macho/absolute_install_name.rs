@@ -1,4 +1,4 @@
-use super::support::{base, library_entry, slices};
+use super::support::{Once, base, library_entry, slices};
 use crate::check::{ModuleCx, Severity, Sink, declare_rule};
 use crate::name::path_bytes;
 use crate::resolve::dyld::might_be_in_shared_cache;
@@ -56,12 +56,17 @@ const BUILD_DIRECTORIES: &[&[u8]] = &[
 fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
     // What the installation itself was configured with is where it belongs.
     let prefix = cx.server().and_then(|server| server.installation.server.parent()?.parent());
+    let mut once = Once::default();
     for module in slices(cx) {
         let Some(macho) = module.macho() else { continue };
         for dependency in module.needed() {
             let path = dependency.name.as_path();
             let is_inside = prefix.is_some_and(|prefix| path.starts_with(prefix)) || cx.tree().contains(path);
-            if !path.is_absolute() || might_be_in_shared_cache(path) || is_inside {
+            if !path.is_absolute()
+                || might_be_in_shared_cache(path)
+                || is_inside
+                || !once.is_new(&dependency.name)
+            {
                 continue;
             }
             let bytes = path_bytes(path);

@@ -1,4 +1,4 @@
-use super::support::{base, slices};
+use super::support::{Once, base, slices};
 use crate::check::{ModuleCx, Severity, Sink, declare_rule};
 use crate::model::SearchPathKind;
 use crate::resolve::dyld::SDK_WITHOUT_DUPLICATES;
@@ -40,6 +40,7 @@ declare_rule! {
 }
 
 fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
+    let mut once = Once::default();
     for module in slices(cx) {
         let Some(macho) = module.macho() else { continue };
         let paths: Vec<_> =
@@ -47,7 +48,7 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
         for (at, path) in paths.iter().enumerate() {
             let same = |other: &&&crate::model::SearchPath| other.raw == path.raw;
             // Told at the second one, however many follow.
-            if paths.iter().take(at).filter(same).count() != 1 {
+            if paths.iter().take(at).filter(same).count() != 1 || !once.is_new(&path.raw) {
                 continue;
             }
             let is_refused = macho.platform().is_some_and(|platform| platform.sdk >= SDK_WITHOUT_DUPLICATES);

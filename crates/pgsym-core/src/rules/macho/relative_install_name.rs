@@ -1,4 +1,4 @@
-use super::support::{base, library_entry, slices};
+use super::support::{Once, base, library_entry, slices};
 use crate::check::{ModuleCx, Severity, Sink, declare_rule};
 
 declare_rule! {
@@ -45,10 +45,14 @@ fn is_relative(name: &[u8]) -> bool {
 
 fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
     let file = base(cx.path());
+    let mut once = Once::default();
     for module in slices(cx) {
         let Some(macho) = module.macho() else { continue };
         for dependency in module.needed().iter().filter(|dependency| is_relative(dependency.name.as_bytes()))
         {
+            if !once.is_new(&dependency.name) {
+                continue;
+            }
             let message = format!(
                 "{} is relative: dyld looks for it in the server's data directory.",
                 library_entry(macho, dependency)
@@ -58,7 +62,9 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
                 "install_name_tool -change {name} @rpath/{leaf} {file} && codesign -f -s - {file}"
             )));
         }
-        if let Some(name) = module.soname.as_ref().filter(|name| is_relative(name.as_bytes())) {
+        if let Some(name) =
+            module.soname.as_ref().filter(|name| is_relative(name.as_bytes()) && once.is_new(name))
+        {
             let message = format!(
                 "LC_ID_DYLIB is {name}, which is relative: what links the library looks for it in the current directory."
             );

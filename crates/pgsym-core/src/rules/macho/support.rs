@@ -1,6 +1,7 @@
 //! What the Mach-O rules share: walks over what dyld did, and sentences. A universal file is loaded once for each
-//! architecture; findings that say the same of two of them are one finding, because the engine drops equal ones.
+//! architecture; what is wrong with several slices is told of the first.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::check::{Finding, ModuleCx, Severity};
@@ -18,7 +19,7 @@ pub(crate) struct MissingLibrary<'t> {
     pub(crate) edge: &'t DyldEdge,
 }
 
-/// The libraries that a file and what it brings lack, each once for each architecture; those that lack in the server
+/// The libraries that a file and what it brings lack, each once, told of the first architecture; those that lack in the server
 /// itself are the server's. A library that another file of the tree brings in is judged there, where its stack of
 /// LC_RPATHs is the real one.
 pub(crate) fn missing_libraries<'t>(cx: &ModuleCx<'t>) -> Vec<MissingLibrary<'t>> {
@@ -29,8 +30,14 @@ pub(crate) fn missing_libraries<'t>(cx: &ModuleCx<'t>) -> Vec<MissingLibrary<'t>
     for load in cx.dyld() {
         let Some(process) = &load.process else { continue };
         for (_, image) in process.images().skip(load.before) {
-            let missing = image.edges().iter().filter(|edge| edge.is_missing());
-            found.extend(missing.map(|edge| MissingLibrary { load, process, image, edge }));
+            for edge in image.edges().iter().filter(|edge| edge.is_missing()) {
+                let is_told = found.iter().any(|known: &MissingLibrary<'_>| {
+                    known.edge.name == edge.name && known.image.path() == image.path()
+                });
+                if !is_told {
+                    found.push(MissingLibrary { load, process, image, edge });
+                }
+            }
         }
     }
     found
@@ -122,6 +129,17 @@ pub(crate) fn shown(path: &Path) -> String {
 /// A symbol as people write it.
 pub(crate) fn symbol(name: &crate::name::Name) -> String {
     Shown(without_underscore(name.as_bytes())).to_string()
+}
+
+/// Keeps the first finding of each subject.
+#[derive(Default)]
+pub(crate) struct Once(BTreeSet<String>);
+
+impl Once {
+    /// Whether a subject is new.
+    pub(crate) fn is_new(&mut self, subject: impl ToString) -> bool {
+        self.0.insert(subject.to_string())
+    }
 }
 
 /// The slices of a tree's file, or the file itself where it has only one.

@@ -1,4 +1,4 @@
-use super::support::{base, consequence, severity, shown, symbol, with_verdict};
+use super::support::{Once, base, consequence, severity, shown, symbol, with_verdict};
 use crate::check::{ModuleCx, Sink, declare_rule};
 use crate::resolve::dyld::Provider;
 
@@ -40,6 +40,7 @@ declare_rule! {
 }
 
 fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
+    let mut once = Once::default();
     for load in cx.dyld() {
         let Some(process) = &load.process else { continue };
         // A library on its own says nothing of the program that it will meet.
@@ -56,6 +57,9 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
                     continue;
                 }
                 let name = symbol(&binding.import.name);
+                if !once.is_new(format!("{}\0{name}", shown(image.path()))) {
+                    continue;
+                }
                 let place = expected.and_then(|expected| process.image(expected)).map_or_else(
                     || "no loaded image exports it".to_owned(),
                     |expected| format!("{} does not export it", shown(expected.path())),

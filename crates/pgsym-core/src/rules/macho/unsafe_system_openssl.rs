@@ -1,4 +1,4 @@
-use super::support::{library_entry, slices};
+use super::support::{Once, library_entry, slices};
 use crate::check::{ModuleCx, Severity, Sink, declare_rule};
 use crate::name::path_bytes;
 
@@ -40,6 +40,7 @@ declare_rule! {
 }
 
 fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
+    let mut once = Once::default();
     for module in slices(cx) {
         let Some(macho) = module.macho() else { continue };
         for dependency in module.needed() {
@@ -47,7 +48,7 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
             let is_ssl = [&b"/usr/lib/libssl."[..], b"/usr/lib/libcrypto."]
                 .iter()
                 .any(|start| name.starts_with(start));
-            if !is_ssl {
+            if !is_ssl || !once.is_new(&dependency.name) {
                 continue;
             }
             let is_stub = name.ends_with(b"/libssl.dylib") || name.ends_with(b"/libcrypto.dylib");
