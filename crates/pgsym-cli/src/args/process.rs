@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use pgsym_core::extension::{ExtensionSettings, SearchSettings};
+use pgsym_core::model::MachArch;
 use pgsym_core::name::Name;
 use pgsym_core::postgres::Profile;
 use pgsym_core::resolve::{CpuLevel, Libc, LoaderOptions};
@@ -37,6 +38,12 @@ pub(crate) struct Process {
     /// glibc, glibc-VERSION or musl; read from the server's PT_INTERP when not given
     #[arg(long, value_name = "LIBC")]
     pub(crate) libc: Option<LibcName>,
+    /// The architecture that universal Mach-O files are loaded for; every one of the server's when not given
+    #[arg(long, value_name = "ARCH", value_parser = parse_arch)]
+    pub(crate) arch: Option<MachArch>,
+    /// A macOS SDK, whose stubs tell which libraries the system has
+    #[arg(long, value_name = "DIR")]
+    pub(crate) sdk: Option<PathBuf>,
     /// The major version, when there is no server binary
     #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(9..=99))]
     pub(crate) pg_version: Vec<u32>,
@@ -93,6 +100,11 @@ impl FromStr for Cpu {
             _ => return Err("write native, x86-64-v1, x86-64-v2, x86-64-v3 or x86-64-v4".to_owned()),
         })
     }
+}
+
+/// `--arch`.
+fn parse_arch(text: &str) -> Result<MachArch, String> {
+    MachArch::from_name(text).ok_or_else(|| "write arm64, arm64e, x86_64, x86_64h or i386".to_owned())
 }
 
 /// A glibc version: "2.28".
@@ -154,6 +166,8 @@ impl Process {
                 ..ExtensionSettings::default()
             },
             working_directory,
+            arch: self.arch,
+            sdk: self.sdk.clone(),
             ..Settings::default()
         })
     }

@@ -228,7 +228,7 @@ impl AuditServer {
         Self {
             path: server.installation.server.as_path().into(),
             version: server.facts.version.clone(),
-            arch: server.module.target.arch(),
+            arch: server.module.arch(),
             libc: tree.process().map(|process| process.env().libc.to_string()),
         }
     }
@@ -245,7 +245,7 @@ impl AuditModule {
         Self {
             path: file.path.as_path().into(),
             format: file.format.as_ref().ok().and_then(|format| format_word(*format)),
-            arch: module.map(|module| module.target.arch()),
+            arch: module.map(|module| module.arch()),
             soname: module.and_then(|module| module.soname.as_ref()).into(),
             magic,
             load,
@@ -256,6 +256,9 @@ impl AuditModule {
 impl ModuleLoad {
     /// The server's verdict; without a server, that of the loader on the file as its own process.
     fn new(file: &TreeFile) -> Self {
+        if let Some(of_dyld) = super::dyld::module_load(file) {
+            return of_dyld;
+        }
         let of = |verdict, error| Self { verdict, error };
         let Some(load) = &file.load else { return of(Verdict::Unknown, None) };
         match (&load.verdict, &load.failure) {

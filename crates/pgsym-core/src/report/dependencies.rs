@@ -49,7 +49,7 @@ pub struct FoundDependency {
     #[serde(flatten)]
     pub requested_by: Field<key::RequestedBy>,
     /// The rule of the loader that led to it: "rpath", "runpath", "library-path", "cache", "default", "path",
-    /// "loaded"; null where it is missing.
+    /// "loaded"; of Mach-O files also "rpath-stack" and "system"; null where it is missing.
     pub via: Option<&'static str>,
     /// The search path element that led to it, as it stands in the file.
     #[serde(flatten)]
@@ -58,7 +58,7 @@ pub struct FoundDependency {
     pub loaded_by: Option<String>,
     /// Why it cannot be used, in the loader's words; null where it can.
     pub error: Option<String>,
-    /// Whether its absence is ignored (DT_AUXILIARY).
+    /// Whether its absence is ignored (DT_AUXILIARY, LC_LOAD_WEAK_DYLIB).
     pub optional: bool,
     /// Every place that was looked at, in order.
     pub searched: Vec<SearchedPlace>,
@@ -99,6 +99,9 @@ impl Dependencies {
 
 impl FileDependencies {
     fn new(tree: &Tree, file: &TreeFile) -> Self {
+        if let Some(of_dyld) = super::dyld::dependencies(file) {
+            return of_dyld;
+        }
         let path = file.path.as_path().into();
         let load = match (&file.load, &file.module) {
             (_, Err(error)) => {
@@ -204,6 +207,8 @@ pub(super) fn rule_words(via: &str, element: &Field<key::Element>) -> String {
         "default" => "default directory",
         "path" => "by its path",
         "loaded" => "already loaded",
+        "rpath-stack" => "LC_RPATH",
+        "system" => "the system's",
         other => other,
     };
     match element.name() {

@@ -126,6 +126,10 @@ impl LoadedModule {
             causes: Vec::new(),
             notes: Vec::new(),
         };
+        if !file.dyld.is_empty() {
+            super::dyld::answer(file, &mut answer);
+            return answer;
+        }
         match file.load.as_ref().and_then(|load| load.verdict.as_ref()) {
             Some(postgres::Verdict::Loads) => answer.verdict = Verdict::Loads,
             Some(postgres::Verdict::Fails(message)) => {

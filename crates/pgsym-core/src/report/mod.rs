@@ -6,6 +6,7 @@ mod audit;
 mod collisions;
 mod dependencies;
 mod document;
+mod dyld;
 mod explain;
 mod export_list;
 mod field;
@@ -32,10 +33,11 @@ pub use functions::{
     DynamicFunction, FunctionEntry, Functions, FunctionsOptions, LoadedLibrary, Uninstallable,
 };
 pub use inspect::{
-    Disagreement, DlopenLine, DynamicLine, ElfFacts, FileFacts, FinfoLine, Inspection, ModuleFacts, NeedLine,
-    NeededLine, Opinion, PostgresFacts, RelocationFacts, SearchPathLine, SecondOpinion, SectionFacts,
-    SegmentLine, SymbolFacts, SymbolOpinion, TlsFacts, UnreadableLine, VersionDefinitionLine,
-    VersionNeedLine, inspect,
+    CommandLine, DirectoryLine, Disagreement, DlopenLine, DynamicLine, ElfFacts, FileFacts, FinfoLine,
+    Inspection, LibraryLine, MachOFacts, ModuleFacts, NeedLine, NeededLine, Opinion, PlatformLine,
+    PostgresFacts, RelocationFacts, SearchPathLine, SecondOpinion, SectionFacts, SegmentLine, SignatureFacts,
+    SliceLine, SymbolFacts, SymbolOpinion, TlsFacts, UnreadableLine, VersionDefinitionLine, VersionNeedLine,
+    inspect,
 };
 pub use load::{Cause, LoadedModule, Loads};
 pub use symbols::{ExportedSymbol, FileSymbols, ImportedSymbol, Symbols};

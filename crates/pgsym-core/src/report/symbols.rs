@@ -10,7 +10,10 @@ use super::document::Document;
 use super::field::{Field, key};
 use super::text::{Palette, count, pad, paint};
 use crate::error::FileError;
-use crate::model::{Binding, Module, Symbol, SymbolKind, SymbolTable, Visibility};
+use crate::model::{
+    Binding, MachO, Module, Ordinal, Symbol, SymbolKind, SymbolTable, Visibility, without_underscore,
+};
+use crate::name::Name;
 use crate::postgres::{FINFO_PREFIX, SymbolClass, classify};
 
 /// The answer of `pgsym symbols`.
@@ -60,8 +63,8 @@ pub struct ExportedSymbol {
 /// One imported symbol.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 pub struct ImportedSymbol {
-    /// The library that the version is expected from; null where no version is asked for, and so any object of
-    /// the process may define it.
+    /// The library that the version is expected from, or that a Mach-O import names ("(the program)" for the server's
+    /// symbols, "(itself)"); null where any object of the process may define it.
     #[serde(flatten)]
     pub library: Field<key::Library>,
     /// Its name.
@@ -107,11 +110,14 @@ impl FileSymbols {
             .map(|symbol| ExportedSymbol::new(table, symbol))
             .collect();
         exports.sort();
-        let mut imports: Vec<ImportedSymbol> = table
-            .imports()
-            .filter(|symbol| wanted(symbol.name()))
-            .map(|symbol| ImportedSymbol::new(module, symbol))
-            .collect();
+        let mut imports: Vec<ImportedSymbol> = match module.macho() {
+            Some(macho) => mach_imports(module, macho, wanted),
+            None => table
+                .imports()
+                .filter(|symbol| wanted(symbol.name()))
+                .map(|symbol| ImportedSymbol::new(module, symbol))
+                .collect(),
+        };
         imports.sort();
         Self { path, error: None, exports, imports }
     }
@@ -156,6 +162,40 @@ impl ImportedSymbol {
             kind: kind_word(symbol.kind()),
         }
     }
+}
+
+/// The imports of a Mach-O file: each symbol once for each library that it is bound to.
+fn mach_imports(module: &Module, macho: &MachO, wanted: &dyn Fn(&[u8]) -> bool) -> Vec<ImportedSymbol> {
+    let imports = macho.imports.get().map_or(&[][..], Vec::as_slice);
+    let mut found: Vec<ImportedSymbol> = imports
+        .iter()
+        // A weak definition of the image's own stands in the table to be coalesced.
+        .filter(|import| import.from != Ordinal::Weak || macho.export(import.name.as_bytes()).is_none())
+        .filter(|import| wanted(without_underscore(import.name.as_bytes())))
+        .map(|import| {
+            let named = |name: &str| Some(Name::from(name));
+            let library = match import.from {
+                Ordinal::SelfImage => named("(itself)"),
+                Ordinal::Executable => named("(the program)"),
+                Ordinal::Library(number) => {
+                    let at = macho.dylibs.iter().position(|dylib| dylib.ordinal == Some(number));
+                    at.and_then(|at| module.needed().get(at)).map(|dependency| dependency.name.clone())
+                }
+                // Any image may define it.
+                Ordinal::Flat | Ordinal::Weak | Ordinal::Unknown(_) => None,
+            };
+            ImportedSymbol {
+                library: library.as_ref().into(),
+                name: without_underscore(import.name.as_bytes()).into(),
+                version: None::<&Name>.into(),
+                weak: import.is_weak,
+                kind: "none",
+            }
+        })
+        .collect();
+    found.sort();
+    found.dedup();
+    found
 }
 
 pub(super) fn kind_word(kind: SymbolKind) -> &'static str {

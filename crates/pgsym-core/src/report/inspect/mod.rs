@@ -2,12 +2,16 @@
 //! not in the file, unless `unreadable` names it.
 
 mod elf;
+mod macho;
 mod second_opinion;
 mod text;
 
 pub use elf::{
     DlopenLine, DynamicLine, ElfFacts, NeedLine, RelocationFacts, SectionFacts, SegmentLine, TlsFacts,
     VersionDefinitionLine, VersionNeedLine,
+};
+pub use macho::{
+    CommandLine, DirectoryLine, LibraryLine, MachOFacts, PlatformLine, SignatureFacts, SliceLine,
 };
 pub use second_opinion::{Disagreement, Opinion, SecondOpinion, SymbolOpinion};
 
@@ -73,6 +77,8 @@ pub struct ModuleFacts {
     pub postgres: Option<PostgresFacts>,
     /// What only ELF has.
     pub elf: Option<ElfFacts>,
+    /// What only Mach-O has.
+    pub macho: Option<MachOFacts>,
     /// Tables that are there and cannot be read.
     pub unreadable: Vec<UnreadableLine>,
 }
@@ -83,7 +89,7 @@ pub struct NeededLine {
     /// The name, tokens unexpanded.
     #[serde(flatten)]
     pub name: Field<key::NameKey>,
-    /// "needed", "auxiliary" or "filter".
+    /// "needed", "auxiliary" or "filter"; of Mach-O files also "weak", "reexport", "upward" and "lazy".
     pub kind: &'static str,
     /// Index in `.dynamic`.
     pub entry: u32,
@@ -92,7 +98,7 @@ pub struct NeededLine {
 /// One search path.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct SearchPathLine {
-    /// "DT_RPATH" or "DT_RUNPATH".
+    /// "DT_RPATH", "DT_RUNPATH" or "LC_RPATH".
     pub tag: &'static str,
     /// The string, tokens unexpanded.
     #[serde(flatten)]
@@ -110,7 +116,7 @@ pub struct SymbolFacts {
     pub exports: usize,
     /// What others must define.
     pub imports: usize,
-    /// "DT_GNU_HASH", "DT_HASH" or null: the loader then finds no symbol here.
+    /// "DT_GNU_HASH", "DT_HASH" or null: the loader of ELF then finds no symbol here.
     pub hash: Option<&'static str>,
     /// Buckets of the hash table.
     pub hash_buckets: usize,
@@ -172,12 +178,17 @@ impl ModuleFacts {
             };
             needed.iter().map(line).collect()
         });
-        let symbols = read(&module.symbols, "dynamic symbols", &mut unreadable).map(SymbolFacts::new);
+        let mut symbols = read(&module.symbols, "dynamic symbols", &mut unreadable).map(SymbolFacts::new);
+        if let (Some(symbols), Some(_)) = (&mut symbols, module.macho()) {
+            // The table of names is the reader's own; the file has a trie.
+            (symbols.hash, symbols.hash_buckets) = (None, 0);
+        }
         let postgres = read(&module.postgres, "PostgreSQL facts", &mut unreadable).map(PostgresFacts::new);
         let elf = module.elf().map(|elf| ElfFacts::new(elf, module, &mut unreadable));
+        let macho = module.macho().map(|macho| MachOFacts::new(macho, &mut unreadable));
         Self {
             size: module.len,
-            arch: module.target.arch(),
+            arch: module.arch(),
             bits: if module.target.class == Class::Bits64 { 64 } else { 32 },
             endian: if module.target.endian == Endian::Little { "little" } else { "big" },
             os_abi: module.target.os_abi,
@@ -197,6 +208,7 @@ impl ModuleFacts {
             symbols,
             postgres,
             elf,
+            macho,
             unreadable,
         }
     }

@@ -73,6 +73,9 @@ impl ModuleFacts {
     fn write_text(&self, lines: &mut Lines<'_>) -> io::Result<()> {
         let Self { kind, arch, bits, endian, size, .. } = self;
         lines.fact("file", &format!("{kind}, {arch}, {bits}-bit {endian}-endian, {size} bytes"))?;
+        for (label, text) in self.macho.iter().flat_map(|macho| macho.lines()) {
+            lines.fact(label, &text)?;
+        }
         if self.soname.name().is_some() {
             lines.fact("soname", &self.soname.to_string())?;
         }
@@ -92,6 +95,7 @@ impl ModuleFacts {
         if let Some(symbols) = &self.symbols {
             let hash = match symbols.hash {
                 Some(hash) => format!("{hash} of {}", count(symbols.hash_buckets, "bucket")),
+                None if self.macho.is_some() => "found by the export trie".to_owned(),
                 None => "without a hash table: nothing can be found in it".to_owned(),
             };
             let text = format!("{} exports, {} imports, {hash}", symbols.exports, symbols.imports);

@@ -13,7 +13,8 @@ use crate::name::path_bytes;
 pub struct ImageId(pub(super) u32);
 
 impl ImageId {
-    pub(super) fn index(self) -> usize {
+    /// Its place in load order, from 0.
+    pub fn index(self) -> usize {
         self.0 as usize
     }
 }
