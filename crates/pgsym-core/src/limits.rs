@@ -8,6 +8,10 @@
 /// Program headers of one file. `e_phnum` is 16 bits wide, and glibc reads all of them; real files have 14.
 pub const PROGRAM_HEADERS: usize = u16::MAX as usize;
 
+/// PT_LOAD headers of one file: every address is looked up among them. Linkers write up to ten, and `patchelf` adds
+/// one whenever a table outgrows its place.
+pub const LOAD_SEGMENTS: usize = 256;
+
 /// Entries of `.dynamic` up to and including DT_NULL. Real files have about 40; one DT_NEEDED each
 /// makes a few hundred conceivable.
 pub const DYNAMIC_ENTRIES: usize = 65_536;

@@ -12,7 +12,7 @@ use crate::limits;
 use crate::model::{Symbol, SymbolKind, SymbolTable};
 use crate::parse::elf::encoding::Encoding;
 use crate::parse::elf::memory::Memory;
-use crate::parse::elf::relocations::Tables;
+use crate::parse::elf::relocations::{Entry, Tables};
 
 /// What reading an entry point needs.
 pub(crate) struct Image<'a> {
@@ -20,7 +20,8 @@ pub(crate) struct Image<'a> {
     pub(super) symbols: &'a SymbolTable,
     /// Reads the relocations, at most once.
     read_relocations: &'a dyn Fn() -> Result<Tables, FileError>,
-    relocations: OnceCell<Result<Tables, FileError>>,
+    /// By address, so that following many pointers does not walk many times through all entries.
+    relocations: OnceCell<Result<Vec<Entry>, FileError>>,
 }
 
 impl<'a> Image<'a> {
@@ -65,13 +66,18 @@ impl<'a> Image<'a> {
     /// What the pointer at an address will hold, before the base is added: nothing for NULL, and for a
     /// symbol that another object defines.
     pub(super) fn pointer(&self, slot: u64) -> Result<Option<u64>, FileError> {
-        let relocations =
-            self.relocations.get_or_init(self.read_relocations).as_ref().map_err(Clone::clone)?;
+        let relocations = self.relocations.get_or_init(|| {
+            let mut entries: Vec<Entry> = (self.read_relocations)()?.iter().collect();
+            entries.sort_by_key(|entry| entry.address);
+            Ok(entries)
+        });
+        let relocations = relocations.as_ref().map_err(Clone::clone)?;
         let in_place = || {
             let bytes = self.memory.read(slot, self.encoding().word_size() as u64, "a pointer")?;
             Ok::<_, FileError>(self.encoding().word(&bytes, 0).unwrap_or_default())
         };
-        let Some(entry) = relocations.iter().find(|entry| entry.address == slot) else {
+        let first = relocations.partition_point(|entry| entry.address < slot);
+        let Some(entry) = relocations.get(first).filter(|entry| entry.address == slot) else {
             // DT_RELR adds the base to what stands there; without any relocation a 0 stays NULL.
             let value = in_place()?;
             return Ok((value != 0).then_some(value));

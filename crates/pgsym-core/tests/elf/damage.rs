@@ -200,3 +200,16 @@ fn relocations_of_mips_are_said_not_to_be_read() {
     assert_eq!(elf(&module).relocations.error().unwrap().kind, FileErrorKind::Unsupported);
     assert_eq!(names(module.symbols.get().unwrap().imports()), ["f"]);
 }
+
+#[test]
+fn more_load_segments_than_the_limit_are_a_limit() {
+    let sound = module().build();
+    let mut bytes = sound.clone();
+    // The program headers move to the end: 300 copies of a PT_LOAD.
+    let load = sound[64..].as_chunks::<56>().0.iter().find(|header| header[..4] == [1, 0, 0, 0]).unwrap();
+    bytes.extend(load.repeat(300));
+    bytes[32..40].copy_from_slice(&(sound.len() as u64).to_le_bytes());
+    bytes[56..58].copy_from_slice(&300_u16.to_le_bytes());
+    let error = try_read(&bytes, Facets::LINK).unwrap_err();
+    assert_eq!((error.kind, error.offset), (FileErrorKind::Limit, Some(sound.len() as u64)));
+}

@@ -6,6 +6,7 @@ use object::elf;
 
 use super::encoding::Encoding;
 use crate::error::{FileError, FileErrorKind};
+use crate::limits;
 use crate::model::{Class, Endian, Segment, Target};
 use crate::source::{Source, read_range};
 
@@ -154,7 +155,17 @@ impl Header {
             return Err(FileError::malformed(format!("e_phentsize is {entry_size}, not {size}")));
         }
         let bytes = read_range(source, offset, u64::from(count) * size as u64, "the program header table")?;
-        Ok(bytes.chunks_exact(size).filter_map(|entry| segment(encoding, entry)).collect())
+        let mut segments = Vec::with_capacity(usize::from(count));
+        segments.extend(bytes.chunks_exact(size).filter_map(|entry| segment(encoding, entry)));
+        let loads = segments.iter().filter(|segment| segment.kind == elf::PT_LOAD.0).count();
+        if loads > limits::LOAD_SEGMENTS {
+            return Err(FileError::limit(format!(
+                "there are {loads} PT_LOAD headers, more than {}",
+                limits::LOAD_SEGMENTS
+            ))
+            .at(offset));
+        }
+        Ok(segments)
     }
 }
 

@@ -207,6 +207,8 @@ impl Tables {
         }
         for address in self.relr() {
             summary.relr_count += 1;
+            // A bitmap of 8 bytes stands for up to 63 addresses, so the table's length alone is no bound.
+            within_limit(summary.relr_count)?;
             if writable.forbids(address) {
                 let text = summary.text.get_or_insert(TextRelocations { count: 0, first: address });
                 text.count += 1;
