@@ -226,7 +226,8 @@ impl Tree {
         }
         let mut envs = Environments { fs: &*fs, settings: &settings, known: Vec::new() };
         if let Some(process) = &process {
-            envs.known.push((process.env().target, Arc::new(process.env().clone())));
+            let interpreter = server.as_ref().and_then(|server| interpreter_of(&server.module));
+            envs.known.push((process.env().target, interpreter, Arc::new(process.env().clone())));
         }
         let env_of: Vec<Option<Arc<LoaderEnv>>> = files
             .iter()
@@ -731,19 +732,37 @@ fn demote_needed_libraries(files: &mut [TreeFile]) {
 struct Environments<'t> {
     fs: &'t dyn Fs,
     settings: &'t Settings,
-    known: Vec<(Target, Arc<LoaderEnv>)>,
+    known: Vec<(Target, Option<PathBuf>, Arc<LoaderEnv>)>,
 }
 
 impl Environments<'_> {
+    /// The environment of the loader that a program names; of one for the same machine where a library names none.
     fn of(&mut self, module: &Module) -> Arc<LoaderEnv> {
-        if let Some((_, env)) = self.known.iter().find(|(target, _)| target.same_machine(module.target)) {
+        let interpreter = interpreter_of(module);
+        let known = self.known.iter().find(|(target, known, _)| {
+            target.same_machine(module.target) && (interpreter.is_none() || *known == interpreter)
+        });
+        if let Some((_, _, env)) = known {
             return Arc::clone(env);
         }
-        let interpreter = module.elf().and_then(|elf| elf.interpreter.get()).map(Name::as_path);
-        let env = Arc::new(LoaderEnv::read(self.fs, module.target, interpreter, &self.settings.loader));
-        self.known.push((module.target, Arc::clone(&env)));
+        let path = interpreter.as_deref();
+        let env = Arc::new(LoaderEnv::read(self.fs, module.target, path, &self.settings.loader));
+        self.known.push((module.target, interpreter, Arc::clone(&env)));
         env
     }
+}
+
+/// The loader that a file is for: what PT_INTERP says; of a library that needs musl's C library, musl's.
+fn interpreter_of(module: &Module) -> Option<PathBuf> {
+    if let Some(named) = module.elf()?.interpreter.get() {
+        return Some(named.as_path().to_owned());
+    }
+    let is_musl = |name: &Name| *name == "libc.so" || name.as_bytes().starts_with(b"libc.musl-");
+    module
+        .needed()
+        .iter()
+        .any(|dependency| is_musl(&dependency.name))
+        .then(|| crate::resolve::musl_interpreter(module.target))
 }
 
 /// Loads one file: a module or library into the server, a program or, without a server, anything as its
@@ -830,4 +849,33 @@ fn is_found_by_everybody(process: &Process, path: &Path, name: &Name) -> bool {
     env.cache.get().and_then(|cache| cache.lookup(name, &env.hwcaps)).is_some_and(|cached| cached == path)
         || (path.file_name().is_some_and(|last| last == name.as_path())
             && path.parent().is_some_and(|directory| env.is_system_directory(directory)))
+}
+
+#[cfg(test)]
+mod tests {
+    use pgsym_testkit::{Kind, SharedObject};
+
+    use super::*;
+    use crate::resolve::Libc;
+    use crate::rules::testing::{Case, library};
+
+    #[test]
+    fn a_program_has_the_loader_that_it_names_whatever_came_before() {
+        let program = SharedObject::new()
+            .kind(Kind::PieExecutable)
+            .interp("/lib/ld-musl-x86_64.so.1")
+            .needed("libc.so");
+        let case = Case::new()
+            .object("/lib/ld-musl-x86_64.so.1", &SharedObject::new().soname("libc.so"))
+            .object("a_library.so", &library("a_library.so"))
+            .object("tool", &program)
+            .settings(|settings| settings.server = ServerChoice::None);
+        let tree = case.tree();
+        let libc = |name: &str| {
+            let file = tree.files().iter().find(|file| file.path.ends_with(name)).unwrap();
+            file.load.as_ref().unwrap().process.env().libc
+        };
+        assert_eq!(libc("tool"), Libc::Musl);
+        assert!(matches!(libc("a_library.so"), Libc::Glibc(..)));
+    }
 }

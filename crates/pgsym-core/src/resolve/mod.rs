@@ -26,4 +26,5 @@ pub use trace::{Edge, LoadError, LoadErrorKind, Outcome, Probe, Refusal, Via};
 pub use versions::{VersionCheck, VersionMatch, checks_of};
 
 pub(crate) use elements::elements_of;
+pub(crate) use musl::interpreter as musl_interpreter;
 pub(crate) use token::has_malformed_token;

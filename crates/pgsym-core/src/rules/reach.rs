@@ -15,10 +15,18 @@ use crate::tree::{Load, Role, Tree, TreeFile};
 /// library that a module brings is judged in the module's process, where the module's DT_RPATH and everything loaded
 /// before it count.
 pub(crate) fn judged(tree: &Tree) -> impl Iterator<Item = (&TreeFile, &Load)> {
-    let brought: HashSet<FileId> = tree
-        .files()
+    let mut brought = brought_by(tree, Role::Module);
+    brought.extend(brought_by(tree, Role::Program));
+    tree.files().iter().filter_map(|file| Some((file, file.load.as_ref()?))).filter(move |(file, _)| {
+        file.role != Role::Library || !file.module.as_ref().is_ok_and(|module| brought.contains(&module.id))
+    })
+}
+
+/// The files that those of one role bring, themselves apart.
+pub(crate) fn brought_by(tree: &Tree, role: Role) -> HashSet<FileId> {
+    tree.files()
         .iter()
-        .filter(|file| matches!(file.role, Role::Module | Role::Program))
+        .filter(|file| file.role == role)
         .filter_map(|file| file.load.as_ref())
         .flat_map(|load| {
             let root = load.root;
@@ -29,10 +37,7 @@ pub(crate) fn judged(tree: &Tree) -> impl Iterator<Item = (&TreeFile, &Load)> {
                 .filter_map(|id| load.process.object(id))
                 .map(crate::resolve::Object::id)
         })
-        .collect();
-    tree.files().iter().filter_map(|file| Some((file, file.load.as_ref()?))).filter(move |(file, _)| {
-        file.role != Role::Library || !file.module.as_ref().is_ok_and(|module| brought.contains(&module.id))
-    })
+        .collect()
 }
 
 /// A name that some objects of a process ask for in vain.

@@ -1,10 +1,12 @@
 use object::elf;
 
 use super::loadable;
-use crate::check::{ModuleCx, Severity, Sink, declare_rule};
+use crate::check::{ModuleCx, Severity, Sink, TreeCx, declare_rule};
+use crate::fs::FileId;
 use crate::name::shown_path;
 use crate::resolve::Libc;
 use crate::rules::evidence::{consequence, told};
+use crate::rules::reach::brought_by;
 use crate::tree::Role;
 
 /// What glibc keeps for objects opened after the start (`rtld.optional_static_tls`): beyond it a module takes from a
@@ -21,7 +23,7 @@ declare_rule! {
     /// ## What it checks
     ///
     /// Relocations that need an offset from the thread pointer, or DF_STATIC_TLS, in a library or module with a PT_TLS
-    /// segment, and its size.
+    /// segment, and its size. Libraries that only programs bring, at their start, are left alone.
     ///
     /// ## Why it matters
     ///
@@ -52,11 +54,24 @@ declare_rule! {
         name: "static-tls",
         group: Hardening,
         severity: Warning,
-        check: Module(check),
+        check: Tree(check),
     }
 }
 
-fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
+fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
+    let tree = cx.tree();
+    let (late, early) = (brought_by(tree, Role::Module), brought_by(tree, Role::Program));
+    // What is there when a program starts has its room in the block.
+    let at_start = |id: FileId| {
+        !late.contains(&id)
+            && (early.contains(&id) || tree.process().is_some_and(|server| server.find_file(id).is_some()))
+    };
+    for file in cx.files().filter(|file| !file.module().is_some_and(|module| at_start(module.id))) {
+        check_file(&file, sink);
+    }
+}
+
+fn check_file(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
     let Some(elf_file) = loadable(cx) else { return };
     // A program's own TLS is laid out before anything runs.
     if cx.role() == Role::Program {
@@ -104,7 +119,7 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
 pub(crate) mod tests {
     use super::*;
     use crate::rules::testing::{Case, module};
-    use pgsym_testkit::{Export, ExportKind, SharedObject};
+    use pgsym_testkit::{Export, ExportKind, Kind, SharedObject};
 
     fn with_tls(size: u32) -> SharedObject {
         module().add_export(Export::new("thread_state", ExportKind::Tls(size))).flags(0x10)
@@ -122,6 +137,19 @@ pub(crate) mod tests {
     fn found(size: u32) -> (Severity, String) {
         let finding = Case::new().object("x.so", &with_tls(size)).one(&STATIC_TLS);
         (finding.severity, finding.message)
+    }
+
+    #[test]
+    fn a_library_that_a_program_starts_with_has_its_room() {
+        let program = SharedObject::new()
+            .kind(Kind::PieExecutable)
+            .interp("/lib64/ld-linux-x86-64.so.2")
+            .needed("libtls.so.1")
+            .runpath("$ORIGIN");
+        let library = with_tls(4096).soname("libtls.so.1");
+        let case = Case::new().object("libtls.so.1", &library);
+        assert_eq!(case.run(&STATIC_TLS).len(), 1);
+        assert_eq!(case.object("tool", &program).run(&STATIC_TLS), []);
     }
 
     #[test]

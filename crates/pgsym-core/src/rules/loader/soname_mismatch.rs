@@ -58,6 +58,10 @@ fn misnamed_dependencies(cx: &ModuleCx<'_>, sink: &Sink<'_>) -> Vec<Finding> {
         let Some(target) = edge.target.as_ref().ok().and_then(|&id| load.process.object(id)) else {
             continue;
         };
+        // musl's loader is the C library by many names.
+        if target.loader().is_none() {
+            continue;
+        }
         let Some(soname) = target.module().soname.as_ref().filter(|soname| **soname != edge.name) else {
             continue;
         };

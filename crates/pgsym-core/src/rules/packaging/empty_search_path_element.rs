@@ -1,4 +1,4 @@
-use super::{Concern, concerning, entry, evidence, set_path};
+use super::{Concern, concerning, current_directory, entry, evidence, set_path};
 use crate::check::{ModuleCx, Sink, declare_rule};
 
 declare_rule! {
@@ -43,10 +43,8 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
     for (element, _) in concerning(cx, |concern| *concern == Concern::Empty) {
         let raw = cx.module().and_then(|module| module.search_path(element.kind));
         let raw = raw.map(|path| path.raw.to_string()).unwrap_or_default();
-        let message = format!(
-            "{} {raw} has an empty element, which is the server's current directory, the data directory.",
-            entry(element)
-        );
+        let message =
+            format!("{} {raw} has an empty element, which is {}.", entry(element), current_directory(cx));
         let finding = evidence(cx, element, sink.finding(cx.path(), raw, message));
         sink.report(finding.help(set_path(cx)));
     }

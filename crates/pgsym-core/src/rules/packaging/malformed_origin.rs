@@ -1,4 +1,4 @@
-use super::{Concern, concerning, entry, evidence, set_path};
+use super::{Concern, concerning, current_directory, entry, evidence, set_path};
 use crate::check::{ModuleCx, Sink, declare_rule};
 
 declare_rule! {
@@ -41,13 +41,13 @@ declare_rule! {
 
 fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
     for (element, _) in concerning(cx, |concern| *concern == Concern::Malformed) {
-        let place = if element.text.as_bytes().starts_with(b"/") {
-            "a directory of that very name"
+        let below = if element.text.as_bytes().starts_with(b"/") {
+            String::new()
         } else {
-            "a directory of that very name below the server's data directory"
+            format!(" below {}", current_directory(cx))
         };
         let message = format!(
-            "{} has {}, which is no token: the loader searches {place}.",
+            "{} has {}, which is no token: the loader searches a directory of that very name{below}.",
             entry(element),
             element.text
         );
@@ -74,7 +74,7 @@ pub(crate) mod tests {
         assert_eq!(
             firing().one(&MALFORMED_ORIGIN).message,
             ".dynamic[1] DT_RUNPATH has $ORIGINlib, which is no token: the loader searches a directory of that very name \
-             below the server's data directory."
+             below the server's current directory, the data directory."
         );
     }
 }

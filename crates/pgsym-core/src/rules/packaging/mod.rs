@@ -18,6 +18,7 @@ use crate::model::SearchPathKind;
 use crate::name::shown_path;
 use crate::resolve::{Meaning, SearchDirectory, SearchElement, Via, has_malformed_token};
 use crate::rules::evidence::{base_name, listed};
+use crate::tree::Role;
 
 /// What is wrong with an element, the worst first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,6 +160,14 @@ fn leaves_tree(cx: &ModuleCx<'_>, element: &SearchElement, directory: &SearchDir
         && !is_below_installation(cx, &directory.resolved)
         // What the loader searches anyway is part of the system, wherever the tree lies.
         && cx.load().is_none_or(|load| !load.process.env().is_system_directory(&directory.resolved))
+}
+
+/// What the loader takes an element without a leading slash from.
+fn current_directory(cx: &ModuleCx<'_>) -> &'static str {
+    match cx.role() {
+        Role::Program => "the directory that the program is started in",
+        Role::Module | Role::Library | Role::Other => "the server's current directory, the data directory",
+    }
 }
 
 /// `.dynamic[7] DT_RUNPATH`.

@@ -1,4 +1,4 @@
-use super::{Concern, concerning, entry, evidence, set_path};
+use super::{Concern, concerning, current_directory, entry, evidence, set_path};
 use crate::check::{ModuleCx, Sink, declare_rule};
 
 declare_rule! {
@@ -42,11 +42,8 @@ declare_rule! {
 
 fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
     for (element, _) in concerning(cx, |concern| *concern == Concern::Relative) {
-        let message = format!(
-            "{} has {}, which the server takes from its current directory, the data directory.",
-            entry(element),
-            element.text
-        );
+        let message =
+            format!("{} has {}, which leads below {}.", entry(element), element.text, current_directory(cx));
         let finding = evidence(cx, element, sink.finding(cx.path(), &element.text, message));
         sink.report(finding.help(set_path(cx)));
     }
@@ -74,7 +71,7 @@ pub(crate) mod tests {
         let finding = firing().one(&RELATIVE_SEARCH_PATH);
         assert_eq!(
             finding.message,
-            ".dynamic[2] DT_RUNPATH has ../deps, which the server takes from its current directory, the data directory."
+            ".dynamic[2] DT_RUNPATH has ../deps, which leads below the server's current directory, the data directory."
         );
         assert_eq!(finding.texts("searched for"), ["libfoo.so.1"]);
         assert_eq!(
