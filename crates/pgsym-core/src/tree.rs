@@ -133,11 +133,12 @@ pub struct TreeFile {
     pub slices: Vec<Arc<Module>>,
     /// What it is for.
     pub role: Role,
-    /// What `stat` says of it; none where that fails.
+    /// What `stat` says of it; none where that fails, and under [`Reading::Links`].
     pub metadata: Option<Metadata>,
     /// The elements of its DT_RPATH and DT_RUNPATH, in file order.
     pub search_elements: Vec<SearchElement>,
-    /// For a library with another name than its DT_SONAME: whether its directory has a file of that name.
+    /// For a library with another name than its DT_SONAME: whether its directory has a file of that name. Not looked
+    /// for under [`Reading::Links`].
     pub has_soname_sibling: bool,
     /// What loading it does; none for what no process of this tree loads (object files, unreadable files, libraries
     /// and programs for other machines).
@@ -630,9 +631,10 @@ fn parse_one(store: &FileStore, candidate: Candidate, reading: Reading) -> TreeF
         Err(error) => Err(error.clone()),
     };
     let role = module.as_ref().map_or(Role::Other, |module| role(module));
-    let metadata = store.fs().metadata(&path).ok();
+    let is_for_rules = reading == Reading::Everything;
+    let metadata = is_for_rules.then(|| store.fs().metadata(&path).ok()).flatten();
     let has_soname_sibling =
-        module.as_ref().is_ok_and(|module| has_soname_sibling(store.fs(), &path, module));
+        is_for_rules && module.as_ref().is_ok_and(|module| has_soname_sibling(store.fs(), &path, module));
     TreeFile {
         path,
         format,

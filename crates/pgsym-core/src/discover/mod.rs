@@ -5,6 +5,7 @@ mod layout;
 mod sniff;
 
 pub use layout::{Installation, find_installation, server_at};
+use sniff::sniff_with_metadata;
 pub use sniff::{Format, has_library_name, sniff};
 
 use std::collections::HashSet;
@@ -89,8 +90,10 @@ fn look_at(
         return Some((Candidate { path, format: Err(error), is_named }, None, false));
     }
     let is_link = fs.symlink_metadata(&path).is_ok_and(|metadata| metadata.kind == FileKind::Symlink);
-    let id = fs.metadata(&path).ok().map(|metadata| metadata.id);
-    let format = sniff(fs, &path);
+    let (format, id) = match sniff_with_metadata(fs, &path) {
+        Ok((format, metadata)) => (Ok(format), Some(metadata.id)),
+        Err(error) => (Err(error), fs.metadata(&path).ok().map(|metadata| metadata.id)),
+    };
     let keep = match &format {
         Ok(Format::Elf | Format::MachO) => true,
         Ok(Format::Other | Format::Empty | Format::LinkerScript) | Err(_) => wanted,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::error::FileError;
-use crate::fs::Fs;
+use crate::fs::{Fs, Metadata};
 use crate::name::path_bytes;
 use crate::parse::macho::is_macho;
 use crate::source::read_range;
@@ -25,15 +25,21 @@ pub enum Format {
 
 /// Reads the first bytes of a file.
 pub fn sniff(fs: &dyn Fs, path: &Path) -> Result<Format, FileError> {
-    let (source, _) = fs.open(path)?;
+    sniff_with_metadata(fs, path).map(|(format, _)| format)
+}
+
+/// [`sniff`], and what `fstat` said of the opened file.
+pub(crate) fn sniff_with_metadata(fs: &dyn Fs, path: &Path) -> Result<(Format, Metadata), FileError> {
+    let (source, metadata) = fs.open(path)?;
     let bytes = read_range(&*source, 0, source.len().min(512), "the file")?;
-    Ok(match bytes.first_chunk::<4>() {
+    let format = match bytes.first_chunk::<4>() {
         _ if bytes.is_empty() => Format::Empty,
         Some(b"\x7fELF") => Format::Elf,
         _ if is_macho(&bytes) => Format::MachO,
         _ if is_linker_script(&bytes) => Format::LinkerScript,
         _ => Format::Other,
-    })
+    };
+    Ok((format, metadata))
 }
 
 fn is_linker_script(bytes: &[u8]) -> bool {

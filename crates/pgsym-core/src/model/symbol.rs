@@ -186,7 +186,7 @@ impl SymbolTable {
             });
             names.extend_from_slice(name.as_bytes());
             names.push(0);
-            let bucket = NameHash::of(name.as_bytes()).sysv as usize % buckets_count;
+            let bucket = NameHash::sysv(name.as_bytes()) as usize % buckets_count;
             chains.push(std::mem::replace(&mut buckets[bucket], index));
         }
         let hash = HashTable::Sysv { buckets: buckets.into(), chains: chains.into() };
@@ -251,24 +251,25 @@ impl SymbolTable {
         name: &'n [u8],
         hashes: NameHash,
     ) -> impl Iterator<Item = Symbol<'a>> + use<'a, 'n> {
-        self.candidates(hashes)
+        self.candidates(name, hashes)
             .filter_map(|index| self.get(index))
             .filter(move |symbol| symbol.is_named(name))
     }
 
     /// The indices along the chain of a name's bucket.
-    fn candidates(&self, hashes: NameHash) -> Chain<'_> {
+    fn candidates(&self, name: &[u8], hashes: NameHash) -> Chain<'_> {
         match &self.hash {
             HashTable::None => Chain::End,
             HashTable::Gnu { first, shift, word_bits, bloom, buckets, chains } => {
                 let hash = hashes.gnu;
-                let word = if bloom.is_empty() {
-                    None
-                } else {
-                    bloom.get((hash / word_bits) as usize % bloom.len())
-                };
-                let mask = (1_u64 << (hash % word_bits))
-                    | (1_u64 << (hash.checked_shr(*shift).unwrap_or(0) % word_bits));
+                // The filter turns away nearly every name of every object of a scope, so it does without divisions
+                // wherever the table is as the linkers write it: a power of two of words.
+                let words = bloom.len();
+                let at = (hash >> word_bits.trailing_zeros()) as usize;
+                let at = if words.is_power_of_two() { at & (words - 1) } else { at % words.max(1) };
+                let word = bloom.get(at);
+                let bit = |hash: u32| 1_u64 << (hash & (word_bits - 1));
+                let mask = bit(hash) | bit(hash.checked_shr(*shift).unwrap_or(0));
                 if word.is_none_or(|word| word & mask != mask) || buckets.is_empty() {
                     return Chain::End;
                 }
@@ -283,7 +284,7 @@ impl SymbolTable {
                 if buckets.is_empty() {
                     return Chain::End;
                 }
-                let start = buckets.get(hashes.sysv as usize % buckets.len()).copied().unwrap_or(0);
+                let start = buckets.get(NameHash::sysv(name) as usize % buckets.len()).copied().unwrap_or(0);
                 // A chain visits each symbol at most once in a sound file, so its length bounds a cyclic one.
                 Chain::Sysv { index: start, chains, left: chains.len() }
             }
@@ -333,19 +334,23 @@ impl Iterator for Chain<'_> {
     }
 }
 
-/// Both hashes of one name, computed once and used against many objects.
+/// The hash of one name, computed once and used against many objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct NameHash {
     /// The DT_GNU_HASH function.
     pub gnu: u32,
-    /// The DT_HASH function (System V ABI, "Hash Table").
-    pub sysv: u32,
 }
 
 impl NameHash {
     /// Hashes a name without its NUL.
     pub fn of(name: &[u8]) -> Self {
-        Self { gnu: elf::gnu_hash(name), sysv: elf::hash(name) }
+        Self { gnu: elf::gnu_hash(name) }
+    }
+
+    /// The DT_HASH function (System V ABI, "Hash Table"), which is computed where a table asks for it: hardly any file
+    /// has no other.
+    pub fn sysv(name: &[u8]) -> u32 {
+        elf::hash(name)
     }
 }
 

@@ -117,7 +117,7 @@ impl Builder {
         let mut buckets = vec![0_u32; buckets_count];
         let mut chains = vec![0_u32; table.len()];
         for symbol in table.iter().collect::<Vec<_>>().into_iter().rev() {
-            let bucket = NameHash::of(symbol.name()).sysv as usize % buckets_count;
+            let bucket = NameHash::sysv(symbol.name()) as usize % buckets_count;
             if let (Some(first), Some(next)) =
                 (buckets.get_mut(bucket), chains.get_mut(symbol.index as usize))
             {

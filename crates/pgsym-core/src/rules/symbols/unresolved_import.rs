@@ -64,8 +64,9 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     let mut objects: BTreeMap<PathBuf, Unresolved> = BTreeMap::new();
     for (index, file) in tree.files().iter().enumerate() {
         let Some(load) = file.load.as_ref().filter(|_| file.role == Role::Module) else { continue };
-        // What a library that is not there would define cannot be told: that library is the finding.
-        if load.failure.as_ref().is_some_and(|failure| failure.kind.is_of_a_file()) {
+        // What loads has every symbol, and what a library that is not there would define cannot be told: that library
+        // is the finding.
+        if load.failure.as_ref().is_none_or(|failure| failure.kind.is_of_a_file()) {
             continue;
         }
         for (id, object) in load.process.added_since(server) {
