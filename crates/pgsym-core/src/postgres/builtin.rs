@@ -24,7 +24,7 @@ pub(super) fn server(major: u32) -> Option<(String, Vec<(Name, SymbolKind)>)> {
     for line in TABLE.lines().filter(|line| !line.starts_with('#')) {
         match line.strip_prefix('+').and_then(|line| line.split_once(' ')) {
             Some((letter, mask)) => {
-                heading = (mask.as_bytes().get(place) == Some(&b'1')).then(|| match letter {
+                heading = (mask.as_bytes().get(place) == Some(&b'1')).then_some(match letter {
                     "f" => SymbolKind::Function,
                     "d" => SymbolKind::Object,
                     _ => SymbolKind::None,

@@ -207,7 +207,7 @@ impl Profile {
                     target = Some(
                         parse_machine(text()?)
                             .ok_or_else(|| wrong("the machine is not \"NUMBER 32|64 little|big\""))?,
-                    )
+                    );
                 }
                 b"interpreter" => profile.interpreter = Some(Name::from(value)),
                 b"pkglibdir" => profile.pkglibdir = Some(path_from_bytes(value.to_vec())),
@@ -216,7 +216,7 @@ impl Profile {
                     profile.magic = Some(
                         parse_magic(text()?)
                             .ok_or_else(|| wrong("the magic block is not six numbers and 32 bytes in hex"))?,
-                    )
+                    );
                 }
                 b"needed" => profile.needed.push(Name::from(value)),
                 b"rpath" => profile.search_paths.push((SearchPathKind::Rpath, Name::from(value))),
