@@ -329,7 +329,9 @@ impl<'a> Lexer<'a> {
     /// The `{operator}` rule: cut before a comment, then give back trailing signs unless the operator has a
     /// character that no SQL operator has.
     fn operator(&mut self, start: usize) -> Token {
-        let run = self.rest(start).iter().take_while(|&&b| is_operator(b)).count();
+        // The server refuses operators of 64 characters and more. Looking further would only make a row of
+        // a million signs, each of which is given back, a million walks.
+        let run = self.rest(start).iter().take(OPERATOR_BYTES).take_while(|&&b| is_operator(b)).count();
         let mut text = self.text.get(start..start + run).unwrap_or_default();
         for comment in ["/*", "--"] {
             // A comment at the first byte was skipped before, so the cut leaves at least one byte.
@@ -400,6 +402,9 @@ impl Iterator for Lexer<'_> {
         })
     }
 }
+
+/// Bytes of an operator that are looked at: twice NAMEDATALEN.
+const OPERATOR_BYTES: usize = 128;
 
 /// How a `'…'` literal treats its inside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,2 @@
+SELECT 1;
+ \echo not in the first column
