@@ -2,6 +2,7 @@
 //! mean costs one fact or one file, never the run.
 
 mod hostile;
+mod linked;
 mod read_back;
 
 use std::path::Path;

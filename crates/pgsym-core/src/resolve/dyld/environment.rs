@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::trace::DyldVia;
 use crate::fs::Fs;
 use crate::model::{MachArch, MachVersion};
 use crate::name::path_bytes;
@@ -59,10 +60,22 @@ impl DyldEnv {
         }
     }
 
-    /// Whether the shared cache has a library of this path.
-    pub(super) fn is_in_shared_cache(&self, path: &Path) -> bool {
+    /// Whether the shared cache has a library of this path. By prefix alone, a path counts that a file names itself; one
+    /// that dyld puts together out of a search directory and a name says nothing of what is there, unless it is Swift's.
+    pub(super) fn is_in_shared_cache(&self, path: &Path, via: DyldVia) -> bool {
         match &self.system {
-            SystemLibraries::ByPrefix => might_be_in_shared_cache(path),
+            SystemLibraries::ByPrefix => {
+                let is_named = match via {
+                    DyldVia::Fallback | DyldVia::LibraryPath => false,
+                    DyldVia::Rpath { .. } => path_bytes(path).starts_with(b"/usr/lib/swift/libswift"),
+                    DyldVia::Loaded
+                    | DyldVia::Path
+                    | DyldVia::LoaderPath
+                    | DyldVia::ExecutablePath
+                    | DyldVia::System => true,
+                };
+                is_named && might_be_in_shared_cache(path)
+            }
             SystemLibraries::Sdk { directory, fs } => {
                 let Ok(below) = path.strip_prefix("/") else { return false };
                 let stub = directory.join(below).with_extension("tbd");

@@ -301,7 +301,7 @@ impl DyldProcess {
     ) -> Option<(ImageId, DyldVia)> {
         for candidate in candidates(self, request, name) {
             let path = candidate.path;
-            let (outcome, target) = self.try_one(request, &path, candidate.cache_counts);
+            let (outcome, target) = self.try_one(request, &path, candidate.via, candidate.cache_counts);
             let via = match outcome {
                 DyldOutcome::System => DyldVia::System,
                 _ => candidate.via,
@@ -318,13 +318,14 @@ impl DyldProcess {
         &mut self,
         request: Request<'_>,
         path: &Path,
+        via: DyldVia,
         cache_counts: bool,
     ) -> (DyldOutcome, Option<ImageId>) {
         if let Some(id) = self.answering(path_bytes(path)) {
             return (DyldOutcome::Loaded, Some(id));
         }
         let asker = request.chain.first().copied();
-        let in_cache = self.env.is_in_shared_cache(path);
+        let in_cache = self.env.is_in_shared_cache(path, via);
         let (id, module) = match self.file(path) {
             Ok(file) => file,
             // Where no file is, the cache answers; a system that still has the file is older than the cache.

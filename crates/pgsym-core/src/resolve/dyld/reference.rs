@@ -281,7 +281,8 @@ impl<'w> Reference<'w> {
             if let Some(found) = self.matches(&path) {
                 return Some(found);
             }
-            let in_cache = path.starts_with("/usr/lib/");
+            // A path that only a search put together is not taken for the system's.
+            let in_cache = path.starts_with("/usr/lib/") && path == name;
             let real = if path.starts_with('/') { real(world, &path) } else { None };
             let Some(real) = real else {
                 if in_cache && cache_counts {
@@ -289,7 +290,9 @@ impl<'w> Reference<'w> {
                     self.visited.push(false);
                     return Some(self.loaded.len() - 1);
                 }
-                tried.push(format!("'{path}' (no such file)"));
+                let cached = cache_counts && path.starts_with("/usr/lib/");
+                let note = if cached { ", not in dyld cache" } else { "" };
+                tried.push(format!("'{path}' (no such file{note})"));
                 continue;
             };
             if let Some(found) = self.loaded.iter().position(|(own, spec)| spec.is_some() && *own == real) {

@@ -196,6 +196,14 @@ fn a_loaded_install_name_is_not_searched_again() {
 }
 
 #[test]
+fn a_fallback_directory_does_not_make_a_library_the_systems() {
+    // Built with the SDK of macOS 13, so that dyld looks in /usr/local/lib and /usr/lib too.
+    let module = MachImage::bundle(ARM).library("@rpath/gone.dylib").macos((11, 0), (13, 0));
+    let failure = open(tree(&module)).failure.unwrap();
+    assert!(failure.ends_with("'/usr/lib/gone.dylib' (no such file, not in dyld cache)"), "{failure}");
+}
+
+#[test]
 fn another_architecture_is_named_with_what_is_needed() {
     let module = MachImage::bundle(MachCpu::X86_64).build();
     let fs = MemoryFs::new().file(SERVER, server().build()).file(MODULE, module);

@@ -63,7 +63,7 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
             )));
         }
         if let Some(name) =
-            module.soname.as_ref().filter(|name| is_relative(name.as_bytes()) && once.is_new(name))
+            module.soname.as_ref().filter(|name| is_relative(name.as_bytes()) && once.is_new(*name))
         {
             let message = format!(
                 "LC_ID_DYLIB is {name}, which is relative: what links the library looks for it in the current directory."

@@ -137,7 +137,7 @@ pub(crate) struct Once(BTreeSet<String>);
 
 impl Once {
     /// Whether a subject is new.
-    pub(crate) fn is_new(&mut self, subject: impl ToString) -> bool {
+    pub(crate) fn is_new(&mut self, subject: &impl ToString) -> bool {
         self.0.insert(subject.to_string())
     }
 }

@@ -57,7 +57,7 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
                     continue;
                 }
                 let name = symbol(&binding.import.name);
-                if !once.is_new(format!("{}\0{name}", shown(image.path()))) {
+                if !once.is_new(&format!("{}\0{name}", shown(image.path()))) {
                     continue;
                 }
                 let place = expected.and_then(|expected| process.image(expected)).map_or_else(
