@@ -128,7 +128,7 @@ fn listen(server: &TestServer, list: &[PathBuf]) -> Result<BTreeMap<Reference, B
     Ok(bindings)
 }
 
-/// `   123:  binding file A [0] to B [0]: normal symbol `s' [V]`.
+/// ``   123:  binding file A [0] to B [0]: normal symbol `s' [V]``.
 fn parse(line: &str) -> Option<(Reference, PathBuf)> {
     let (_, rest) = line.split_once("binding file ")?;
     let (requester, rest) = rest.split_once(" [0] to ")?;

@@ -8,7 +8,7 @@
 
 use bstr::ByteSlice;
 
-/// What a token is. Values are decoded by [`super::literal`].
+/// What a token is. Values are decoded by `literal.rs`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenKind {
     /// An unquoted identifier or a key word.
