@@ -232,3 +232,16 @@ fn of_two_undefined_symbols_glibc_names_the_variable_and_musl_the_call() {
     assert_eq!(text(Libc::Glibc(2, 36)), "/mods/m.so: undefined symbol: read");
     assert_eq!(text(Libc::Musl), "Error relocating /mods/m.so: called: symbol not found");
 }
+
+#[test]
+fn an_empty_runpath_makes_the_rpath_void() {
+    let files = || {
+        MemoryFs::new()
+            .file("/mods/m.so", needs("liba.so").rpath("/a").runpath("").build())
+            .file("/a/liba.so", SharedObject::new().build())
+    };
+    for libc in [Libc::Glibc(2, 36), Libc::Musl] {
+        let error = dlopen(&process(files(), Some(libc)), "/mods/m.so").unwrap_err();
+        assert!(error.contains("No such file or directory"), "{libc}: {error}");
+    }
+}

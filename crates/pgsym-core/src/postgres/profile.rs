@@ -213,10 +213,10 @@ impl Profile {
                 b"pkglibdir" => profile.pkglibdir = Some(path_from_bytes(value.to_vec())),
                 b"sharedir" => profile.sharedir = Some(path_from_bytes(value.to_vec())),
                 b"magic" => {
-                    profile.magic = Some(
-                        parse_magic(text()?)
-                            .ok_or_else(|| wrong("the magic block is not six numbers and 32 bytes in hex"))?,
-                    );
+                    profile.magic =
+                        Some(parse_magic(text()?).ok_or_else(|| {
+                            wrong("the magic block is not six numbers and 32 bytes in hex")
+                        })?);
                 }
                 b"needed" => profile.needed.push(Name::from(value)),
                 b"rpath" => profile.search_paths.push((SearchPathKind::Rpath, Name::from(value))),

@@ -570,7 +570,10 @@ impl Process {
             |kind| object.module.search_path(kind).map(|path| path.raw.clone()).filter(|raw| !raw.is_empty());
         let (rpath, runpath) = (raw(SearchPathKind::Rpath), raw(SearchPathKind::Runpath));
         if self.env.libc == Libc::Musl {
-            return (musl::rpath(object, runpath.or(rpath).as_ref()), Vec::new());
+            // `decode_dyn`: DT_RUNPATH takes the place of DT_RPATH, an empty one too.
+            let has_runpath = object.module.search_path(SearchPathKind::Runpath).is_some();
+            let list = if has_runpath { runpath } else { rpath };
+            return (musl::rpath(object, list.as_ref()), Vec::new());
         }
         let tokens = self.tokens(Some(id));
         let split = |raw: Option<Name>| {
