@@ -1,6 +1,7 @@
 //! Scripts that are easy to misread, and scripts that nobody would write. What the traps must give stands beside them
 //! in `testdata/sql/traps`, worked out by hand from scan.l and gram.y.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -46,14 +47,14 @@ fn functions(script: &[u8]) -> Result<Vec<[String; 3]>, String> {
 fn traps_give_what_the_servers_grammar_says() {
     let mut given = String::new();
     for (name, script) in traps() {
-        given.push_str(&format!("{name}\n"));
+        writeln!(given, "{name}").unwrap();
         match functions(&script) {
             Ok(functions) => {
                 for [function, probin, prosrc] in functions {
-                    given.push_str(&format!("  {function} | {probin} | {prosrc}\n"));
+                    writeln!(given, "  {function} | {probin} | {prosrc}").unwrap();
                 }
             }
-            Err(message) => given.push_str(&format!("  ERROR: {message}\n")),
+            Err(message) => writeln!(given, "  ERROR: {message}").unwrap(),
         }
     }
     let expected = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/sql/traps/expected.txt");
