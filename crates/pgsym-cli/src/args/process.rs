@@ -120,18 +120,18 @@ impl Process {
         if let [_, _, ..] = self.pg_version[..] {
             anyhow::bail!("--pg-version: several versions are given; this command takes one");
         }
-        self.settings_for(default, self.pg_version.first().copied())
+        Ok(self.settings_for(default, self.pg_version.first().copied()))
     }
 
     /// The settings of one run for each `--pg-version`, or of a single one where none is given.
-    pub(crate) fn matrix(&self, default: &ServerChoice) -> anyhow::Result<Vec<Settings>> {
+    pub(crate) fn matrix(&self, default: &ServerChoice) -> Vec<Settings> {
         if self.pg_version.is_empty() {
-            return Ok(vec![self.settings_for(default.clone(), None)?]);
+            return vec![self.settings_for(default.clone(), None)];
         }
         self.pg_version.iter().map(|&version| self.settings_for(default.clone(), Some(version))).collect()
     }
 
-    fn settings_for(&self, default: ServerChoice, pg_version: Option<u32>) -> anyhow::Result<Settings> {
+    fn settings_for(&self, default: ServerChoice, pg_version: Option<u32>) -> Settings {
         let name = |text: &OsString| Name::from(text.as_bytes());
         let working_directory = match &self.root.directory {
             // Inside a foreign root there is no current directory but its top.
@@ -145,7 +145,7 @@ impl Process {
             }
             (None, _) => default,
         };
-        Ok(Settings {
+        Settings {
             loader: LoaderOptions {
                 libc: self.libc.map(|LibcName(libc)| libc),
                 library_path: self.library_path.as_ref().map(name),
@@ -169,7 +169,7 @@ impl Process {
             arch: self.arch,
             sdk: self.sdk.clone(),
             ..Settings::default()
-        })
+        }
     }
 
     /// This machine's level for files of this machine; the baseline for a foreign root, whose machine is unknown.

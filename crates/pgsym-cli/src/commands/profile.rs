@@ -37,7 +37,7 @@ impl Args {
         match &self.output {
             None => write_stdout(&text)?,
             Some(path) => {
-                write_file(path, &text).with_context(|| format!("cannot write {}", path.display()))?
+                write_file(path, &text).with_context(|| format!("cannot write {}", path.display()))?;
             }
         }
         Ok(Status::Clean)

@@ -57,6 +57,7 @@ pub(crate) fn needs(name: &str) -> SharedObject {
 
 impl Server {
     /// Adds an object.
+    #[expect(clippy::needless_pass_by_value, reason = "what a chain of setters returns is a value")]
     pub(crate) fn object(self, path: &str, object: SharedObject) -> Self {
         self.file(path, &object.build())
     }
