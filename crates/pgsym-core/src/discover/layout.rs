@@ -86,7 +86,10 @@ fn with_directories(fs: &dyn Fs, prefix: &Path, server: PathBuf) -> Installation
         .unwrap_or_else(|| prefix.join("lib"));
     let mut shares = vec![prefix.join("share/postgresql"), prefix.join("share")];
     // Debian: /usr/lib/postgresql/15 keeps its shared files in /usr/share/postgresql/15.
-    if let (Some(version), Some(lib)) = (prefix.file_name(), prefix.ancestors().nth(2))
+    // A relative prefix, the empty one too, says nothing of the directories above it.
+    let here = if prefix.as_os_str().is_empty() { Path::new(".") } else { prefix };
+    let whole = fs.canonicalize(here).unwrap_or_else(|_| prefix.to_owned());
+    if let (Some(version), Some(lib)) = (whole.file_name(), whole.ancestors().nth(2))
         && let Some(usr) = lib.parent().filter(|_| lib.ends_with("lib"))
     {
         shares.push(usr.join("share/postgresql").join(version));
