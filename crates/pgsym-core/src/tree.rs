@@ -13,7 +13,7 @@ use crate::error::{Error, FileError, FileErrorKind};
 use crate::extension::{ExtensionSettings, Inventory, Surroundings};
 use crate::fs::{FileId, FileKind, Fs, Metadata};
 use crate::limits;
-use crate::model::{MachArch, Module, NameHash, ObjectKind, Target};
+use crate::model::{MachArch, Module, NameHash, ObjectKind, Symbol, Target};
 use crate::name::Name;
 use crate::parse::{Facets, parse};
 use crate::postgres::{
@@ -22,7 +22,7 @@ use crate::postgres::{
 use crate::resolve::dyld::{DyldProcess, ImageId};
 use crate::resolve::{
     Attempt, FileStore, LoadError, LoaderEnv, LoaderOptions, MainObject, ObjectId, Probe, Process,
-    SearchElement, Via, elements_of,
+    SearchElement, Via, accepts, elements_of,
 };
 use crate::source::read_range;
 use crate::tree_dyld::{self, chosen_slice};
@@ -417,6 +417,20 @@ impl Tree {
         self.files.iter().filter(move |file| {
             let symbols = file.module.as_ref().ok().and_then(|module| module.symbols.get());
             symbols.is_some_and(|symbols| symbols.lookup(name, hashes).next().is_some())
+        })
+    }
+
+    /// The files of the tree but `file` whose definition a reference of it would take, versions included, in path
+    /// order; none without a server, whose C library decides.
+    pub fn providers<'t>(
+        &'t self,
+        reference: Symbol<'t>,
+        file: &'t TreeFile,
+    ) -> impl Iterator<Item = &'t TreeFile> {
+        let libc = self.process().map(|process| process.env().libc);
+        self.exporters(reference.name()).filter(move |other| {
+            let module = other.module.as_ref().ok().filter(|_| other.path != file.path);
+            module.zip(libc).is_some_and(|(module, libc)| accepts(module, reference, libc).is_some())
         })
     }
 

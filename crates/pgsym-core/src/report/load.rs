@@ -12,7 +12,7 @@ use super::field::{Field, key};
 use super::text::{Palette, count, paint, write_labelled};
 use crate::name::{Name, Shown, path_bytes};
 use crate::postgres;
-use crate::resolve::{Binding, Process, VersionMatch, checks_of};
+use crate::resolve::{VersionMatch, checks_of};
 use crate::tree::{Load, Role, Tree, TreeFile};
 
 /// The answer of `pgsym load`.
@@ -131,14 +131,7 @@ impl LoadedModule {
             return answer;
         }
         match file.load.as_ref().and_then(|load| load.verdict.as_ref()) {
-            Some(postgres::Verdict::Loads) => answer.verdict = Verdict::Loads,
-            Some(postgres::Verdict::Fails(message)) => {
-                answer.verdict = Verdict::Fails;
-                answer.error = Some(message.primary.clone());
-                answer.detail.clone_from(&message.detail);
-                answer.hint.clone_from(&message.hint);
-            }
-            Some(postgres::Verdict::Unknown(why)) => answer.notes.push(why.clone()),
+            Some(verdict) => answer.take(verdict.clone()),
             None => answer.refuse(tree, file),
         }
         if let Some(load) = file.load.as_ref().filter(|_| file.role != Role::Program) {
@@ -150,35 +143,34 @@ impl LoadedModule {
 
     /// A file that no process was modelled for: unreadable, for another machine, or without a server.
     fn refuse(&mut self, tree: &Tree, file: &TreeFile) {
-        match (&file.module, tree.process()) {
-            (Err(_), Some(process)) => {
-                let expected = tree.server().and_then(|server| server.facts.magic.as_ref());
-                match postgres::load(process, &file.path, expected).0 {
-                    postgres::Verdict::Fails(message) => {
-                        self.verdict = Verdict::Fails;
-                        self.error = Some(message.primary);
-                    }
-                    postgres::Verdict::Loads => {}
-                    postgres::Verdict::Unknown(why) => self.notes.push(why),
-                }
+        if let Some(process) = tree.process() {
+            let expected = tree.server().and_then(|server| server.facts.magic.as_ref());
+            return self.take(postgres::load(process, &file.path, expected).0);
+        }
+        match (&file.module, file.load.as_ref().and_then(|load| load.failure.as_ref())) {
+            (Err(error), _) => self.notes.push(error.to_string()),
+            (Ok(_), Some(failure)) => {
+                self.verdict = Verdict::Fails;
+                self.error = Some(failure.message.clone());
             }
-            (Err(error), None) => self.notes.push(error.to_string()),
-            (Ok(_), Some(process)) => {
-                let expected = tree.server().and_then(|server| server.facts.magic.as_ref());
-                if let postgres::Verdict::Fails(message) = postgres::load(process, &file.path, expected).0 {
-                    self.verdict = Verdict::Fails;
-                    self.error = Some(message.primary);
-                }
+            (Ok(_), None) => self.notes.push(
+                "no server is known: what the module imports from it is not checked (--server, --pg-version)"
+                    .to_owned(),
+            ),
+        }
+    }
+
+    /// Takes over what the server says.
+    fn take(&mut self, verdict: postgres::Verdict) {
+        match verdict {
+            postgres::Verdict::Loads => self.verdict = Verdict::Loads,
+            postgres::Verdict::Fails(message) => {
+                self.verdict = Verdict::Fails;
+                self.error = Some(message.primary);
+                self.detail = message.detail;
+                self.hint = message.hint;
             }
-            (Ok(_), None) => match file.load.as_ref().map(|load| &load.failure) {
-                Some(Some(failure)) => {
-                    self.verdict = Verdict::Fails;
-                    self.error = Some(failure.message.clone());
-                }
-                _ => self.notes.push(
-                    "no server is known: what the module imports from it is not checked (--server, --pg-version)".to_owned(),
-                ),
-            },
+            postgres::Verdict::Unknown(why) => self.notes.push(why),
         }
     }
 }
@@ -221,7 +213,7 @@ fn causes(tree: &Tree, file: &TreeFile, load: &Load) -> Vec<Cause> {
         if tree.process().is_some() {
             for binding in process.bindings(id).iter().filter(|binding| binding.is_unresolved()) {
                 let symbol = binding.reference.symbol;
-                let providers = providers(tree, file, process, binding);
+                let providers = tree.providers(symbol, file).map(name_of).collect();
                 add("undefined-symbol", Shown(symbol.name()).to_string(), by(), providers);
             }
         }
@@ -233,21 +225,6 @@ fn causes(tree: &Tree, file: &TreeFile, load: &Load) -> Vec<Cause> {
         add("magic", message.detail.clone().unwrap_or_else(|| message.primary.clone()), object, Vec::new());
     }
     causes
-}
-
-/// The modules of the tree whose definition an unresolved reference would take.
-fn providers(tree: &Tree, file: &TreeFile, process: &Process, binding: &Binding<'_>) -> Vec<String> {
-    let symbol = binding.reference.symbol;
-    tree.exporters(symbol.name())
-        .filter(|other| other.path != file.path)
-        .filter(|other| {
-            other
-                .module
-                .as_ref()
-                .is_ok_and(|module| crate::resolve::accepts(module, symbol, process.env().libc).is_some())
-        })
-        .map(name_of)
-        .collect()
 }
 
 fn name_of(file: &TreeFile) -> String {

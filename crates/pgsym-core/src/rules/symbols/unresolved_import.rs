@@ -5,9 +5,8 @@ use crate::check::{Sink, TreeCx, declare_rule};
 use crate::model::SymbolKind;
 use crate::name::{Shown, shown_path};
 use crate::postgres::Verdict;
-use crate::resolve::{Binding, accepts};
 use crate::rules::evidence::{base_name, listed};
-use crate::tree::{Role, Tree, TreeFile};
+use crate::tree::Role;
 
 declare_rule! {
     /// A symbol that the module imports is defined by nothing that is loaded before it.
@@ -86,7 +85,8 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
                 let version =
                     symbol.version().map_or_else(String::new, |version| format!("@{}", version.name));
                 entry.symbols.insert(format!("{}{version}", Shown(symbol.name())), Some(symbol.kind()));
-                entry.providers.extend(providers(tree, file, binding));
+                let modules = tree.providers(symbol, file).filter(|other| other.role == Role::Module);
+                entry.providers.extend(modules.map(|other| base_name(&other.path)));
                 if entry.said.is_none()
                     && let Some(Verdict::Fails(message)) = &load.verdict
                 {
@@ -139,20 +139,6 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
         };
         sink.report(finding.help(help));
     }
-}
-
-/// The modules of the tree that define what a reference looks for.
-fn providers(tree: &Tree, file: &TreeFile, binding: &Binding<'_>) -> Vec<String> {
-    let symbol = binding.reference.symbol;
-    let libc = tree.process().map(|process| process.env().libc);
-    tree.exporters(symbol.name())
-        .filter(|other| other.path != file.path && other.role == Role::Module)
-        .filter(|other| {
-            let module = other.module.as_ref().ok();
-            module.zip(libc).is_some_and(|(module, libc)| accepts(module, symbol, libc).is_some())
-        })
-        .map(|other| base_name(&other.path))
-        .collect()
 }
 
 #[cfg(test)]
