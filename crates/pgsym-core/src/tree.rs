@@ -73,6 +73,9 @@ pub enum Reading {
     /// Everything that rules look at.
     #[default]
     Everything,
+    /// What loading needs: of libraries, which are many and large, no relocation. No rule is checked, and no collision
+    /// looked for.
+    Loading,
     /// What resolution needs: which files a process loads, in which order, after which searches. No symbol is read, so
     /// nothing tells a module from a library ([`Role::Library`]), and no rule is checked.
     Links,
@@ -82,15 +85,16 @@ impl Reading {
     /// The tables of a tree's own files.
     fn own(self) -> Facets {
         match self {
-            Self::Everything => Facets::ALL,
+            Self::Everything | Self::Loading => Facets::RULES,
             Self::Links => Facets::LINK,
         }
     }
 
-    /// The tables of everything else that a process loads: neither notes nor relocations.
+    /// The tables of everything else that a process loads: no notes, no section headers.
     fn others(self) -> Facets {
         match self {
-            Self::Everything => Facets::SYMBOLS,
+            Self::Everything => Facets::RELOCATIONS,
+            Self::Loading => Facets::SYMBOLS,
             Self::Links => Facets::LINK,
         }
     }
@@ -241,7 +245,7 @@ impl Tree {
             Reading::Everything => {
                 files.iter().filter_map(|file| file.module.as_ref().ok()).map(|module| module.id).collect()
             }
-            Reading::Links => HashSet::new(),
+            Reading::Loading | Reading::Links => HashSet::new(),
         };
         let loads: Vec<(Option<Load>, Vec<SearchElement>)> = files
             .par_iter()
@@ -251,7 +255,7 @@ impl Tree {
                     let path = settings.absolute(&file.path);
                     let elements = match settings.reading {
                         Reading::Everything => elements_of(module, &path, &env, &store),
-                        Reading::Links => Vec::new(),
+                        Reading::Loading | Reading::Links => Vec::new(),
                     };
                     let server = process.as_ref();
                     (load_file(file, &path, &store, env, server, expected.as_ref(), &own), elements)

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use pgsym_core::report::Loads;
-use pgsym_core::tree::ServerChoice;
+use pgsym_core::tree::{Reading, ServerChoice};
 
 use super::Status;
 use crate::args::{Common, Process};
@@ -29,7 +29,8 @@ impl Args {
     pub(crate) fn run(self) -> anyhow::Result<Status> {
         let output = Output::new(&self.common)?;
         let mut answers = Vec::new();
-        for settings in self.process.matrix(&ServerChoice::Detect) {
+        for mut settings in self.process.matrix(&ServerChoice::Detect) {
+            settings.reading = Reading::Loading;
             let tree = output.load(&self.process, &self.paths, settings)?;
             answers.push(Loads::new(&tree));
         }

@@ -18,7 +18,7 @@ pub struct MemberId(u32);
 pub struct Member {
     /// The path that it is opened by.
     pub path: PathBuf,
-    /// What it says, relocations included where they matter.
+    /// What it says.
     pub module: Arc<Module>,
     /// Whether the server has it before any module, preloaded ones included.
     pub is_server: bool,
@@ -33,7 +33,7 @@ pub struct Member {
 pub struct Universe {
     members: Vec<Member>,
     by_file: HashMap<FileId, MemberId>,
-    /// Hashes of names that two members or more define.
+    /// [`NameHash::word`] of names that two members or more define.
     shared: HashMap<u32, Vec<MemberId>>,
 }
 
@@ -58,7 +58,6 @@ impl Universe {
             }
         }
         universe.share_names();
-        universe.read_relocations(tree);
         universe
     }
 
@@ -79,7 +78,7 @@ impl Universe {
 
     /// The members that define a name which at least two define; empty for all other names.
     pub(super) fn definers(&self, hash: NameHash) -> &[MemberId] {
-        self.shared.get(&hash.gnu).map_or(&[], Vec::as_slice)
+        self.shared.get(&hash.word()).map_or(&[], Vec::as_slice)
     }
 
     fn member(&mut self, path: PathBuf, module: &Arc<Module>) -> MemberId {
@@ -93,49 +92,62 @@ impl Universe {
         id
     }
 
-    /// Finds the names with several definers by their hashes alone: of some hundred thousand exports a few
-    /// thousand are left, and only references to those are looked at again.
+    /// Finds the names with several definers by the hash words of their tables alone: of some hundred thousand exports a
+    /// few thousand are left, and only references to those are looked at again.
     fn share_names(&mut self) {
-        let mut hashes: Vec<(u32, MemberId)> = Vec::new();
-        for (id, member) in self.members() {
-            let Some(symbols) = member.module.symbols.get() else { continue };
-            let start = hashes.len();
-            hashes.extend(symbols.exports().map(|symbol| (NameHash::of(symbol.name()).gnu, id)));
-            hashes[start..].sort_unstable();
+        let mut repeated = Repeated::default();
+        for (_, member) in self.members() {
+            visit_words(member, |word| repeated.note(word));
         }
-        hashes.sort_unstable();
+        let mut words: Vec<(u32, MemberId)> = Vec::new();
+        for (id, member) in self.members() {
+            visit_words(member, |word| words.extend(repeated.has(word).then_some((word, id))));
+        }
+        words.sort_unstable();
         // The same name in several versions of one member is one definer.
-        hashes.dedup();
-        for group in hashes.chunk_by(|a, b| a.0 == b.0).filter(|group| group.len() > 1) {
+        words.dedup();
+        for group in words.chunk_by(|a, b| a.0 == b.0).filter(|group| group.len() > 1) {
             self.shared.insert(group[0].0, group.iter().map(|&(_, id)| id).collect());
         }
     }
+}
 
-    /// Reads the relocations of libraries that define or import a shared name: what they use of it decides.
-    fn read_relocations(&mut self, tree: &Tree) {
-        use rayon::prelude::*;
-        let shared = &self.shared;
-        let wanted: Vec<(usize, PathBuf)> = self
-            .members
-            .iter()
-            .enumerate()
-            .filter(|(_, member)| !member.is_server)
-            .filter(|(_, member)| member.module.elf().is_some_and(|elf| elf.relocations.get().is_none()))
-            .filter(|(_, member)| {
-                member.module.symbols.get().is_some_and(|symbols| {
-                    symbols.iter().any(|symbol| shared.contains_key(&NameHash::of(symbol.name()).gnu))
-                })
-            })
-            .map(|(index, member)| (index, member.path.clone()))
-            .collect();
-        let read: Vec<(usize, Option<Module>)> = wanted
-            .into_par_iter()
-            .map(|(index, path)| (index, tree.store().with_relocations(&path).ok()))
-            .collect();
-        for (index, module) in read {
-            if let Some(module) = module {
-                self.members[index].module = Arc::new(module);
-            }
-        }
+fn visit_words(member: &Member, mut visit: impl FnMut(u32)) {
+    if let Some(symbols) = member.module.symbols.get() {
+        symbols.hash_words(&mut visit);
+    }
+}
+
+/// Which hash words came twice, as far as two bits for each of [`Self::SLOTS`] values tell: all that did, and a few more.
+struct Repeated {
+    once: Box<[u64]>,
+    twice: Box<[u64]>,
+}
+
+impl Repeated {
+    /// Ten times the exports of a large tree, in two megabytes.
+    const SLOTS: usize = 1 << 23;
+
+    fn place(word: u32) -> (usize, u64) {
+        let slot = word as usize % Self::SLOTS;
+        (slot / 64, 1 << (slot % 64))
+    }
+
+    fn note(&mut self, word: u32) {
+        let (word, bit) = Self::place(word);
+        self.twice[word] |= self.once[word] & bit;
+        self.once[word] |= bit;
+    }
+
+    fn has(&self, word: u32) -> bool {
+        let (word, bit) = Self::place(word);
+        self.twice[word] & bit != 0
+    }
+}
+
+impl Default for Repeated {
+    fn default() -> Self {
+        let words = || vec![0; Self::SLOTS / 64].into();
+        Self { once: words(), twice: words() }
     }
 }

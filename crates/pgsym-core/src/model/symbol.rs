@@ -256,6 +256,17 @@ impl SymbolTable {
             .filter(move |symbol| symbol.is_named(name))
     }
 
+    /// [`NameHash::word`] of every name that a lookup can end at, in table order, as often as the table has it.
+    pub(crate) fn hash_words(&self, visit: &mut dyn FnMut(u32)) {
+        match &self.hash {
+            HashTable::None => {}
+            HashTable::Gnu { chains, .. } => chains.iter().for_each(|&hash| visit(hash >> 1)),
+            HashTable::Sysv { .. } => {
+                self.exports().for_each(|symbol| visit(NameHash::of(symbol.name()).word()));
+            }
+        }
+    }
+
     /// The indices along the chain of a name's bucket.
     fn candidates(&self, name: &[u8], hashes: NameHash) -> Chain<'_> {
         match &self.hash {
@@ -345,6 +356,11 @@ impl NameHash {
     /// Hashes a name without its NUL.
     pub fn of(name: &[u8]) -> Self {
         Self { gnu: elf::gnu_hash(name) }
+    }
+
+    /// What a chain of DT_GNU_HASH keeps of it: all but the lowest bit, which says where the chain ends.
+    pub(crate) fn word(self) -> u32 {
+        self.gnu >> 1
     }
 
     /// The DT_HASH function (System V ABI, "Hash Table"), which is computed where a table asks for it: hardly any file

@@ -34,6 +34,8 @@ impl Facets {
     pub const POSTGRES: Self = Self(1 << 5 | 1);
     /// The code signature of a Mach-O file, every signed page hashed.
     pub const SIGNATURE: Self = Self(1 << 6);
+    /// Everything that rules look at: all but the values.
+    pub const RULES: Self = Self(Self::ALL.0 & !(1 << 1));
     /// Everything.
     pub const ALL: Self = Self(0x7f);
 

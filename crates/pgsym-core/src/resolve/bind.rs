@@ -12,6 +12,7 @@ use object::elf;
 
 use super::environment::Libc;
 use super::process::{Object, ObjectId, Process};
+use super::scope::{NameIndex, Scope};
 use super::trace::{LoadError, LoadErrorKind};
 use crate::model::{
     Binding as Strength, Module, NameHash, Symbol, SymbolKind, SymbolTable, SymbolUse, Table, Visibility,
@@ -91,9 +92,12 @@ impl Process {
     /// The objects in whose symbol tables the references of `object` are looked up, in order: itself first under
     /// DT_SYMBOLIC, then the global scope as it was when the object was relocated.
     pub fn scope_of(&self, object: ObjectId) -> Vec<ObjectId> {
-        let own =
-            self.object(object).filter(|it| is_symbolic(it) && self.env().libc != Libc::Musl).map(|_| object);
-        own.into_iter().chain(self.global_scope(object).iter().copied()).collect()
+        self.itself_first(object).into_iter().chain(self.global_scope(object).iter().copied()).collect()
+    }
+
+    /// The object, where its references are looked up in itself before anything else.
+    fn itself_first(&self, object: ObjectId) -> Option<ObjectId> {
+        self.object(object).filter(|it| is_symbolic(it) && self.env().libc != Libc::Musl).map(|_| object)
     }
 
     /// Every reference of an object with its definition, in symbol order.
@@ -101,8 +105,13 @@ impl Process {
     /// Where the object's relocations were read, these are what they use; else all its imports. An object whose
     /// symbols cannot be read has none here; its table says why.
     pub fn bindings(&self, object: ObjectId) -> Vec<Binding<'_>> {
+        self.bindings_with(object, None)
+    }
+
+    /// The same, with an index of the objects that the scope has beyond those of the process's start.
+    fn bindings_with<'p>(&'p self, object: ObjectId, index: Option<&'p NameIndex>) -> Vec<Binding<'p>> {
         let Some(it) = self.object(object) else { return Vec::new() };
-        let scope = self.scope_of(object);
+        let scope = self.scope(object, self.itself_first(object)).with_index(index);
         references(it.module())
             .into_iter()
             .map(|reference| Binding { reference, definition: self.bind_in(&scope, object, reference) })
@@ -143,7 +152,7 @@ impl Process {
 
     fn bind_in<'p>(
         &'p self,
-        scope: &[ObjectId],
+        scope: &Scope<'p>,
         object: ObjectId,
         reference: Reference<'p>,
     ) -> Option<Definition<'p>> {
@@ -155,7 +164,10 @@ impl Process {
         let wanted = Wanted::of(symbol, self.env().libc);
         // "Don't search the executable when resolving a copy reloc" (`do_lookup_x`).
         let is_copy = reference.usage.is_some_and(|usage| usage.copies > 0);
-        scope.iter().filter(|&&id| !(is_copy && id == object)).find_map(|&id| self.definition_in(id, wanted))
+        scope
+            .candidates(wanted.hashes)
+            .filter(|&id| !(is_copy && id == object))
+            .find_map(|id| self.definition_in(id, wanted))
     }
 
     /// `do_lookup_x` for one object.
@@ -168,13 +180,15 @@ impl Process {
     /// The first reference of the objects that `root` brought which no definition satisfies, in the loader's words.
     /// Libraries are relocated before what needs them (`dl_open_worker`, elf/dl-open.c).
     pub(crate) fn first_undefined(&self, root: ObjectId, new_from: usize) -> Option<LoadError> {
-        self.relocation_order(root, new_from).into_iter().find_map(|id| self.undefined_in(id))
+        // What one `dlopen` brings is relocated in one scope.
+        let index = self.scope(root, None).index_of_rest(self);
+        self.relocation_order(root, new_from).into_iter().find_map(|id| self.undefined_in(id, index.as_ref()))
     }
 
-    fn undefined_in(&self, id: ObjectId) -> Option<LoadError> {
+    fn undefined_in(&self, id: ObjectId, index: Option<&NameIndex>) -> Option<LoadError> {
         let object = self.object(id)?;
         let unresolved: Vec<Binding<'_>> =
-            self.bindings(id).into_iter().filter(Binding::is_unresolved).collect();
+            self.bindings_with(id, index).into_iter().filter(Binding::is_unresolved).collect();
         if unresolved.is_empty() {
             return None;
         }

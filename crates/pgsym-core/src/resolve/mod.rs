@@ -9,6 +9,7 @@ mod environment;
 mod glibc;
 mod musl;
 mod process;
+mod scope;
 mod store;
 mod token;
 mod trace;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::environment::{Libc, LoaderEnv};
 use super::glibc::{Directory, OpenMode, Search, match_loaded, refuse_to_map, split_search_path};
 use super::musl;
+use super::scope::{GlobalScope, Scope};
 use super::store::{FileStore, Opened};
 use super::token::{Expanded, Tokens, expand};
 use super::trace::{Edge, LoadError, LoadErrorKind, Probe, Via};
@@ -18,7 +19,7 @@ use crate::model::{DependencyKind, Module, SearchPathKind};
 use crate::name::{Name, path_bytes};
 
 /// An object of one process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ObjectId(u32);
 
 impl ObjectId {
@@ -108,7 +109,7 @@ pub struct Process {
     order: Vec<ObjectId>,
     interpreter: Option<ObjectId>,
     /// The objects that symbols are looked up in, in order.
-    global: Vec<ObjectId>,
+    global: GlobalScope,
     library_path: Vec<Directory>,
     /// First failure since the start of the process or of the current `dlopen`.
     failure: Option<LoadError>,
@@ -144,7 +145,7 @@ impl Process {
             objects: Vec::new(),
             order: Vec::new(),
             interpreter: None,
-            global: Vec::new(),
+            global: GlobalScope::default(),
             library_path: Vec::new(),
             failure: None,
             is_dlopen: false,
@@ -166,7 +167,8 @@ impl Process {
             };
         }
         process.load_dependencies(main);
-        process.extend_global_scope(main, 0);
+        process.global = GlobalScope::started_with(process.closure(main));
+        process.note_scope(0);
         Ok(process)
     }
 
@@ -317,18 +319,23 @@ impl Process {
 
     /// The scope that an object was relocated in.
     pub(crate) fn global_scope(&self, id: ObjectId) -> &[ObjectId] {
-        let end = self.object(id).map_or(0, |object| object.scope);
-        self.global.get(..end).unwrap_or_default()
+        self.global.until(self.object(id).map_or(0, |object| object.scope))
+    }
+
+    /// The same, behind the object itself where DT_SYMBOLIC puts it first, ready to look names up in.
+    pub(super) fn scope(&self, id: ObjectId, own: Option<ObjectId>) -> Scope<'_> {
+        Scope::new(self, &self.global, own, self.object(id).map_or(0, |object| object.scope))
     }
 
     /// Appends what `root` brings to the global scope (`add_to_global_update`, elf/dl-open.c). glibc does so after
     /// relocating, with the new objects found in the local scope that follows the global one: the same order.
     fn extend_global_scope(&mut self, root: ObjectId, new_from: usize) {
-        for id in self.closure(root) {
-            if !self.global.contains(&id) {
-                self.global.push(id);
-            }
-        }
+        self.global.extend(self.closure(root));
+        self.note_scope(new_from);
+    }
+
+    /// Notes how long the scope is when the objects from `new_from` on are relocated.
+    fn note_scope(&mut self, new_from: usize) {
         let end = self.global.len();
         for index in new_from..self.objects.len() {
             if let Some(object) = self.object_mut(ObjectId(index as u32)) {

@@ -2,10 +2,13 @@
 //! range; which of the ways to do that is taken is measured in `benches/` and decided in `fs`.
 
 mod mapped;
+mod nearby;
 mod windowed;
 
 pub use mapped::Mapped;
 pub use windowed::Windowed;
+
+pub(crate) use nearby::Nearby;
 
 use std::io;
 

@@ -37,6 +37,14 @@ impl<'a> Memory<'a> {
         self.source
     }
 
+    /// The same picture of bytes that another source has.
+    pub(crate) fn through<'b>(self, source: &'b dyn Source) -> Memory<'b>
+    where
+        'a: 'b,
+    {
+        Memory { source, ..self }
+    }
+
     /// The PT_LOAD segments in file order.
     pub(crate) fn loads(&self) -> impl DoubleEndedIterator<Item = &'a Segment> {
         self.segments.iter().filter(|segment| segment.kind == elf::PT_LOAD.0)

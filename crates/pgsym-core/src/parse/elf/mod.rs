@@ -32,7 +32,7 @@ use crate::model::{
     Detail, Elf, Module, ObjectKind, Relro, SearchPathKind, Segment, SymbolTable, Table, TlsSegment,
 };
 use crate::postgres::{self, Image, PgFacts};
-use crate::source::Source;
+use crate::source::{Nearby, Source};
 
 /// Reads an ELF file.
 pub fn parse(
@@ -205,6 +205,8 @@ fn postgres_facts(memory: Memory<'_>, dynamic: &Dynamic, symbols: &Table<SymbolT
     match symbols {
         Table::Read(symbols) => {
             let relocations = || Tables::read(memory, dynamic);
+            let nearby = Nearby::new(memory.source());
+            let memory = memory.through(&nearby);
             postgres::facts(&Image::new(memory, symbols, &relocations)).into()
         }
         Table::Absent => Table::Absent,

@@ -214,8 +214,8 @@ impl Tables {
                 text.count += 1;
             }
         }
-        uses.retain(|symbol| symbol.symbol != 0);
-        summary.symbols = uses;
+        // A copy of just those: what was reserved for every symbol of a library would outlive the reading.
+        summary.symbols = uses.iter().filter(|symbol| symbol.symbol != 0).copied().collect();
         Ok(summary)
     }
 }
