@@ -78,10 +78,10 @@ pub(super) fn find(tree: &Tree, server: &Process, universe: &Universe) -> Vec<Ca
         let Some(load) = tree.files().get(module).and_then(|file| file.load.as_ref()) else { continue };
         let company: HashSet<MemberId> =
             load.process.added_since(server).filter_map(|(_, object)| universe.find(object.id())).collect();
+        let Some(symbols) = member.module.symbols.get() else { continue };
         for reference in references(&member.module) {
             let symbol = reference.symbol;
-            let hash = NameHash::of(symbol.name());
-            let definers = universe.definers(hash);
+            let definers = universe.definers(symbols.hash_word(symbol));
             if definers.is_empty() || is_kept_at_home(member, symbol) || is_vague(symbol, definers, universe)
             {
                 continue;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::fs::FileId;
-use crate::model::{Module, NameHash};
+use crate::model::Module;
 use crate::resolve::Process;
 use crate::tree::{Role, Tree};
 
@@ -33,13 +33,20 @@ pub struct Member {
 pub struct Universe {
     members: Vec<Member>,
     by_file: HashMap<FileId, MemberId>,
-    /// [`NameHash::word`] of names that two members or more define.
+    /// `NameHash::word` of names that two members or more define.
     shared: HashMap<u32, Vec<MemberId>>,
+    /// What turns away nearly every word before that.
+    repeated: Repeated,
 }
 
 impl Universe {
     pub(super) fn build(tree: &Tree, server: &Process) -> Self {
-        let mut universe = Self { members: Vec::new(), by_file: HashMap::new(), shared: HashMap::new() };
+        let mut universe = Self {
+            members: Vec::new(),
+            by_file: HashMap::new(),
+            shared: HashMap::new(),
+            repeated: Repeated::default(),
+        };
         for (_, object) in server.load_order() {
             let id = universe.member(object.path().to_owned(), object.module());
             universe.members[id.0 as usize].is_server = true;
@@ -76,9 +83,12 @@ impl Universe {
         self.by_file.get(&id).copied()
     }
 
-    /// The members that define a name which at least two define; empty for all other names.
-    pub(super) fn definers(&self, hash: NameHash) -> &[MemberId] {
-        self.shared.get(&hash.word()).map_or(&[], Vec::as_slice)
+    /// The members that define a name which at least two define, by `NameHash::word`; empty for all other names.
+    pub(super) fn definers(&self, word: u32) -> &[MemberId] {
+        if !self.repeated.has(word) {
+            return &[];
+        }
+        self.shared.get(&word).map_or(&[], Vec::as_slice)
     }
 
     fn member(&mut self, path: PathBuf, module: &Arc<Module>) -> MemberId {
@@ -109,6 +119,7 @@ impl Universe {
         for group in words.chunk_by(|a, b| a.0 == b.0).filter(|group| group.len() > 1) {
             self.shared.insert(group[0].0, group.iter().map(|&(_, id)| id).collect());
         }
+        self.repeated = repeated;
     }
 }
 
@@ -119,6 +130,7 @@ fn visit_words(member: &Member, mut visit: impl FnMut(u32)) {
 }
 
 /// Which hash words came twice, as far as two bits for each of [`Self::SLOTS`] values tell: all that did, and a few more.
+#[derive(Debug)]
 struct Repeated {
     once: Box<[u64]>,
     twice: Box<[u64]>,

@@ -5,14 +5,14 @@ mod layout;
 mod sniff;
 
 pub use layout::{Installation, find_installation, server_at};
-use sniff::sniff_with_metadata;
+use sniff::format_of;
 pub use sniff::{Format, has_library_name, sniff};
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, FileError, os_text};
-use crate::fs::{FileId, FileKind, Fs};
+use crate::fs::{FileId, FileKind, Fs, WalkEntry};
 
 /// One file that a run looks at.
 #[derive(Debug, Clone)]
@@ -47,20 +47,21 @@ pub fn discover(fs: &dyn Fs, roots: &[PathBuf]) -> Result<Vec<Candidate>, Error>
                 seen: os_text(&error),
                 advice: "run as a user who may read it",
             })?;
-            found.extend(entries.into_iter().map(|entry| (entry.path, entry.error, false)));
+            found.extend(entries.into_iter().map(|entry| (entry, false)));
         } else {
-            found.push((root.clone(), None, true));
+            let kind = fs.symlink_metadata(root).map(|metadata| metadata.kind).map_err(FileError::from);
+            found.push((WalkEntry { path: root.clone(), kind }, true));
         }
     }
-    found.sort_by(|a, b| (&a.0, !a.2).cmp(&(&b.0, !b.2)));
-    found.dedup_by(|a, b| a.0 == b.0);
+    found.sort_by(|(a, a_is_named), (b, b_is_named)| (&a.path, !a_is_named).cmp(&(&b.path, !b_is_named)));
+    found.dedup_by(|(a, _), (b, _)| a.path == b.path);
     Ok(keep_binaries(fs, found))
 }
 
-fn keep_binaries(fs: &dyn Fs, found: Vec<(PathBuf, Option<FileError>, bool)>) -> Vec<Candidate> {
+fn keep_binaries(fs: &dyn Fs, found: Vec<(WalkEntry, bool)>) -> Vec<Candidate> {
     use rayon::prelude::*;
     let looked_at: Vec<Option<(Candidate, Option<FileId>, bool)>> =
-        found.into_par_iter().map(|(path, error, is_named)| look_at(fs, path, error, is_named)).collect();
+        found.into_par_iter().map(|(entry, is_named)| look_at(fs, entry, is_named)).collect();
     // A file's own name goes before symbolic links to it, which then add nothing.
     let mut seen: HashSet<FileId> =
         looked_at.iter().flatten().filter(|(_, _, is_link)| !is_link).filter_map(|(_, id, _)| *id).collect();
@@ -78,27 +79,24 @@ fn keep_binaries(fs: &dyn Fs, found: Vec<(PathBuf, Option<FileError>, bool)>) ->
 }
 
 /// A candidate with its identity and whether its path is a symbolic link; nothing for what is no business of ours.
-fn look_at(
-    fs: &dyn Fs,
-    path: PathBuf,
-    error: Option<FileError>,
-    is_named: bool,
-) -> Option<(Candidate, Option<FileId>, bool)> {
+fn look_at(fs: &dyn Fs, entry: WalkEntry, is_named: bool) -> Option<(Candidate, Option<FileId>, bool)> {
+    let WalkEntry { path, kind } = entry;
     let wanted = is_named || has_library_name(&path);
-    if let Some(error) = error {
+    let kind = match kind {
+        Ok(kind) => kind,
         // A directory that cannot be entered may hide modules, so it is always reported.
-        return Some((Candidate { path, format: Err(error), is_named }, None, false));
-    }
-    let is_link = fs.symlink_metadata(&path).is_ok_and(|metadata| metadata.kind == FileKind::Symlink);
-    let (format, id) = match sniff_with_metadata(fs, &path) {
-        Ok((format, metadata)) => (Ok(format), Some(metadata.id)),
-        Err(error) => (Err(error), fs.metadata(&path).ok().map(|metadata| metadata.id)),
+        Err(error) => return Some((Candidate { path, format: Err(error), is_named }, None, false)),
+    };
+    let opened = if kind == FileKind::File { fs.open_regular(&path) } else { fs.open(&path) };
+    let (format, id) = match opened {
+        Ok((source, metadata)) => (format_of(&*source), Some(metadata.id)),
+        Err(error) => (Err(error.into()), fs.metadata(&path).ok().map(|metadata| metadata.id)),
     };
     let keep = match &format {
         Ok(Format::Elf | Format::MachO) => true,
         Ok(Format::Other | Format::Empty | Format::LinkerScript) | Err(_) => wanted,
     };
-    keep.then_some((Candidate { path, format, is_named }, id, is_link))
+    keep.then_some((Candidate { path, format, is_named }, id, kind == FileKind::Symlink))
 }
 
 /// The path below a directory as a person would name it: relative to the root where it is below one.

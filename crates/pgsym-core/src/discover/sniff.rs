@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use crate::error::FileError;
-use crate::fs::{Fs, Metadata};
+use crate::fs::Fs;
 use crate::name::path_bytes;
 use crate::parse::macho::is_macho;
-use crate::source::read_range;
+use crate::source::{Source, read_range};
 
 /// What the first bytes of a file say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,21 +25,19 @@ pub enum Format {
 
 /// Reads the first bytes of a file.
 pub fn sniff(fs: &dyn Fs, path: &Path) -> Result<Format, FileError> {
-    sniff_with_metadata(fs, path).map(|(format, _)| format)
+    format_of(&*fs.open(path)?.0)
 }
 
-/// [`sniff`], and what `fstat` said of the opened file.
-pub(crate) fn sniff_with_metadata(fs: &dyn Fs, path: &Path) -> Result<(Format, Metadata), FileError> {
-    let (source, metadata) = fs.open(path)?;
-    let bytes = read_range(&*source, 0, source.len().min(512), "the file")?;
-    let format = match bytes.first_chunk::<4>() {
+/// Reads the first bytes of an opened file.
+pub(crate) fn format_of(source: &dyn Source) -> Result<Format, FileError> {
+    let bytes = read_range(source, 0, source.len().min(512), "the file")?;
+    Ok(match bytes.first_chunk::<4>() {
         _ if bytes.is_empty() => Format::Empty,
         Some(b"\x7fELF") => Format::Elf,
         _ if is_macho(&bytes) => Format::MachO,
         _ if is_linker_script(&bytes) => Format::LinkerScript,
         _ => Format::Other,
-    };
-    Ok((format, metadata))
+    })
 }
 
 fn is_linker_script(bytes: &[u8]) -> bool {

@@ -67,8 +67,8 @@ pub struct DirEntry {
 pub struct WalkEntry {
     /// The path.
     pub path: PathBuf,
-    /// Why it cannot be looked at.
-    pub error: Option<FileError>,
+    /// What the directory says that it is, or why it cannot be looked at.
+    pub kind: Result<FileKind, FileError>,
 }
 
 /// Why a directory is worth an entry of its own: it stands where a library should.
@@ -86,6 +86,11 @@ pub trait Fs: Send + Sync {
     /// A directory is [`io::ErrorKind::IsADirectory`]; a FIFO, socket or device is
     /// [`io::ErrorKind::Unsupported`] and is not opened, so that nothing waits for a writer.
     fn open(&self, path: &Path) -> io::Result<(Box<dyn Source>, Metadata)>;
+
+    /// [`open`](Self::open) of what a directory has just said is a regular file.
+    fn open_regular(&self, path: &Path) -> io::Result<(Box<dyn Source>, Metadata)> {
+        self.open(path)
+    }
 
     /// `stat`.
     fn metadata(&self, path: &Path) -> io::Result<Metadata>;
@@ -120,18 +125,18 @@ pub trait Fs: Send + Sync {
                             FileKind::Directory => {
                                 let error = library_directory(&path);
                                 found.extend(
-                                    error.map(|error| WalkEntry { path: path.clone(), error: Some(error) }),
+                                    error.map(|error| WalkEntry { path: path.clone(), kind: Err(error) }),
                                 );
                                 pending.push((path, depth + 1));
                             }
-                            _ => found.push(WalkEntry { path, error: None }),
+                            kind => found.push(WalkEntry { path, kind: Ok(kind) }),
                         }
                     }
                     continue;
                 }
                 Err(error) => error.into(),
             };
-            found.push(WalkEntry { path: directory, error: Some(error) });
+            found.push(WalkEntry { path: directory, kind: Err(error) });
         }
         found.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(found)

@@ -73,13 +73,13 @@ fn below(root: &Path, inside: &Path) -> PathBuf {
 impl Fs for RealFs {
     fn open(&self, path: &Path) -> io::Result<(Box<dyn Source>, Metadata)> {
         let host = self.host(path, FollowLast::Yes)?;
-        // Looking first keeps devices with side effects closed; O_NONBLOCK covers a FIFO that
-        // takes the file's place in between.
+        // Looking first keeps devices with side effects closed.
         refuse_special(convert(&fs::metadata(&host)?).kind)?;
-        let file: File = fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&host)?;
-        let metadata = convert(&file.metadata()?);
-        refuse_special(metadata.kind)?;
-        Ok((Box::new(Windowed::new(file, metadata.len)), metadata))
+        open_host(&host)
+    }
+
+    fn open_regular(&self, path: &Path) -> io::Result<(Box<dyn Source>, Metadata)> {
+        open_host(&self.host(path, FollowLast::Yes)?)
     }
 
     fn metadata(&self, path: &Path) -> io::Result<Metadata> {
@@ -122,22 +122,24 @@ impl Fs for RealFs {
                         "directories are nested deeper than {}",
                         limits::WALK_DEPTH
                     ));
-                    found.push(WalkEntry { path: shown(entry.path()), error: Some(error) });
+                    found.push(WalkEntry { path: shown(entry.path()), kind: Err(error) });
                 }
                 Ok(entry) if entry.file_type().is_dir() => {
                     let error = library_directory(entry.path()).filter(|_| entry.depth() > 0);
-                    found.extend(
-                        error.map(|error| WalkEntry { path: shown(entry.path()), error: Some(error) }),
-                    );
+                    found
+                        .extend(error.map(|error| WalkEntry { path: shown(entry.path()), kind: Err(error) }));
                 }
-                Ok(entry) => found.push(WalkEntry { path: shown(entry.path()), error: None }),
+                Ok(entry) => {
+                    let kind = Ok(kind_of(entry.file_type()));
+                    found.push(WalkEntry { path: shown(entry.path()), kind });
+                }
                 Err(error) => {
                     let path = shown(error.path().unwrap_or(&host));
                     let error = error.io_error().map_or_else(
                         || FileError::malformed("the directory contains itself"),
                         |error| FileError::new(FileErrorKind::Io(error.kind()), os_text(error)),
                     );
-                    found.push(WalkEntry { path, error: Some(error) });
+                    found.push(WalkEntry { path, kind: Err(error) });
                 }
             }
         }
@@ -154,6 +156,14 @@ impl Fs for RealFs {
             }
         }
     }
+}
+
+/// Opens what was seen to be a regular file; O_NONBLOCK covers a FIFO that has taken its place since.
+fn open_host(host: &Path) -> io::Result<(Box<dyn Source>, Metadata)> {
+    let file: File = fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(host)?;
+    let metadata = convert(&file.metadata()?);
+    refuse_special(metadata.kind)?;
+    Ok((Box::new(Windowed::new(file, metadata.len)), metadata))
 }
 
 fn refuse_special(kind: FileKind) -> io::Result<()> {

@@ -267,6 +267,17 @@ impl SymbolTable {
         }
     }
 
+    /// [`NameHash::word`] of a symbol's name: what the hash table says of a definition, computed for all others.
+    pub(crate) fn hash_word(&self, symbol: Symbol<'_>) -> u32 {
+        let kept = match &self.hash {
+            HashTable::Gnu { first, chains, .. } => {
+                symbol.index.checked_sub(*first).and_then(|at| chains.get(at as usize))
+            }
+            HashTable::Sysv { .. } | HashTable::None => None,
+        };
+        kept.map_or_else(|| NameHash::of(symbol.name()).word(), |hash| hash >> 1)
+    }
+
     /// The indices along the chain of a name's bucket.
     fn candidates(&self, name: &[u8], hashes: NameHash) -> Chain<'_> {
         match &self.hash {

@@ -67,7 +67,8 @@ impl<'a> Image<'a> {
     /// symbol that another object defines.
     pub(super) fn pointer(&self, slot: u64) -> Result<Option<u64>, FileError> {
         let relocations = self.relocations.get_or_init(|| {
-            let mut entries: Vec<Entry> = (self.read_relocations)()?.iter().collect();
+            let mut entries: Vec<Entry> = Vec::new();
+            (self.read_relocations)()?.each(|entry| entries.push(entry));
             entries.sort_by_key(|entry| entry.address);
             Ok(entries)
         });

@@ -135,7 +135,9 @@ impl LoadedModule {
             None => answer.refuse(tree, file),
         }
         if let Some(load) = file.load.as_ref().filter(|_| file.role != Role::Program) {
-            answer.causes = causes(tree, file, load);
+            if answer.verdict != Verdict::Loads {
+                answer.causes = causes(tree, file, load);
+            }
             answer.notes.extend(start_up_notes(load));
         }
         answer

@@ -105,13 +105,8 @@ impl Process {
     /// Where the object's relocations were read, these are what they use; else all its imports. An object whose
     /// symbols cannot be read has none here; its table says why.
     pub fn bindings(&self, object: ObjectId) -> Vec<Binding<'_>> {
-        self.bindings_with(object, None)
-    }
-
-    /// The same, with an index of the objects that the scope has beyond those of the process's start.
-    fn bindings_with<'p>(&'p self, object: ObjectId, index: Option<&'p NameIndex>) -> Vec<Binding<'p>> {
         let Some(it) = self.object(object) else { return Vec::new() };
-        let scope = self.scope(object, self.itself_first(object)).with_index(index);
+        let scope = self.scope(object, self.itself_first(object));
         references(it.module())
             .into_iter()
             .map(|reference| Binding { reference, definition: self.bind_in(&scope, object, reference) })
@@ -170,6 +165,14 @@ impl Process {
             .find_map(|id| self.definition_in(id, wanted))
     }
 
+    /// Whether the object that refers to a symbol defines it as well: then the reference finds a definition, there or
+    /// earlier.
+    fn is_its_own_definition(&self, id: ObjectId, reference: &Reference<'_>) -> bool {
+        reference.symbol.is_defined()
+            && reference.usage.is_none_or(|usage| usage.copies == 0)
+            && self.definition_in(id, Wanted::of(reference.symbol, self.env().libc)).is_some()
+    }
+
     /// `do_lookup_x` for one object.
     fn definition_in<'p>(&'p self, id: ObjectId, wanted: Wanted<'_>) -> Option<Definition<'p>> {
         let module: &'p Arc<Module> = self.object(id)?.module();
@@ -187,8 +190,13 @@ impl Process {
 
     fn undefined_in(&self, id: ObjectId, index: Option<&NameIndex>) -> Option<LoadError> {
         let object = self.object(id)?;
-        let unresolved: Vec<Binding<'_>> =
-            self.bindings_with(id, index).into_iter().filter(Binding::is_unresolved).collect();
+        let scope = self.scope(id, self.itself_first(id)).with_index(index);
+        let unresolved: Vec<Binding<'_>> = references(object.module())
+            .into_iter()
+            .filter(|reference| !self.is_its_own_definition(id, reference))
+            .map(|reference| Binding { reference, definition: self.bind_in(&scope, id, reference) })
+            .filter(Binding::is_unresolved)
+            .collect();
         if unresolved.is_empty() {
             return None;
         }
@@ -234,25 +242,25 @@ impl Process {
 /// The references of a module: what its relocations use, where those were read, else its imports.
 pub(crate) fn references(module: &Module) -> Vec<Reference<'_>> {
     let Some(symbols) = module.symbols.get() else { return Vec::new() };
-    match module.elf().map(|elf| &elf.relocations) {
-        Some(Table::Read(relocations)) => relocations
-            .symbols
-            .iter()
-            .flat_map(split_copies)
-            .filter_map(|usage| Some(Reference { symbol: symbols.get(usage.symbol)?, usage: Some(usage) }))
-            .filter(|reference| goes_through_the_scope(reference.symbol))
-            .collect(),
-        _ => symbols.imports().map(|symbol| Reference { symbol, usage: None }).collect(),
+    let Some(Table::Read(relocations)) = module.elf().map(|elf| &elf.relocations) else {
+        return symbols.imports().map(|symbol| Reference { symbol, usage: None }).collect();
+    };
+    let mut references = Vec::with_capacity(relocations.symbols.len());
+    for &usage in &relocations.symbols {
+        let Some(symbol) = symbols.get(usage.symbol).filter(|&symbol| goes_through_the_scope(symbol)) else {
+            continue;
+        };
+        let mut push = |usage| references.push(Reference { symbol, usage: Some(usage) });
+        // A copy relocation is looked up on its own: it wants the library's definition, while every other reference to
+        // the name wants the copy.
+        if usage.copies > 0 {
+            push(SymbolUse { calls: 0, data: 0, ..usage });
+        }
+        if usage.calls > 0 || usage.data > 0 {
+            push(SymbolUse { copies: 0, ..usage });
+        }
     }
-}
-
-/// A copy relocation is looked up on its own: it wants the library's definition, while every other reference to
-/// the name wants the copy.
-fn split_copies(usage: &SymbolUse) -> impl Iterator<Item = SymbolUse> {
-    let copies = SymbolUse { calls: 0, data: 0, ..*usage };
-    let others = SymbolUse { copies: 0, ..*usage };
-    let has_others = usage.calls > 0 || usage.data > 0;
-    [(usage.copies > 0).then_some(copies), has_others.then_some(others)].into_iter().flatten()
+    references
 }
 
 /// `RESOLVE_MAP` (elf/dl-reloc.c): local, hidden and internal symbols are the object's own.

@@ -68,7 +68,12 @@ pub(super) struct Scope<'p> {
 
 impl<'p> Scope<'p> {
     /// The first `end` objects of the global scope, behind `own`.
-    pub(super) fn new(process: &'p Process, global: &'p GlobalScope, own: Option<ObjectId>, end: usize) -> Self {
+    pub(super) fn new(
+        process: &'p Process,
+        global: &'p GlobalScope,
+        own: Option<ObjectId>,
+        end: usize,
+    ) -> Self {
         let (index, rest) = global.prepare(process, end);
         Self { own, indexed: index.into_iter().collect(), rest }
     }

@@ -7,10 +7,12 @@
 //! Relr        an even word is an address; an odd one a bitmap of the words that follow it
 //! ```
 
+use std::convert::Infallible;
+
 use object::elf;
 
 use super::dynamic::Dynamic;
-use super::encoding::Encoding;
+use super::encoding::{Encoding, u32_at, u64_at};
 use super::memory::Memory;
 use crate::error::{FileError, FileErrorKind};
 use crate::limits;
@@ -122,27 +124,56 @@ impl Tables {
         self.encoding.word_size() * if has_addends { 3 } else { 2 }
     }
 
-    /// Every entry of DT_RELA, DT_REL and DT_JMPREL.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Entry> {
-        self.entries.iter().flat_map(move |table| {
-            let size = self.entry_size(table.has_addends);
-            table.bytes.chunks_exact(size).filter_map(move |entry| self.decode(entry, table))
-        })
+    /// Visits every entry of DT_RELA, DT_REL and DT_JMPREL, up to the first error.
+    pub(crate) fn visit<E>(&self, visit: &mut impl FnMut(Entry) -> Result<(), E>) -> Result<(), E> {
+        for table in &self.entries {
+            match (self.encoding.is_64(), table.has_addends, self.encoding.endian) {
+                (true, true, Endian::Little) => self.visit_table::<24, 8, false, E>(table, visit),
+                (true, true, Endian::Big) => self.visit_table::<24, 8, true, E>(table, visit),
+                (true, false, Endian::Little) => self.visit_table::<16, 8, false, E>(table, visit),
+                (true, false, Endian::Big) => self.visit_table::<16, 8, true, E>(table, visit),
+                (false, true, Endian::Little) => self.visit_table::<12, 4, false, E>(table, visit),
+                (false, true, Endian::Big) => self.visit_table::<12, 4, true, E>(table, visit),
+                (false, false, Endian::Little) => self.visit_table::<8, 4, false, E>(table, visit),
+                (false, false, Endian::Big) => self.visit_table::<8, 4, true, E>(table, visit),
+            }?;
+        }
+        Ok(())
     }
 
-    fn decode(&self, entry: &[u8], table: &EntryTable) -> Option<Entry> {
-        let word = self.encoding.word_size();
-        let info = self.encoding.word(entry, word)?;
-        let (symbol, kind) = if !self.encoding.is_64() {
-            ((info >> 8) as u32, (info & 0xff) as u32)
-        } else if self.machine == elf::EM_SPARCV9 {
-            // The upper 24 bits of the type are data of R_SPARC_OLO10.
-            ((info >> 32) as u32, (info & 0xff) as u32)
-        } else {
-            ((info >> 32) as u32, info as u32)
-        };
-        let addend = if table.has_addends { self.encoding.signed_word(entry, word * 2) } else { None };
-        Some(Entry { address: self.encoding.word(entry, 0)?, symbol, kind, addend, is_plt: table.is_plt })
+    /// Visits every entry.
+    pub(crate) fn each(&self, mut visit: impl FnMut(Entry)) {
+        let Ok(()) = self.visit(&mut |entry| {
+            visit(entry);
+            Ok::<_, Infallible>(())
+        });
+    }
+
+    /// The loop over one table, one copy for each kind of file: a library like LLVM's has half a million entries.
+    fn visit_table<const SIZE: usize, const WORD: usize, const BIG: bool, E>(
+        &self,
+        table: &EntryTable,
+        visit: &mut impl FnMut(Entry) -> Result<(), E>,
+    ) -> Result<(), E> {
+        // On 64-bit SPARC the upper 24 bits of the type are data of R_SPARC_OLO10.
+        let kind_mask = if self.machine == elf::EM_SPARCV9 { 0xff } else { u32::MAX };
+        for entry in table.bytes.as_chunks::<SIZE>().0 {
+            let word = |at: usize| {
+                if WORD == 8 { u64_at::<BIG>(entry, at) } else { u64::from(u32_at::<BIG>(entry, at)) }
+            };
+            let info = word(WORD);
+            let (symbol, kind) = if WORD == 8 {
+                ((info >> 32) as u32, info as u32 & kind_mask)
+            } else {
+                ((info >> 8) as u32, (info & 0xff) as u32)
+            };
+            let addend = table.has_addends.then(|| {
+                let addend = word(SIZE - WORD);
+                if WORD == 8 { addend.cast_signed() } else { i64::from((addend as u32).cast_signed()) }
+            });
+            visit(Entry { address: word(0), symbol, kind, addend, is_plt: table.is_plt })?;
+        }
+        Ok(())
     }
 
     /// Every address that DT_RELR rebases.
@@ -165,7 +196,9 @@ impl Tables {
 
     /// One more than the highest symbol in use, or 1.
     pub(crate) fn symbol_end(&self) -> u32 {
-        self.iter().map(|entry| entry.symbol).max().unwrap_or(0).saturating_add(1)
+        let mut highest = 0;
+        self.each(|entry| highest = highest.max(entry.symbol));
+        highest.saturating_add(1)
     }
 
     /// What the relocations tell. `symbols` is the length of `.dynsym`.
@@ -174,7 +207,8 @@ impl Tables {
         let mut summary = Relocations::default();
         let mut uses = vec![SymbolUse { symbol: 0, calls: 0, data: 0, copies: 0, first: 0 }; symbols];
         let mut writable = Writable { segments, last: None };
-        for (place, entry) in self.iter().enumerate() {
+        let mut place = 0_u32;
+        self.visit(&mut |entry| {
             let count = if entry.is_plt { &mut summary.plt_count } else { &mut summary.count };
             *count += 1;
             // R_*_NONE is 0 on every machine: nothing is written.
@@ -183,8 +217,10 @@ impl Tables {
                 text.count += 1;
             }
             summary.static_tls += u64::from(kinds.static_tls.contains(&entry.kind));
+            let here = place;
+            place += 1;
             if entry.symbol == 0 {
-                continue;
+                return Ok(());
             }
             let symbol = uses.get_mut(entry.symbol as usize).ok_or_else(|| {
                 FileError::malformed(format!(
@@ -194,7 +230,7 @@ impl Tables {
             })?;
             if symbol.symbol == 0 {
                 symbol.symbol = entry.symbol;
-                symbol.first = place as u32;
+                symbol.first = here;
             }
             let count = if Some(entry.kind) == kinds.copy {
                 &mut symbol.copies
@@ -204,7 +240,8 @@ impl Tables {
                 &mut symbol.data
             };
             *count = count.saturating_add(1);
-        }
+            Ok::<_, FileError>(())
+        })?;
         for address in self.relr() {
             summary.relr_count += 1;
             // A bitmap of 8 bytes stands for up to 63 addresses, so the table's length alone is no bound.

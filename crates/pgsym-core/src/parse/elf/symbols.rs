@@ -10,7 +10,7 @@ use bstr::ByteSlice as _;
 use object::elf;
 
 use super::dynamic::Dynamic;
-use super::encoding::Encoding;
+use super::encoding::{Encoding, u16_at, u32_at, u64_at};
 use super::hash::Hash;
 use super::memory::Memory;
 use crate::error::FileError;
@@ -125,24 +125,6 @@ fn compact<const SIZE: usize, const BIG: bool>(
             .collect(),
     };
     (records, values)
-}
-
-// Fields of records whose size is known when compiling: the bounds checks vanish.
-
-fn u16_at<const BIG: bool>(bytes: &[u8], at: usize) -> u16 {
-    let word = [bytes[at], bytes[at + 1]];
-    if BIG { u16::from_be_bytes(word) } else { u16::from_le_bytes(word) }
-}
-
-fn u32_at<const BIG: bool>(bytes: &[u8], at: usize) -> u32 {
-    let word = [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]];
-    if BIG { u32::from_be_bytes(word) } else { u32::from_le_bytes(word) }
-}
-
-fn u64_at<const BIG: bool>(bytes: &[u8], at: usize) -> u64 {
-    let (first, second) = (u32_at::<BIG>(bytes, at), u32_at::<BIG>(bytes, at + 4));
-    let (high, low) = if BIG { (first, second) } else { (second, first) };
-    u64::from(high) << 32 | u64::from(low)
 }
 
 /// Refuses a table in which many symbols share one huge name: walking over all names would take hours.
