@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
@@ -147,6 +148,8 @@ pub struct TreeFile {
     /// What loading it does; none for what no process of this tree loads (object files, unreadable files, libraries
     /// and programs for other machines).
     pub load: Option<Load>,
+    /// Why it was not loaded, where the files before it brought all that one run keeps.
+    pub not_loaded: Option<FileError>,
     /// What loading it does if it is a Mach-O file: once for each architecture, in the order of the server's slices.
     pub dyld: Vec<DyldLoad>,
     /// Whether the caller named it.
@@ -247,25 +250,20 @@ impl Tree {
             }
             Reading::Loading | Reading::Links => HashSet::new(),
         };
-        let loads: Vec<(Option<Load>, Vec<SearchElement>)> = files
-            .par_iter()
-            .zip(env_of)
-            .map(|(file, env)| match (env, &file.module) {
-                (Some(env), Ok(module)) => {
-                    let path = settings.absolute(&file.path);
-                    let elements = match settings.reading {
-                        Reading::Everything => elements_of(module, &path, &env, &store),
-                        Reading::Loading | Reading::Links => Vec::new(),
-                    };
-                    let server = process.as_ref();
-                    (load_file(file, &path, &store, env, server, expected.as_ref(), &own), elements)
-                }
-                _ => (None, Vec::new()),
-            })
-            .collect();
-        for (file, (load, elements)) in files.iter_mut().zip(loads) {
-            file.load = load;
-            file.search_elements = elements;
+        let load = |file: &TreeFile, env: Arc<LoaderEnv>, module: &Module| {
+            let path = settings.absolute(&file.path);
+            let elements = match settings.reading {
+                Reading::Everything => elements_of(module, &path, &env, &store),
+                Reading::Loading | Reading::Links => Vec::new(),
+            };
+            (load_file(file, &path, &store, env, process.as_ref(), expected.as_ref(), &own), elements)
+        };
+        let loaded = load_all(&files, env_of, process.as_ref(), load);
+        for (file, loaded) in files.iter_mut().zip(loaded) {
+            match loaded {
+                Ok((load, elements)) => (file.load, file.search_elements) = (load, elements),
+                Err(error) => file.not_loaded = Some(error),
+            }
         }
         let dyld_loads: Vec<Vec<DyldLoad>> = files
             .par_iter()
@@ -621,13 +619,13 @@ fn preload_path(fs: &dyn Fs, server: &Server, name: &str) -> PathBuf {
 
 fn parse_all(store: &FileStore, candidates: Vec<Candidate>, settings: &Settings) -> Vec<TreeFile> {
     let total = candidates.len();
-    let done = std::sync::atomic::AtomicUsize::new(0);
+    let done = AtomicUsize::new(0);
     candidates
         .into_par_iter()
         .map(|candidate| {
             let file = parse_one(store, candidate, settings.reading);
             if let Some(progress) = &settings.progress {
-                progress(done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1, total);
+                progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
             }
             file
         })
@@ -663,6 +661,7 @@ fn parse_one(store: &FileStore, candidate: Candidate, reading: Reading) -> TreeF
         search_elements: Vec::new(),
         has_soname_sibling,
         load: None,
+        not_loaded: None,
         dyld: Vec::new(),
         is_named,
     }
@@ -820,6 +819,56 @@ fn load_file(
     let failure = process.failure().cloned();
     let lucky = lucky_edges(&process, None, own);
     Some(Load { process, root, failure, verdict: None, lucky })
+}
+
+/// What loading each file does, until the files before it brought more than one run keeps: three hundred libraries that
+/// all need each other are small files, and tens of millions of dependencies.
+///
+/// What is kept depends on the files alone: a file counts what those before it in path order brought, whichever thread was
+/// first.
+fn load_all<T: Send>(
+    files: &[TreeFile],
+    envs: Vec<Option<Arc<LoaderEnv>>>,
+    server: Option<&Process>,
+    load: impl Fn(&TreeFile, Arc<LoaderEnv>, &Module) -> (Option<Load>, T) + Sync,
+) -> Vec<Result<(Option<Load>, T), FileError>>
+where
+    T: Default,
+{
+    let load_one = |file: &TreeFile, env: Option<Arc<LoaderEnv>>| match (env, &file.module) {
+        (Some(env), Ok(module)) => load(file, env, module),
+        _ => (None, T::default()),
+    };
+    let weight =
+        |loaded: &(Option<Load>, T)| loaded.0.as_ref().map_or(0, |load| load.process.weight_since(server));
+    let done = AtomicUsize::new(0);
+    let in_parallel: Vec<Option<(Option<Load>, T)>> = files
+        .par_iter()
+        .zip(envs.clone())
+        .map(|(file, env)| {
+            (done.load(Ordering::Relaxed) <= limits::TREE_EDGES).then(|| {
+                let loaded = load_one(file, env);
+                done.fetch_add(weight(&loaded), Ordering::Relaxed);
+                loaded
+            })
+        })
+        .collect();
+    let mut kept = 0;
+    in_parallel
+        .into_iter()
+        .zip(files.iter().zip(envs))
+        .map(|(loaded, (file, env))| {
+            if kept > limits::TREE_EDGES {
+                return Err(FileError::limit(format!(
+                    "the files before it bring more than {} libraries and dependencies",
+                    limits::TREE_EDGES
+                )));
+            }
+            let loaded = loaded.unwrap_or_else(|| load_one(file, env));
+            kept += weight(&loaded);
+            Ok(loaded)
+        })
+        .collect()
 }
 
 /// The dependencies of the tree's own files that only an earlier load of something else satisfies.

@@ -150,6 +150,8 @@ pub struct Relocations {
     pub text: Option<TextRelocations>,
     /// Relocations that need the thread's static TLS block (`R_X86_64_TPOFF64` and its kin).
     pub static_tls: u64,
+    /// The symbol of the first of those, or 0 where it names none.
+    pub first_static_tls: Option<u32>,
 }
 
 /// How relocations use one symbol.

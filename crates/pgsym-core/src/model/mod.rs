@@ -85,6 +85,14 @@ impl Module {
         self.search_paths.iter().find(|path| path.kind == kind)
     }
 
+    /// Whether the file asks for an executable stack, by PF_X of its PT_GNU_STACK or by having none.
+    pub(crate) fn wants_executable_stack(&self) -> bool {
+        self.elf().is_some_and(|elf| match elf.stack_flags {
+            Some(flags) => flags & object::elf::PF_X.0 != 0,
+            None => self.target.has_executable_stack_by_default(),
+        })
+    }
+
     /// The dependencies, or none where they could not be read.
     pub fn needed(&self) -> &[Dependency] {
         self.dependencies.get().map_or(&[], Vec::as_slice)

@@ -40,6 +40,16 @@ pub struct Target {
 }
 
 impl Target {
+    /// Whether an object without PT_GNU_STACK has an executable stack: DEFAULT_STACK_PERMS has PF_X there
+    /// (sysdeps/*/stackinfo.h of glibc).
+    pub(crate) fn has_executable_stack_by_default(self) -> bool {
+        match self.machine {
+            elf::EM_X86_64 | elf::EM_386 | elf::EM_ARM | elf::EM_S390 => true,
+            elf::EM_PPC => self.class == Class::Bits32,
+            _ => false,
+        }
+    }
+
     /// Bytes of a pointer.
     pub fn pointer_size(self) -> u64 {
         match self.class {

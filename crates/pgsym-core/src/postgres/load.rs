@@ -6,10 +6,10 @@ use std::path::Path;
 
 use super::{MAGIC_FUNCTION, Magic, MagicBlock, PgFacts};
 use crate::error::os_text;
-use crate::model::{Class, NameHash};
+use crate::model::Class;
 use crate::name::{Name, path_bytes};
 use crate::parse::{Facets, parse};
-use crate::resolve::{Attempt, LoadError, LoadErrorKind, ObjectId, Process};
+use crate::resolve::{Attempt, LoadError, LoadErrorKind, ObjectId, Process, dlsym};
 
 /// Whether the server loads a module.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub enum Verdict {
     Loads,
     /// It does not, and says this.
     Fails(ServerMessage),
+    /// The server's process ends without a message of its own; what ends it.
+    Crashes(String),
     /// It cannot be told from the files; why.
     Unknown(String),
 }
@@ -97,10 +99,11 @@ pub fn verdict(
     expected: Option<&MagicBlock>,
 ) -> Verdict {
     if let Some(error) = failure {
-        if error.kind == LoadErrorKind::Unreadable {
-            return Verdict::Unknown(error.message.clone());
-        }
-        return Verdict::Fails(ServerMessage::could_not_load(path, error));
+        return match error.kind {
+            LoadErrorKind::Unreadable | LoadErrorKind::Limit => Verdict::Unknown(error.message.clone()),
+            LoadErrorKind::Crash => Verdict::Crashes(error.message.clone()),
+            _ => Verdict::Fails(ServerMessage::could_not_load(path, error)),
+        };
     }
     let Some(root) = root else { return Verdict::Unknown("it was not loaded".to_owned()) };
     compared(magic_of(process, root), path, expected)
@@ -125,11 +128,19 @@ pub(super) fn compared(
 /// The block that `dlsym(handle, "Pg_magic_func")` leads to: the module's own, or that of the first
 /// library of its closure that exports one.
 fn magic_of(process: &Process, root: ObjectId) -> Option<Result<MagicBlock, String>> {
-    let hashes = NameHash::of(MAGIC_FUNCTION);
-    let provider = process.closure(root).into_iter().find_map(|id| {
-        let object = process.object(id)?;
-        object.module().symbols.get()?.lookup(MAGIC_FUNCTION, hashes).next().map(|_| object)
-    })?;
+    let mut provider = None;
+    for id in process.closure(root) {
+        let Some(object) = process.object(id) else { continue };
+        let module = object.module();
+        if let Some(error) = module.dependencies.error().or(module.symbols.error()) {
+            return Some(Err(format!("the symbols of {} are not known: {error}", shown(object.path()))));
+        }
+        if module.symbols.get().is_some() && dlsym(module, MAGIC_FUNCTION, process.env().libc).is_some() {
+            provider = Some(object);
+            break;
+        }
+    }
+    let provider = provider?;
     let read = |facts: Option<&PgFacts>| match facts.map(|facts| &facts.magic) {
         Some(Magic::Found(block)) => Ok((**block).clone()),
         Some(Magic::Unknown(why)) => Err(why.to_string()),

@@ -264,8 +264,9 @@ impl ModuleLoad {
         match (&load.verdict, &load.failure) {
             (Some(postgres::Verdict::Loads), _) | (None, None) => of(Verdict::Loads, None),
             (Some(postgres::Verdict::Fails(message)), _) => of(Verdict::Fails, Some(message.primary.clone())),
+            (Some(postgres::Verdict::Crashes(why)), _) => of(Verdict::Fails, Some(why.clone())),
             (Some(postgres::Verdict::Unknown(why)), _) => of(Verdict::Unknown, Some(why.clone())),
-            (None, Some(error)) if error.kind == LoadErrorKind::Unreadable => {
+            (None, Some(error)) if matches!(error.kind, LoadErrorKind::Unreadable | LoadErrorKind::Limit) => {
                 of(Verdict::Unknown, Some(error.message.clone()))
             }
             (None, Some(error)) => of(Verdict::Fails, Some(error.message.clone())),

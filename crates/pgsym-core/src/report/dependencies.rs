@@ -12,7 +12,7 @@ use super::document::Document;
 use super::field::{Field, key};
 use super::text::{Palette, pad, paint};
 use crate::model::DependencyKind;
-use crate::name::{Name, bytes_as_path, path_bytes};
+use crate::name::{Name, bytes_as_path, path_bytes, shown_path};
 use crate::resolve::{Edge, ObjectId, Probe, Process, Via};
 use crate::tree::{Tree, TreeFile};
 
@@ -107,6 +107,10 @@ impl FileDependencies {
             (_, Err(error)) => {
                 return Self { path, error: Some(error.to_string()), dependencies: Vec::new() };
             }
+            (None, Ok(_)) if file.not_loaded.is_some() => {
+                let error = file.not_loaded.as_ref().map(ToString::to_string);
+                return Self { path, error, dependencies: Vec::new() };
+            }
             (None, Ok(module)) => {
                 let error = match tree.process() {
                     Some(process) if !process.env().target.same_machine(module.target) => {
@@ -123,7 +127,14 @@ impl FileDependencies {
             return Self { path, error, dependencies: Vec::new() };
         };
         let before = tree.process().filter(|process| process.len() < load.process.len());
-        Self { path, error: None, dependencies: in_load_order(&load.process, before, root) }
+        // What cannot be read is not nothing.
+        let error = load.process.closure(root).into_iter().filter_map(|id| load.process.object(id)).find_map(
+            |object| {
+                let error = object.module().dependencies.error()?;
+                Some(format!("what {} needs is not known: {error}", shown_path(object.path())))
+            },
+        );
+        Self { path, error, dependencies: in_load_order(&load.process, before, root) }
     }
 }
 

@@ -101,7 +101,9 @@ pub(super) fn module_load(file: &TreeFile) -> Option<ModuleLoad> {
     match (&load.verdict, &load.failure) {
         (Some(postgres::Verdict::Loads), _) | (None, None) => of(Verdict::Loads, None),
         (Some(postgres::Verdict::Fails(message)), _) => of(Verdict::Fails, Some(message.primary.clone())),
-        (Some(postgres::Verdict::Unknown(why)), _) => of(Verdict::Unknown, Some(why.clone())),
+        (Some(postgres::Verdict::Unknown(why) | postgres::Verdict::Crashes(why)), _) => {
+            of(Verdict::Unknown, Some(why.clone()))
+        }
         (None, Some(failure)) => of(Verdict::Fails, Some(failure.clone())),
     }
 }
@@ -117,7 +119,9 @@ pub(super) fn answer(file: &TreeFile, answer: &mut LoadedModule) {
             answer.detail.clone_from(&message.detail);
             answer.hint.clone_from(&message.hint);
         }
-        (Some(postgres::Verdict::Unknown(why)), _) => answer.notes.push(why.clone()),
+        (Some(postgres::Verdict::Unknown(why) | postgres::Verdict::Crashes(why)), _) => {
+            answer.notes.push(why.clone())
+        }
         (None, Some(failure)) => {
             answer.verdict = Verdict::Fails;
             answer.error = Some(failure.clone());

@@ -172,6 +172,10 @@ impl LoadedModule {
                 self.detail = message.detail;
                 self.hint = message.hint;
             }
+            postgres::Verdict::Crashes(why) => {
+                self.verdict = Verdict::Fails;
+                self.notes.push(format!("the server's process ends without a message of its own: {why}"));
+            }
             postgres::Verdict::Unknown(why) => self.notes.push(why),
         }
     }
@@ -302,10 +306,8 @@ impl LoadedModule {
             }
             write_labelled(out, palette, 4, cause.kind, &text)?;
         }
-        if self.verdict != Verdict::Loads || self.error.is_some() {
-            for note in &self.notes {
-                write_labelled(out, palette, 4, "note", note)?;
-            }
+        for note in &self.notes {
+            write_labelled(out, palette, 4, "note", note)?;
         }
         Ok(())
     }

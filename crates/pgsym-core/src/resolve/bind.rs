@@ -12,12 +12,11 @@ use object::elf;
 
 use super::environment::Libc;
 use super::process::{Object, ObjectId, Process};
-use super::scope::{NameIndex, Scope};
-use super::trace::{LoadError, LoadErrorKind};
+use super::scope::Scope;
 use crate::model::{
     Binding as Strength, Module, NameHash, Symbol, SymbolKind, SymbolTable, SymbolUse, Table, Visibility,
 };
-use crate::name::{Name, Shown, path_bytes};
+use crate::name::Name;
 
 /// One symbol that an object's relocations refer to.
 #[derive(Debug, Clone, Copy)]
@@ -65,16 +64,22 @@ impl Binding<'_> {
 
 /// The version that a reference asks for.
 #[derive(Clone, Copy)]
-struct Wanted<'p> {
+pub(super) struct Wanted<'p> {
     name: &'p [u8],
     hashes: NameHash,
     version: Option<&'p Name>,
     /// `vna_other` with the hidden bit does not exist in practice; glibc treats it as "this version only".
     is_hidden: bool,
+    /// The lowest version index that a lookup without a version takes for one version of several: glibc's references take the
+    /// oldest, `dlsym` (DL_LOOKUP_RETURN_NEWEST) the default one.
+    first_index: u16,
 }
 
+/// Up to this index a definition serves references without a version.
+const BASE_INDICES: u16 = 3;
+
 impl<'p> Wanted<'p> {
-    fn of(symbol: Symbol<'p>, libc: Libc) -> Self {
+    pub(super) fn of(symbol: Symbol<'p>, libc: Libc) -> Self {
         let version = match libc {
             Libc::Glibc(..) => symbol.version(),
             Libc::Musl => None,
@@ -84,7 +89,12 @@ impl<'p> Wanted<'p> {
             hashes: NameHash::of(symbol.name()),
             version: version.map(|version| version.name),
             is_hidden: version.is_some_and(|version| version.is_hidden),
+            first_index: BASE_INDICES,
         }
+    }
+
+    fn by_dlsym(name: &'p [u8]) -> Self {
+        Self { name, hashes: NameHash::of(name), version: None, is_hidden: false, first_index: 2 }
     }
 }
 
@@ -96,7 +106,7 @@ impl Process {
     }
 
     /// The object, where its references are looked up in itself before anything else.
-    fn itself_first(&self, object: ObjectId) -> Option<ObjectId> {
+    pub(super) fn itself_first(&self, object: ObjectId) -> Option<ObjectId> {
         self.object(object).filter(|it| is_symbolic(it) && self.env().libc != Libc::Musl).map(|_| object)
     }
 
@@ -116,7 +126,7 @@ impl Process {
     /// The definition that a name, without a version, leads to in the scope of an object: what `dlsym` on the program's
     /// handle would give.
     pub fn lookup(&self, scope: &[ObjectId], name: &[u8]) -> Option<Definition<'_>> {
-        let wanted = Wanted { name, hashes: NameHash::of(name), version: None, is_hidden: false };
+        let wanted = Wanted::by_dlsym(name);
         scope.iter().find_map(|&id| self.definition_in(id, wanted))
     }
 
@@ -145,7 +155,7 @@ impl Process {
         passed
     }
 
-    fn bind_in<'p>(
+    pub(super) fn bind_in<'p>(
         &'p self,
         scope: &Scope<'p>,
         object: ObjectId,
@@ -165,77 +175,11 @@ impl Process {
             .find_map(|id| self.definition_in(id, wanted))
     }
 
-    /// Whether the object that refers to a symbol defines it as well: then the reference finds a definition, there or
-    /// earlier.
-    fn is_its_own_definition(&self, id: ObjectId, reference: &Reference<'_>) -> bool {
-        reference.symbol.is_defined()
-            && reference.usage.is_none_or(|usage| usage.copies == 0)
-            && self.definition_in(id, Wanted::of(reference.symbol, self.env().libc)).is_some()
-    }
-
     /// `do_lookup_x` for one object.
-    fn definition_in<'p>(&'p self, id: ObjectId, wanted: Wanted<'_>) -> Option<Definition<'p>> {
+    pub(super) fn definition_in<'p>(&'p self, id: ObjectId, wanted: Wanted<'_>) -> Option<Definition<'p>> {
         let module: &'p Arc<Module> = self.object(id)?.module();
         let symbol = find(module, wanted, self.env().libc)?;
         Some(Definition { object: id, symbol })
-    }
-
-    /// The first reference of the objects that `root` brought which no definition satisfies, in the loader's words.
-    /// Libraries are relocated before what needs them (`dl_open_worker`, elf/dl-open.c).
-    pub(crate) fn first_undefined(&self, root: ObjectId, new_from: usize) -> Option<LoadError> {
-        // What one `dlopen` brings is relocated in one scope.
-        let index = self.scope(root, None).index_of_rest(self);
-        self.relocation_order(root, new_from).into_iter().find_map(|id| self.undefined_in(id, index.as_ref()))
-    }
-
-    fn undefined_in(&self, id: ObjectId, index: Option<&NameIndex>) -> Option<LoadError> {
-        let object = self.object(id)?;
-        let scope = self.scope(id, self.itself_first(id)).with_index(index);
-        let unresolved: Vec<Binding<'_>> = references(object.module())
-            .into_iter()
-            .filter(|reference| !self.is_its_own_definition(id, reference))
-            .map(|reference| Binding { reference, definition: self.bind_in(&scope, id, reference) })
-            .filter(Binding::is_unresolved)
-            .collect();
-        if unresolved.is_empty() {
-            return None;
-        }
-        // Only what a relocation really uses is looked up, and the first in their order is named. musl applies
-        // DT_JMPREL before the other tables (`do_relocs`), glibc after them.
-        let is_musl = self.env().libc == Libc::Musl;
-        let place = |usage: &SymbolUse| (is_musl && usage.calls == 0, usage.first);
-        let first = if object.module().elf().is_some_and(|elf| elf.relocations.get().is_some()) {
-            unresolved
-                .iter()
-                .min_by_key(|binding| binding.reference.usage.as_ref().map_or((true, u32::MAX), place))?
-        } else {
-            let path = self.env().absolute(object.path())?;
-            let used = self.store().with_relocations(&path).ok();
-            let uses = used.as_ref().and_then(|module| module.elf()).and_then(|elf| elf.relocations.get());
-            match uses {
-                None => unresolved.first()?,
-                Some(uses) => unresolved
-                    .iter()
-                    .filter_map(|binding| {
-                        let at = uses
-                            .symbols
-                            .binary_search_by_key(&binding.reference.symbol.index, |usage| usage.symbol);
-                        Some((place(uses.symbols.get(at.ok()?)?), binding))
-                    })
-                    .min_by_key(|(first, _)| *first)
-                    .map(|(_, binding)| binding)?,
-            }
-        };
-        let symbol = first.reference.symbol;
-        let (name, path) = (Shown(symbol.name()), Name::from(path_bytes(object.path())));
-        let message = match (self.env().libc, symbol.version()) {
-            (Libc::Musl, _) => format!("Error relocating {path}: {name}: symbol not found"),
-            (Libc::Glibc(..), None) => format!("{path}: undefined symbol: {name}"),
-            (Libc::Glibc(..), Some(version)) => {
-                format!("{path}: undefined symbol: {name}, version {}", version.name)
-            }
-        };
-        Some(LoadError { message, kind: LoadErrorKind::UndefinedSymbol, requester: Some(id) })
     }
 }
 
@@ -278,6 +222,11 @@ pub fn accepts<'m>(module: &'m Module, reference: Symbol<'_>, libc: Libc) -> Opt
     find(module, Wanted::of(reference, libc), libc)
 }
 
+/// The symbol of a module that `dlsym` finds by a name, if it comes to ask that module.
+pub fn dlsym<'m>(module: &'m Module, name: &[u8], libc: Libc) -> Option<Symbol<'m>> {
+    find(module, Wanted::by_dlsym(name), libc)
+}
+
 /// The symbol of a module that answers a reference (`check_match` along one hash chain).
 fn find<'m>(module: &'m Module, wanted: Wanted<'_>, libc: Libc) -> Option<Symbol<'m>> {
     let table: &'m SymbolTable = module.symbols.get()?;
@@ -285,7 +234,7 @@ fn find<'m>(module: &'m Module, wanted: Wanted<'_>, libc: Libc) -> Option<Symbol
     let mut default: Option<Symbol<'m>> = None;
     let mut defaults = 0;
     for symbol in table.candidates_named(wanted.name, wanted.hashes) {
-        if !is_usable_kind(symbol.kind()) || !symbol.is_defined() {
+        if !is_usable_kind(symbol.kind(), libc) || !symbol.is_defined() {
             continue;
         }
         let index = symbol.version_word() & 0x7fff;
@@ -300,7 +249,7 @@ fn find<'m>(module: &'m Module, wanted: Wanted<'_>, libc: Libc) -> Option<Symbol
                 None => !wanted.is_hidden && !is_hidden,
             },
             (Libc::Glibc(..), None) => {
-                if index < 3 {
+                if index < wanted.first_index {
                     true
                 } else {
                     if !is_hidden {
@@ -320,15 +269,15 @@ fn find<'m>(module: &'m Module, wanted: Wanted<'_>, libc: Libc) -> Option<Symbol
     default.filter(|symbol| defaults == 1 && symbol.is_export())
 }
 
-/// ALLOWED_STT.
-fn is_usable_kind(kind: SymbolKind) -> bool {
-    matches!(
-        kind,
+/// ALLOWED_STT; OK_TYPES of musl (ldso/dynlink.c), which knows no indirect functions.
+fn is_usable_kind(kind: SymbolKind, libc: Libc) -> bool {
+    match kind {
         SymbolKind::None
-            | SymbolKind::Object
-            | SymbolKind::Function
-            | SymbolKind::Common
-            | SymbolKind::Tls
-            | SymbolKind::Ifunc
-    )
+        | SymbolKind::Object
+        | SymbolKind::Function
+        | SymbolKind::Common
+        | SymbolKind::Tls => true,
+        SymbolKind::Ifunc => libc != Libc::Musl,
+        SymbolKind::Section | SymbolKind::File | SymbolKind::Other(_) => false,
+    }
 }

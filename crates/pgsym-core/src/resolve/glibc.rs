@@ -13,6 +13,7 @@ use super::trace::{LoadError, LoadErrorKind, Outcome, Probe, Refusal, Via};
 use crate::limits;
 use crate::model::{Class, SearchPathKind};
 use crate::name::{Name, bytes_as_path, path_bytes, path_from_bytes};
+use crate::parse::elf::memory::PAGE;
 
 /// One directory of a search list, as `fillin_rpath` leaves it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -379,9 +380,6 @@ pub(crate) enum OpenMode {
     /// As the file named on the loader's own command line (`__RTLD_OPENEXEC`), which may be a program.
     Listed,
 }
-
-/// The smallest page of any Linux machine. What is not aligned to it is aligned to no greater one.
-const PAGE: u64 = 4096;
 
 /// What mapping a file refuses after its first bytes are accepted, in the order of `_dl_map_object_from_fd`.
 pub(crate) fn refuse_to_map(object: &crate::model::Module, mode: OpenMode) -> Option<Refusal> {

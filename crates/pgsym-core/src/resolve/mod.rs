@@ -9,7 +9,9 @@ mod environment;
 mod glibc;
 mod musl;
 mod process;
+mod relocation;
 mod scope;
+mod search_list;
 mod store;
 mod token;
 mod trace;
@@ -17,7 +19,7 @@ mod verify;
 mod versions;
 
 pub(crate) use bind::references;
-pub use bind::{Binding, Definition, PassedOver, Reference, accepts};
+pub use bind::{Binding, Definition, PassedOver, Reference, accepts, dlsym};
 pub use cache::{LD_SO_CACHE, LdSoCache};
 pub use elements::{Meaning, SearchDirectory, SearchElement};
 pub use environment::{CpuLevel, Libc, LoaderEnv, LoaderOptions, usual_interpreter};

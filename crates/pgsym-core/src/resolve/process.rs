@@ -9,6 +9,7 @@ use super::environment::{Libc, LoaderEnv};
 use super::glibc::{Directory, OpenMode, Search, match_loaded, refuse_to_map, split_search_path};
 use super::musl;
 use super::scope::{GlobalScope, Scope};
+use super::search_list::SearchList;
 use super::store::{FileStore, Opened};
 use super::token::{Expanded, Tokens, expand};
 use super::trace::{Edge, LoadError, LoadErrorKind, Probe, Via};
@@ -23,7 +24,7 @@ use crate::name::{Name, path_bytes};
 pub struct ObjectId(u32);
 
 impl ObjectId {
-    fn index(self) -> usize {
+    pub(super) fn index(self) -> usize {
         self.0 as usize
     }
 }
@@ -115,6 +116,8 @@ pub struct Process {
     failure: Option<LoadError>,
     /// Whether objects come in by `dlopen`, at whatever depth, and not at the start.
     is_dlopen: bool,
+    /// How many dependencies its objects have together.
+    edges: usize,
 }
 
 /// The end of one `dlopen`.
@@ -149,6 +152,7 @@ impl Process {
             library_path: Vec::new(),
             failure: None,
             is_dlopen: false,
+            edges: 0,
         };
         let (opened_by, mapping) = match kind {
             // musl calls a program as its caller did; both find its `$ORIGIN` through /proc/self/exe.
@@ -183,14 +187,16 @@ impl Process {
             process.request(process.order.first().copied(), path_bytes(path), Mapping::Dlopen);
         let root = match target {
             Ok(root) => {
+                process.failure = process.stack_failure(&[root]);
                 process.load_dependencies(root);
                 process.extend_global_scope(root, new_from);
-                if process.failure.is_none() {
-                    process.failure = versions::check(&process, root);
-                }
-                if process.failure.is_none() {
-                    process.failure = process.first_undefined(root, new_from);
-                }
+                let closure = process.closure(root);
+                process.failure = process
+                    .failure
+                    .take()
+                    .or_else(|| process.stack_failure(&closure))
+                    .or_else(|| versions::check(&process, &closure))
+                    .or_else(|| process.relocation_failure(root, new_from));
                 Some(root)
             }
             Err(error) => {
@@ -215,6 +221,12 @@ impl Process {
     /// How many objects are loaded.
     pub fn len(&self) -> usize {
         self.order.len()
+    }
+
+    /// How many objects and dependencies it has beyond those of an earlier state.
+    pub(crate) fn weight_since(&self, earlier: Option<&Self>) -> usize {
+        let weight = |process: &Self| process.objects.len() + process.edges;
+        weight(self).saturating_sub(earlier.map_or(0, weight))
     }
 
     /// Whether nothing is loaded; never true of a started process.
@@ -285,24 +297,11 @@ impl Process {
     /// An object and everything it brings, breadth first, each once: the order in which `dlsym` on its handle
     /// searches.
     pub fn closure(&self, root: ObjectId) -> Vec<ObjectId> {
-        let mut list = vec![root];
-        let mut seen = vec![false; self.objects.len()];
-        if let Some(slot) = seen.get_mut(root.index()) {
-            *slot = true;
+        let mut list = SearchList::of(root);
+        while let Some(id) = list.next() {
+            list.add(id, self.object(id).map_or(&[][..], Object::edges));
         }
-        let mut next = 0;
-        while let Some(&id) = list.get(next) {
-            next += 1;
-            for edge in self.object(id).map_or(&[][..], Object::edges) {
-                if let Ok(target) = edge.target
-                    && let Some(slot) = seen.get_mut(target.index())
-                    && !std::mem::replace(slot, true)
-                {
-                    list.push(target);
-                }
-            }
-        }
-        list
+        list.objects
     }
 
     /// The chain of objects from `id` to the program: who brought it in.
@@ -322,7 +321,12 @@ impl Process {
         self.global.until(self.object(id).map_or(0, |object| object.scope))
     }
 
-    /// The same, behind the object itself where DT_SYMBOLIC puts it first, ready to look names up in.
+    /// What the program itself brings: it is there before anything is opened.
+    pub(crate) fn started(&self) -> &[ObjectId] {
+        self.global.started()
+    }
+
+    /// The scope that an object was relocated in, behind the object itself where DT_SYMBOLIC puts it first, ready to look names up in.
     pub(super) fn scope(&self, id: ObjectId, own: Option<ObjectId>) -> Scope<'_> {
         Scope::new(self, &self.global, own, self.object(id).map_or(0, |object| object.scope))
     }
@@ -344,42 +348,26 @@ impl Process {
         }
     }
 
-    /// The objects that a `dlopen` of `root` newly mapped, libraries before what needs them
-    /// (`_dl_sort_maps`, elf/dl-sort-maps.c: depth first along each object's dependencies, last post-order first,
-    /// relocated from the end). musl relocates them in load order (`reloc_all`, ldso/dynlink.c).
-    pub(crate) fn relocation_order(&self, root: ObjectId, new_from: usize) -> Vec<ObjectId> {
-        if self.env.libc == Libc::Musl {
-            return self.order.iter().copied().filter(|id| id.index() >= new_from).collect();
+    /// glibc refuses since 2.41 to make the stack executable for what a `dlopen` maps (`_dl_map_object_from_fd`).
+    fn stack_failure(&self, mapped: &[ObjectId]) -> Option<LoadError> {
+        let wants = |object: &Object| object.module.wants_executable_stack();
+        if !self.env.libc.is_glibc_since(2, 41) || self.main().is_some_and(wants) {
+            return None;
         }
-        let mut order = Vec::new();
-        let mut seen = vec![false; self.objects.len()];
-        // The sort visits the breadth-first list from its end, and the root, forced first, last.
-        for id in self.closure(root).into_iter().rev() {
-            self.post_order(id, &mut seen, &mut order);
-        }
-        order.retain(|id| id.index() >= new_from);
-        order
-    }
-
-    fn post_order(&self, start: ObjectId, seen: &mut [bool], order: &mut Vec<ObjectId>) {
-        let mut pending = vec![(start, 0)];
-        if std::mem::replace(&mut seen[start.index()], true) {
-            return;
-        }
-        while let Some((id, next)) = pending.pop() {
-            let edges = self.object(id).map_or(&[][..], Object::edges);
-            match edges.get(next) {
-                None => order.push(id),
-                Some(edge) => {
-                    pending.push((id, next + 1));
-                    if let Ok(target) = edge.target
-                        && !std::mem::replace(&mut seen[target.index()], true)
-                    {
-                        pending.push((target, 0));
-                    }
-                }
-            }
-        }
+        let started = self.started();
+        let object = mapped.iter().filter(|id| !started.contains(id)).find_map(|&id| {
+            let object = self.object(id)?;
+            wants(object).then_some(object)
+        })?;
+        // `lose` names what was asked for.
+        let name = object.names.first().cloned().unwrap_or_else(|| Name::from(path_bytes(&object.path)));
+        Some(LoadError {
+            message: format!(
+                "{name}: cannot enable executable stack as shared object requires: Invalid argument"
+            ),
+            kind: LoadErrorKind::Refused,
+            requester: object.loader,
+        })
     }
 
     /// What a search for one of an object's dependencies ends at if nothing in the process answers to the name yet.
@@ -478,6 +466,8 @@ impl Process {
         let objects =
             self.objects.iter().enumerate().map(|(index, object)| (ObjectId(index as u32), &**object));
         match self.env.libc {
+            // The program's own name is empty (`_dl_new_object`, elf/rtld.c), so an empty DT_NEEDED means it.
+            Libc::Glibc(..) if name.is_empty() && self.is_dlopen => self.order.first().copied(),
             Libc::Glibc(..) => match_loaded(objects, name),
             Libc::Musl => {
                 let interpreter = self.interpreter.and_then(|id| Some((id, self.object(id)?)));
@@ -531,7 +521,7 @@ impl Process {
         }
         if self.objects.len() >= limits::PROCESS_OBJECTS {
             return Err(fail(
-                LoadErrorKind::Unreadable,
+                LoadErrorKind::Limit,
                 format!("{shown}: more objects than one process is modelled with"),
             ));
         }
@@ -643,23 +633,24 @@ impl Process {
 
     /// Loads what `root` needs, breadth first (`_dl_map_object_deps`). A failure is noted and the walk goes on.
     fn load_dependencies(&mut self, root: ObjectId) {
-        let mut list = vec![root];
-        let mut next = 0;
-        while let Some(&id) = list.get(next) {
-            next += 1;
+        let mut list = SearchList::of(root);
+        while let Some(id) = list.next() {
             self.find_dependencies(id);
-            let targets: Vec<ObjectId> = self
-                .object(id)
-                .map_or(&[][..], Object::edges)
-                .iter()
-                .filter_map(|edge| edge.target.clone().ok())
-                .collect();
-            for target in targets {
-                if !list.contains(&target) {
-                    list.push(target);
-                }
+            let edges = self.object(id).and_then(|object| object.edges.clone()).unwrap_or_default();
+            for filtee in list.add(id, &edges) {
+                self.list_before(filtee, id);
             }
         }
+    }
+
+    /// Moves a filtee in front of its filter in the load order, as the loader's chain of objects has them.
+    fn list_before(&mut self, filtee: ObjectId, filter: ObjectId) {
+        if self.env.libc == Libc::Musl || filtee == filter {
+            return;
+        }
+        self.order.retain(|&id| id != filtee);
+        let at = self.order.iter().position(|&id| id == filter).unwrap_or(self.order.len());
+        self.order.insert(at, filtee);
     }
 
     fn find_dependencies(&mut self, id: ObjectId) {
@@ -667,9 +658,20 @@ impl Process {
         if object.edges.is_some() {
             return;
         }
-        let module = Arc::clone(&object.module);
+        let (module, path) = (Arc::clone(&object.module), Name::from(path_bytes(&object.path)));
+        self.edges += module.needed().len();
+        if self.edges > limits::PROCESS_EDGES {
+            let message = format!("{path}: more dependencies than one process is modelled with");
+            let error = LoadError { message, kind: LoadErrorKind::Limit, requester: Some(id) };
+            self.failure.get_or_insert(error);
+            return;
+        }
         let mut edges = Vec::with_capacity(module.needed().len());
         for (dependency, wanted) in module.needed().iter().enumerate() {
+            // musl knows no filters.
+            if self.env.libc == Libc::Musl && wanted.kind != DependencyKind::Needed {
+                continue;
+            }
             let name = match self.env.libc {
                 Libc::Glibc(..) => expand(wanted.name.as_bytes(), self.tokens(Some(id))),
                 Libc::Musl => Expanded::Text(wanted.name.as_bytes().to_vec()),

@@ -38,6 +38,11 @@ impl GlobalScope {
         self.ids.len()
     }
 
+    /// The objects that the process was started with.
+    pub(super) fn started(&self) -> &[ObjectId] {
+        self.until(self.started)
+    }
+
     /// Its first `end` objects.
     pub(super) fn until(&self, end: usize) -> &[ObjectId] {
         self.ids.get(..end).unwrap_or(&self.ids)

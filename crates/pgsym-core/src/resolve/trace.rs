@@ -167,13 +167,19 @@ pub enum LoadErrorKind {
     VersionNotFound,
     /// A symbol is defined by nothing in scope.
     UndefinedSymbol,
+    /// An object wants room in the static TLS block, and there is none.
+    StaticTls,
+    /// The process does not survive it: what it writes before it ends is the message.
+    Crash,
     /// A file could be opened but not understood here; whether the loader survives it is not known.
     Unreadable,
+    /// A bound of `limits.rs`: the process is larger than what is modelled.
+    Limit,
 }
 
 impl LoadErrorKind {
     /// Whether a whole file is missing or unusable, rather than something inside one.
     pub fn is_of_a_file(self) -> bool {
-        matches!(self, Self::NotFound | Self::Refused | Self::Unreadable)
+        matches!(self, Self::NotFound | Self::Refused | Self::Unreadable | Self::Limit)
     }
 }

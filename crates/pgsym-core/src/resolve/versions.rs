@@ -55,12 +55,12 @@ pub fn checks_of(process: &Process, requester: ObjectId) -> Vec<VersionCheck<'_>
     checks
 }
 
-/// The first version that is missing for the objects of a `dlopen`, in the loader's words.
-pub(crate) fn check(process: &Process, root: ObjectId) -> Option<LoadError> {
+/// The first version that is missing for the objects of a `dlopen`, given in their order, in the loader's words.
+pub(crate) fn check(process: &Process, closure: &[ObjectId]) -> Option<LoadError> {
     if process.env().libc == Libc::Musl {
         return None;
     }
-    process.closure(root).into_iter().find_map(|id| {
+    closure.iter().find_map(|&id| {
         let requester = process.object(id)?;
         let missing =
             checks_of(process, id).into_iter().find(|check| check.result == VersionMatch::Missing)?;

@@ -12,6 +12,9 @@ use crate::limits;
 use crate::model::{Segment, Target};
 use crate::source::{Source, read_range};
 
+/// The smallest page of the machines that pgsym reads: larger ones map more.
+pub(crate) const PAGE: u64 = 4096;
+
 /// One file seen at its addresses, before relocation.
 #[derive(Clone, Copy)]
 pub(crate) struct Memory<'a> {
@@ -52,14 +55,19 @@ impl<'a> Memory<'a> {
 
     /// The file bytes that stand at `address`, up to the end of their segment. Later segments are mapped
     /// over earlier ones (MAP_FIXED), so the last one that holds the address is the one that is seen.
+    ///
+    /// Whole pages are mapped (`_dl_map_segments`, elf/dl-map-segments.h): what the file has before the segment's first
+    /// byte in its first page is there too, and what it has behind the last byte in the last page, unless the segment goes
+    /// on in memory, where that rest is zeroed.
     pub(crate) fn file_range(&self, address: u64) -> Option<Range<u64>> {
-        self.loads().rev().find_map(|segment| {
-            let inside = address.checked_sub(segment.address)?;
-            if inside >= segment.file_size {
-                return None;
-            }
-            let start = segment.offset.checked_add(inside)?;
-            Some(start..segment.offset.checked_add(segment.file_size)?)
+        self.loads().rev().filter(|segment| segment.file_size > 0).find_map(|segment| {
+            let before = (segment.address % PAGE).min(segment.offset);
+            let end = segment.address.checked_add(segment.file_size)?;
+            let behind = if segment.memory_size > segment.file_size { 0 } else { end.wrapping_neg() % PAGE };
+            let inside = address.checked_sub(segment.address - before)?;
+            let start = (segment.offset - before).checked_add(inside)?;
+            let end = segment.offset.checked_add(segment.file_size)?.checked_add(behind)?;
+            (start < end).then_some(start..end)
         })
     }
 
@@ -174,4 +182,51 @@ fn outside(what: &str, address: u64) -> FileError {
     FileError::malformed(format!(
         "{what} at address {address:#x} lies outside the file bytes of every PT_LOAD"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Class, Endian};
+
+    fn load(address: u64, offset: u64, file_size: u64, memory_size: u64) -> Segment {
+        Segment { kind: elf::PT_LOAD.0, flags: 0, offset, address, file_size, memory_size, align: PAGE }
+    }
+
+    fn range(segments: &[Segment], address: u64) -> Option<Range<u64>> {
+        let target = Target {
+            machine: elf::EM_X86_64,
+            class: Class::Bits64,
+            endian: Endian::Little,
+            os_abi: 0,
+            abi_version: 0,
+            flags: 0,
+        };
+        let nothing: &[u8] = &[];
+        Memory::new(&nothing, segments, target).file_range(address)
+    }
+
+    #[test]
+    fn whole_pages_of_the_file_are_mapped() {
+        let code = [load(0x1100, 0x100, 0x200, 0x200)];
+        assert_eq!(range(&code, 0x1100), Some(0x100..0x1000));
+        assert_eq!(range(&code, 0x1ff8), Some(0xff8..0x1000), "the rest of the last page");
+        assert_eq!(range(&code, 0x1000), Some(0..0x1000), "the start of the first page");
+        assert_eq!(range(&code, 0x2000), None);
+        assert_eq!(range(&code, 0xfff), None);
+    }
+
+    #[test]
+    fn what_goes_on_in_memory_is_zero_behind_its_file_bytes() {
+        let data = [load(0x3100, 0x2100, 0x200, 0x900)];
+        assert_eq!(range(&data, 0x32ff), Some(0x22ff..0x2300));
+        assert_eq!(range(&data, 0x3300), None);
+    }
+
+    #[test]
+    fn a_later_segment_covers_the_pages_of_an_earlier_one() {
+        let both = [load(0, 0, 0x1800, 0x1800), load(0x1900, 0x4900, 0x100, 0x100)];
+        assert_eq!(range(&both, 0x1000), Some(0x4000..0x5000));
+        assert_eq!(range(&both, 0x800), Some(0x800..0x2000));
+    }
 }

@@ -216,7 +216,10 @@ impl Tables {
                 let text = summary.text.get_or_insert(TextRelocations { count: 0, first: entry.address });
                 text.count += 1;
             }
-            summary.static_tls += u64::from(kinds.static_tls.contains(&entry.kind));
+            if kinds.static_tls.contains(&entry.kind) {
+                summary.static_tls += 1;
+                summary.first_static_tls.get_or_insert(entry.symbol);
+            }
             let here = place;
             place += 1;
             if entry.symbol == 0 {

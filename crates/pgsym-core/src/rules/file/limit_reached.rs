@@ -1,5 +1,6 @@
 use crate::check::{ModuleCx, Sink, declare_rule};
 use crate::error::FileErrorKind;
+use crate::resolve::LoadErrorKind;
 
 declare_rule! {
     /// A file has more of something than is read.
@@ -47,6 +48,13 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
     for (what, error) in reached.filter(|(_, error)| error.kind == FileErrorKind::Limit) {
         let message = format!("Not all of {what} was read: {error}.");
         sink.report(sink.finding(cx.path(), what, message).help("find out where the file comes from"));
+    }
+    let failure = cx.load().and_then(|load| load.failure.as_ref());
+    let too_large = failure.filter(|failure| failure.kind == LoadErrorKind::Limit);
+    let reason = file.not_loaded.as_ref().map(ToString::to_string);
+    if let Some(reason) = reason.or_else(|| too_large.map(|failure| failure.message.clone())) {
+        let message = format!("Not all that the file brings was looked at: {reason}.");
+        sink.report(sink.finding(cx.path(), "DT_NEEDED", message).help("find out where the files come from"));
     }
 }
 

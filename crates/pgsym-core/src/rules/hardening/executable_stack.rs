@@ -1,10 +1,8 @@
 use std::collections::HashMap;
 
-use object::elf;
-
 use crate::check::{Severity, Sink, TreeCx, declare_rule};
 use crate::fs::FileId;
-use crate::model::{Class, Module};
+use crate::model::Module;
 use crate::name::shown_path;
 use crate::resolve::{Libc, Object};
 use crate::rules::evidence::{base_name, consequence, listed, told};
@@ -122,20 +120,10 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
 
 /// What in a file asks for an executable stack.
 fn asks(module: &Module) -> Option<&'static str> {
-    match module.elf()?.stack_flags {
-        Some(flags) => (flags & elf::PF_X.0 != 0).then_some("PT_GNU_STACK has PF_X"),
-        None if is_executable_by_default(module) => Some("no PT_GNU_STACK, which means an executable stack"),
-        None => None,
-    }
-}
-
-/// DEFAULT_STACK_PERMS has PF_X.
-fn is_executable_by_default(module: &Module) -> bool {
-    match module.target.machine {
-        elf::EM_X86_64 | elf::EM_386 | elf::EM_ARM | elf::EM_S390 => true,
-        elf::EM_PPC => module.target.class == Class::Bits32,
-        _ => false,
-    }
+    module.wants_executable_stack().then(|| match module.elf().and_then(|elf| elf.stack_flags) {
+        Some(_) => "PT_GNU_STACK has PF_X",
+        None => "no PT_GNU_STACK, which means an executable stack",
+    })
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{is_of_c_library, loaded};
 use crate::check::{ModuleCx, Sink, declare_rule};
@@ -55,6 +55,13 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
     }
     let providers = providers(process, root);
     let direct: Vec<ObjectId> = object.edges().iter().filter_map(|edge| edge.target.clone().ok()).collect();
+    // What each of them brings, and how many of them bring an object.
+    let reach: BTreeMap<ObjectId, Vec<ObjectId>> =
+        direct.iter().map(|&target| (target, process.closure(target))).collect();
+    let mut bringers: BTreeMap<ObjectId, usize> = BTreeMap::new();
+    for &id in reach.values().flatten() {
+        *bringers.entry(id).or_default() += 1;
+    }
     let mut unused = Vec::new();
     for edge in object.edges().iter().filter(|edge| edge.kind == DependencyKind::Needed) {
         let Ok(target) = edge.target else { continue };
@@ -66,13 +73,11 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
         if is_base || providers.contains(&target) || defines_import(object, library) || serves_sql(library) {
             continue;
         }
-        let others: BTreeSet<ObjectId> =
-            direct.iter().filter(|&&id| id != target).flat_map(|&id| process.closure(id)).collect();
-        let brings =
-            process.closure(target).into_iter().any(|id| providers.contains(&id) && !others.contains(&id));
+        let brought = &reach[&target];
+        let brings = brought.iter().any(|id| providers.contains(id) && bringers[id] == 1);
         let of_server =
             |id: &ObjectId| cx.tree().process().is_some_and(|server| server.object(*id).is_some());
-        if !brings || process.closure(target).iter().all(of_server) {
+        if !brings || brought.iter().all(of_server) {
             unused.extend(object.module().needed().get(edge.dependency));
         }
     }

@@ -1,0 +1,274 @@
+//! The end of a `dlopen`: every object that it brought is relocated, and the first thing that cannot be done is what
+//! `dlerror` tells (`dl_open_worker_begin`, elf/dl-open.c; `_dl_relocate_object`, elf/dl-reloc.c; musl: `reloc_all`,
+//! ldso/dynlink.c). Some of it has no error message: then the process ends.
+
+use object::elf;
+
+use super::bind::{Binding, Reference, Wanted, references};
+use super::environment::Libc;
+use super::process::{Object, ObjectId, Process};
+use super::scope::NameIndex;
+use super::trace::{LoadError, LoadErrorKind};
+use super::versions::{VersionMatch, checks_of};
+use crate::model::{Module, Relocations, Symbol, SymbolUse};
+use crate::name::{Name, Shown, path_bytes};
+use crate::parse::elf::memory::PAGE;
+
+/// Bytes of static TLS that glibc keeps for objects that come after the start of the program: TLS_STATIC_SURPLUS with the
+/// tunables' defaults, (4 - 1) · 192 + 4 · 144 + 512, which is also the 64 + 16 · 100 of releases before 2.33
+/// (`_dl_tls_static_surplus_init`, elf/dl-tls.c).
+pub(crate) const STATIC_TLS_SURPLUS: u64 = 1_664;
+
+/// What the alignment of the program's own block may leave beyond it.
+pub(crate) const STATIC_TLS_SLACK: u64 = 64;
+
+impl Process {
+    /// What relocating the objects that `root` brought ends at, in the loader's words.
+    pub(super) fn relocation_failure(&self, root: ObjectId, new_from: usize) -> Option<LoadError> {
+        let order = self.relocation_order(root, new_from);
+        if let Some(error) = order.iter().find_map(|&id| self.cut_off(id)) {
+            return Some(error);
+        }
+        // What one `dlopen` brings is relocated in one scope.
+        let index = self.scope(root, None).index_of_rest(self);
+        let mut static_tls = self.static_tls_before(new_from);
+        order.into_iter().find_map(|id| {
+            self.assertion(id, index.as_ref())
+                .or_else(|| self.undefined(id, index.as_ref()))
+                .or_else(|| self.no_static_tls(id, &mut static_tls))
+        })
+    }
+
+    /// A file that ends before its writable segment does: relocating touches pages that are not there.
+    fn cut_off(&self, id: ObjectId) -> Option<LoadError> {
+        let object = self.object(id)?;
+        let module = object.module();
+        let pages = module.len.div_ceil(PAGE);
+        let lost = module.elf()?.segments.iter().any(|segment| {
+            segment.kind == elf::PT_LOAD.0
+                && segment.flags & elf::PF_W.0 != 0
+                && segment.file_size > 0
+                && segment.offset.saturating_add(segment.file_size).div_ceil(PAGE) > pages
+        });
+        lost.then(|| LoadError {
+            message: format!(
+                "{}: the file is cut off, and touching what is missing is SIGBUS",
+                shown(object)
+            ),
+            kind: LoadErrorKind::Crash,
+            requester: Some(id),
+        })
+    }
+
+    /// The assertion of glibc up to 2.36 (`check_match`, elf/dl-lookup.c): a library that a DT_VERNEED entry names defines
+    /// the symbol and has no DT_VERSYM.
+    fn assertion(&self, id: ObjectId, index: Option<&NameIndex>) -> Option<LoadError> {
+        let symbol = self.asserted_symbol(id, index)?;
+        Some(LoadError {
+            message: format!(
+                "Inconsistency detected by ld.so: dl-lookup.c: 107: check_match: Assertion `version->filename == NULL || \
+                 ! _dl_name_match_p (version->filename, map)' failed! (at {})",
+                Shown(symbol.name())
+            ),
+            kind: LoadErrorKind::Crash,
+            requester: Some(id),
+        })
+    }
+
+    /// The symbol at which that happens.
+    fn asserted_symbol(&self, id: ObjectId, index: Option<&NameIndex>) -> Option<Symbol<'_>> {
+        if self.env().libc == Libc::Musl || self.env().libc.is_glibc_since(2, 37) {
+            return None;
+        }
+        let bare: Vec<(&Name, ObjectId)> = checks_of(self, id)
+            .into_iter()
+            .filter(|check| check.result == VersionMatch::Unversioned)
+            .map(|check| (&check.version.name, check.provider))
+            .filter(|(_, provider)| {
+                let elf = self.object(*provider).and_then(|provider| provider.module().elf());
+                elf.is_some_and(|elf| !elf.has_version_symbols)
+            })
+            .collect();
+        if bare.is_empty() {
+            return None;
+        }
+        let scope = self.scope(id, self.itself_first(id)).with_index(index);
+        references(self.object(id)?.module())
+            .into_iter()
+            .find(|reference| {
+                let version = reference.symbol.version().map(|version| version.name);
+                bare.iter().any(|(name, _)| Some(*name) == version)
+                    && self.bind_in(&scope, id, *reference).is_some_and(|definition| {
+                        bare.iter()
+                            .any(|(name, provider)| Some(*name) == version && *provider == definition.object)
+                    })
+            })
+            .map(|reference| reference.symbol)
+    }
+
+    /// The first reference that no definition satisfies. Only what a relocation really uses is looked up, and the first
+    /// in their order is named.
+    fn undefined(&self, id: ObjectId, index: Option<&NameIndex>) -> Option<LoadError> {
+        let object = self.object(id)?;
+        let scope = self.scope(id, self.itself_first(id)).with_index(index);
+        let unresolved: Vec<Binding<'_>> = references(object.module())
+            .into_iter()
+            .filter(|reference| !self.is_its_own_definition(id, reference))
+            .map(|reference| Binding { reference, definition: self.bind_in(&scope, id, reference) })
+            .filter(Binding::is_unresolved)
+            .collect();
+        if unresolved.is_empty() {
+            return None;
+        }
+        // musl applies DT_JMPREL before the other tables (`do_relocs`), glibc after them.
+        let is_musl = self.env().libc == Libc::Musl;
+        let place = |usage: &SymbolUse| (is_musl && usage.calls == 0, usage.first);
+        let first = if relocations_of(object.module()).is_some() {
+            unresolved
+                .iter()
+                .min_by_key(|binding| binding.reference.usage.as_ref().map_or((true, u32::MAX), place))?
+        } else {
+            match self.reread(object).as_ref().and_then(relocations_of) {
+                None => unresolved.first()?,
+                Some(uses) => unresolved
+                    .iter()
+                    .filter_map(|binding| {
+                        let at = uses
+                            .symbols
+                            .binary_search_by_key(&binding.reference.symbol.index, |usage| usage.symbol);
+                        Some((place(uses.symbols.get(at.ok()?)?), binding))
+                    })
+                    .min_by_key(|(first, _)| *first)
+                    .map(|(_, binding)| binding)?,
+            }
+        };
+        let symbol = first.reference.symbol;
+        let (name, path) = (Shown(symbol.name()), shown(object));
+        let message = match (self.env().libc, symbol.version()) {
+            (Libc::Musl, _) => format!("Error relocating {path}: {name}: symbol not found"),
+            (Libc::Glibc(..), None) => format!("{path}: undefined symbol: {name}"),
+            (Libc::Glibc(..), Some(version)) => {
+                format!("{path}: undefined symbol: {name}, version {}", version.name)
+            }
+        };
+        Some(LoadError { message, kind: LoadErrorKind::UndefinedSymbol, requester: Some(id) })
+    }
+
+    /// Whether the object that refers to a symbol defines it as well: then the reference finds a definition, there or
+    /// earlier.
+    fn is_its_own_definition(&self, id: ObjectId, reference: &Reference<'_>) -> bool {
+        reference.symbol.is_defined()
+            && reference.usage.is_none_or(|usage| usage.copies == 0)
+            && self.definition_in(id, Wanted::of(reference.symbol, self.env().libc)).is_some()
+    }
+
+    /// What the objects that were opened before have taken of the static TLS block.
+    fn static_tls_before(&self, new_from: usize) -> u64 {
+        let started = self.started();
+        self.load_order()
+            .filter(|(id, _)| id.index() < new_from && !started.contains(id))
+            .filter_map(|(_, object)| static_tls_bytes(object.module()))
+            .sum()
+    }
+
+    /// A relocation with an offset from the thread pointer wants room in the static TLS block
+    /// (`_dl_try_allocate_static_tls`, elf/dl-reloc.c). musl has none for what comes after the start (`do_relocs`).
+    fn no_static_tls(&self, id: ObjectId, taken: &mut u64) -> Option<LoadError> {
+        let object = self.object(id)?;
+        let bytes = static_tls_bytes(object.module())?;
+        *taken = taken.saturating_add(bytes);
+        let is_full = match self.env().libc {
+            Libc::Musl => true,
+            Libc::Glibc(..) => *taken >= STATIC_TLS_SURPLUS + STATIC_TLS_SLACK,
+        };
+        // The flag alone wants nothing.
+        let again = relocations_of(object.module()).is_none().then(|| self.reread(object)).flatten();
+        let relocations = relocations_of(again.as_ref().unwrap_or(object.module()));
+        if !is_full || relocations.is_some_and(|relocations| relocations.static_tls == 0) {
+            return None;
+        }
+        let path = shown(object);
+        let message = match self.env().libc {
+            Libc::Glibc(..) => format!("{path}: cannot allocate memory in static TLS block"),
+            Libc::Musl => {
+                let symbol = relocations.and_then(|relocations| relocations.first_static_tls);
+                let symbol = symbol.and_then(|symbol| object.module().symbols.get()?.get(symbol));
+                let name = symbol.map_or_else(|| "(local)".to_owned(), |it| Shown(it.name()).to_string());
+                format!(
+                    "Error relocating {path}: {name}: initial-exec TLS resolves to dynamic definition in {path}"
+                )
+            }
+        };
+        Some(LoadError { message, kind: LoadErrorKind::StaticTls, requester: Some(id) })
+    }
+
+    /// The module with its relocations, which a run that only loads does not read of libraries.
+    fn reread(&self, object: &Object) -> Option<Module> {
+        self.store().with_relocations(&self.env().absolute(object.path())?).ok()
+    }
+
+    /// The objects that a `dlopen` of `root` newly mapped, libraries before what needs them
+    /// (`_dl_sort_maps`, elf/dl-sort-maps.c: depth first along each object's dependencies, last post-order first,
+    /// relocated from the end). musl relocates them in load order (`reloc_all`, ldso/dynlink.c).
+    pub(crate) fn relocation_order(&self, root: ObjectId, new_from: usize) -> Vec<ObjectId> {
+        if self.env().libc == Libc::Musl {
+            let order = self.load_order().map(|(id, _)| id);
+            return order.filter(|id| id.index() >= new_from).collect();
+        }
+        let closure = self.closure(root);
+        let end = closure.iter().map(|id| id.index() + 1).max().unwrap_or(0);
+        let mut order = Vec::new();
+        let mut seen = vec![false; end];
+        // The sort visits the breadth-first list from its end, and the root, forced first, last.
+        for id in closure.into_iter().rev() {
+            self.post_order(id, &mut seen, &mut order);
+        }
+        order.retain(|id| id.index() >= new_from);
+        order
+    }
+
+    fn post_order(&self, start: ObjectId, seen: &mut [bool], order: &mut Vec<ObjectId>) {
+        let mut pending = vec![(start, 0)];
+        if std::mem::replace(&mut seen[start.index()], true) {
+            return;
+        }
+        while let Some((id, next)) = pending.pop() {
+            let edges = self.object(id).map_or(&[][..], Object::edges);
+            match edges.get(next) {
+                None => order.push(id),
+                Some(edge) => {
+                    pending.push((id, next + 1));
+                    if let Ok(target) = edge.target
+                        && !std::mem::replace(&mut seen[target.index()], true)
+                    {
+                        pending.push((target, 0));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The bytes that an object takes from the static TLS block, its alignment included; nothing for one whose
+/// thread-local variables are reached dynamically.
+pub(crate) fn static_tls_bytes(module: &Module) -> Option<u64> {
+    let elf_file = module.elf()?;
+    let is_static = match relocations_of(module) {
+        Some(relocations) => relocations.static_tls > 0,
+        None => elf_file.flags & elf::DF_STATIC_TLS.0 != 0,
+    };
+    let tls = elf_file.tls.filter(|_| is_static)?;
+    Some(tls.size.checked_next_multiple_of(tls.align.max(1)).unwrap_or(tls.size).min(u64::from(u32::MAX)))
+}
+
+fn relocations_of(module: &Module) -> Option<&Relocations> {
+    module.elf()?.relocations.get()
+}
+
+fn shown(object: &Object) -> Name {
+    Name::from(path_bytes(object.path()))
+}
+
+#[cfg(all(test, feature = "audit"))]
+#[path = "relocation_tests.rs"]
+mod tests;

@@ -1,0 +1,124 @@
+//! What opening a module ends at after everything was found: the server's answer to modules that only relocation, or
+//! nothing at all, refuses. Each was seen on a real server or loader first.
+
+use std::path::Path;
+
+use pgsym_testkit::{Damage, Export, ExportKind, Import, Reference, SharedObject, Stack};
+
+use crate::postgres::{self, Verdict};
+use crate::resolve::Libc;
+use crate::rules::testing::{Case, library, module};
+use crate::tree::Tree;
+
+fn file_of<'t>(tree: &'t Tree, name: &str) -> &'t crate::tree::TreeFile {
+    tree.files().iter().find(|file| file.path.ends_with(name)).unwrap()
+}
+
+fn verdict(case: &Case) -> Verdict {
+    let tree = case.tree();
+    let expected = tree.server().unwrap().facts.magic.as_ref();
+    postgres::load(tree.process().unwrap(), Path::new("/pg/lib/x.so"), expected).0
+}
+
+fn failure(case: &Case) -> String {
+    match verdict(case) {
+        Verdict::Fails(message) => message.primary,
+        other => panic!("{other:?}"),
+    }
+}
+
+const COULD_NOT: &str = "could not load library \"/pg/lib/x.so\": ";
+
+fn with_static_tls(size: u32) -> SharedObject {
+    let variable = Export::new("state", ExportKind::Tls(size));
+    let offset = Import::tls("elsewhere").weak().reference(Reference::ThreadOffset);
+    module().add_export(variable).add_import(offset).flags(object::elf::DF_STATIC_TLS.0)
+}
+
+#[test]
+fn static_tls_beyond_the_surplus_is_refused() {
+    assert_eq!(verdict(&Case::new().object("x.so", &with_static_tls(1600))), Verdict::Loads);
+    assert_eq!(
+        failure(&Case::new().object("x.so", &with_static_tls(3000))),
+        format!("{COULD_NOT}/pg/lib/x.so: cannot allocate memory in static TLS block")
+    );
+}
+
+#[test]
+fn what_was_preloaded_has_taken_its_share() {
+    let case = Case::new()
+        .object("first.so", &with_static_tls(1024))
+        .object("x.so", &with_static_tls(1024))
+        .settings(|settings| settings.preload = vec!["first".to_owned()]);
+    assert_eq!(
+        failure(&case),
+        format!("{COULD_NOT}/pg/lib/x.so: cannot allocate memory in static TLS block")
+    );
+}
+
+#[test]
+fn glibc_2_41_makes_no_stack_executable() {
+    let case = |version| Case::with_glibc(version).object("x.so", &module().stack(Stack::Executable));
+    assert_eq!(verdict(&case("2.36")), Verdict::Loads);
+    assert_eq!(
+        failure(&case("2.41")),
+        format!(
+            "{COULD_NOT}/pg/lib/x.so: cannot enable executable stack as shared object requires: Invalid argument"
+        )
+    );
+}
+
+#[test]
+fn a_library_without_a_version_table_aborts_an_old_loader() {
+    let user = module().import_versioned("f", "libbare.so.1", "V1").needed("libbare.so.1");
+    let case = |version| {
+        Case::with_glibc(version)
+            .object("x.so", &user)
+            .object("/usr/lib/libbare.so.1", &library("libbare.so.1").export("f"))
+    };
+    assert_eq!(verdict(&case("2.37")), Verdict::Loads);
+    match verdict(&case("2.36")) {
+        Verdict::Crashes(message) => assert!(message.contains("check_match: Assertion"), "{message}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn symbols_that_cannot_be_read_are_not_missing() {
+    for damage in [Damage::DynamicOutside, Damage::Dynamic(11, 16)] {
+        match verdict(&Case::new().object("x.so", &module().damage(damage.clone()))) {
+            Verdict::Unknown(why) => assert!(why.contains("are not known"), "{why}"),
+            other => panic!("{damage:?}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_filtee_stands_before_its_filter() {
+    let filter = library("libfilter.so.1").export("f").dynamic_string(0x7fff_ffff, "libfiltee.so.1");
+    let case = Case::new()
+        .object("/usr/lib/libfilter.so.1", &filter)
+        .object("/usr/lib/libfiltee.so.1", &library("libfiltee.so.1").export("f"))
+        .object("x.so", &module().needed("libfilter.so.1").import("f"));
+    let tree = case.tree();
+    let load = file_of(&tree, "x.so").load.as_ref().unwrap();
+    let process = &load.process;
+    assert!(matches!(process.env().libc, Libc::Glibc(..)));
+    let names = |ids: Vec<crate::resolve::ObjectId>| -> Vec<String> {
+        let paths = ids.into_iter().map(|id| process.object(id).unwrap().path());
+        paths.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect()
+    };
+    let closure = names(process.closure(load.root.unwrap()));
+    assert_eq!(closure, ["x.so", "libc.so.6", "libfiltee.so.1", "libfilter.so.1"]);
+    let order = names(process.load_order().map(|(id, _)| id).collect());
+    assert_eq!(order[order.len() - 2..], ["libfiltee.so.1", "libfilter.so.1"]);
+    let bindings = process.bindings(load.root.unwrap());
+    let f = bindings.iter().find(|binding| binding.reference.symbol.name() == b"f").unwrap();
+    assert!(process.object(f.definition.unwrap().object).unwrap().path().ends_with("libfiltee.so.1"));
+}
+
+#[test]
+fn an_empty_dependency_is_the_program() {
+    let case = Case::new().object("x.so", &module().needed(""));
+    assert_eq!(verdict(&case), Verdict::Loads);
+}
