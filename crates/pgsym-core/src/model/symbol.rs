@@ -267,6 +267,21 @@ impl SymbolTable {
         }
     }
 
+    /// Whether a lookup of a symbol's own name and version in this table ends at a definition: told without one where a chain of
+    /// DT_GNU_HASH has the symbol.
+    pub(crate) fn finds(&self, symbol: Symbol<'_>) -> bool {
+        let is_chained = match &self.hash {
+            HashTable::Gnu { first, chains, .. } => {
+                symbol.index.checked_sub(*first).is_some_and(|at| (at as usize) < chains.len())
+            }
+            HashTable::Sysv { .. } => self
+                .lookup(symbol.name(), NameHash::of(symbol.name()))
+                .any(|found| found.index == symbol.index),
+            HashTable::None => false,
+        };
+        is_chained && symbol.is_export()
+    }
+
     /// [`NameHash::word`] of a symbol's name: what the hash table says of a definition, computed for all others.
     pub(crate) fn hash_word(&self, symbol: Symbol<'_>) -> u32 {
         let kept = match &self.hash {

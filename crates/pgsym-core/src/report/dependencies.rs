@@ -268,12 +268,12 @@ fn write_branches(file: &FileDependencies, out: &mut dyn Write, palette: &Palett
         children.entry(dependency.requested_by.as_bytes()).or_default().push(dependency);
     }
     // The file's own entry answers to the path that it was opened by, which may be longer than the one given.
-    let is_child = |path: &[u8]| file.dependencies.iter().any(|other| other.path.as_bytes() == path);
+    let paths: HashSet<&[u8]> = file.dependencies.iter().map(|other| other.path.as_bytes()).collect();
     let roots = file
         .dependencies
         .iter()
         .map(|dependency| dependency.requested_by.as_bytes())
-        .filter(|path| !is_child(path))
+        .filter(|path| !paths.contains(path))
         .collect::<Vec<_>>();
     let mut done: HashSet<&[u8]> = HashSet::new();
     let mut pending: Vec<Branch<'_>> = Vec::new();

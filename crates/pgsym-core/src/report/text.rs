@@ -132,8 +132,11 @@ pub(super) fn major_words(version: u32) -> String {
 
 /// Text padded with spaces to a number of columns, and one space at least behind it.
 pub(super) fn pad(text: &str, columns: usize) -> String {
-    let length = text.chars().count();
-    format!("{text}{:1$}", "", columns.saturating_sub(length).max(1))
+    let spaces = columns.saturating_sub(text.chars().count()).max(1);
+    let mut padded = String::with_capacity(text.len() + spaces);
+    padded.push_str(text);
+    padded.extend(std::iter::repeat_n(' ', spaces));
+    padded
 }
 
 #[cfg(test)]

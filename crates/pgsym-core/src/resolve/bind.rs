@@ -64,7 +64,7 @@ impl Binding<'_> {
 
 /// The version that a reference asks for.
 #[derive(Clone, Copy)]
-pub(super) struct Wanted<'p> {
+struct Wanted<'p> {
     name: &'p [u8],
     hashes: NameHash,
     version: Option<&'p Name>,
@@ -79,7 +79,7 @@ pub(super) struct Wanted<'p> {
 const BASE_INDICES: u16 = 3;
 
 impl<'p> Wanted<'p> {
-    pub(super) fn of(symbol: Symbol<'p>, libc: Libc) -> Self {
+    fn of(symbol: Symbol<'p>, libc: Libc) -> Self {
         let version = match libc {
             Libc::Glibc(..) => symbol.version(),
             Libc::Musl => None,
@@ -176,7 +176,7 @@ impl Process {
     }
 
     /// `do_lookup_x` for one object.
-    pub(super) fn definition_in<'p>(&'p self, id: ObjectId, wanted: Wanted<'_>) -> Option<Definition<'p>> {
+    fn definition_in<'p>(&'p self, id: ObjectId, wanted: Wanted<'_>) -> Option<Definition<'p>> {
         let module: &'p Arc<Module> = self.object(id)?.module();
         let symbol = find(module, wanted, self.env().libc)?;
         Some(Definition { object: id, symbol })
@@ -270,7 +270,7 @@ fn find<'m>(module: &'m Module, wanted: Wanted<'_>, libc: Libc) -> Option<Symbol
 }
 
 /// ALLOWED_STT; OK_TYPES of musl (ldso/dynlink.c), which knows no indirect functions.
-fn is_usable_kind(kind: SymbolKind, libc: Libc) -> bool {
+pub(super) fn is_usable_kind(kind: SymbolKind, libc: Libc) -> bool {
     match kind {
         SymbolKind::None
         | SymbolKind::Object

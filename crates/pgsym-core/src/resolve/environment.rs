@@ -278,23 +278,28 @@ fn release_version(bytes: &[u8]) -> Option<(u32, u32)> {
 
 /// The longest run of two or more absolute directories with trailing slashes, each ended by a NUL.
 fn system_directories(bytes: &[u8]) -> Vec<PathBuf> {
-    let mut best: Vec<&[u8]> = Vec::new();
-    let mut run: Vec<&[u8]> = Vec::new();
-    for text in bytes.split(|&byte| byte == 0) {
-        // The first string of the array may follow other bytes without a NUL between: none was seen to.
-        let is_directory = text.len() > 1
+    use bstr::ByteSlice as _;
+    let is_directory = |text: &&[u8]| {
+        text.len() > 1
             && text.len() < 256
             && text.starts_with(b"/")
             && text.ends_with(b"/")
-            && text.iter().all(u8::is_ascii_graphic);
-        if is_directory {
-            run.push(text);
+            && text.iter().all(u8::is_ascii_graphic)
+    };
+    let mut best: Vec<&[u8]> = Vec::new();
+    let mut done = 0;
+    // Between two of them stands the end of one and the start of the next.
+    for at in bytes.find_iter(b"/\0/") {
+        if at < done {
             continue;
         }
+        // The first string of the array may follow other bytes without a NUL between: none was seen to.
+        let start = bytes[..at].rfind_byte(0).map_or(0, |nul| nul + 1);
+        let run: Vec<&[u8]> = bytes[start..].split(|&byte| byte == 0).take_while(is_directory).collect();
+        done = start + run.iter().map(|text| text.len() + 1).sum::<usize>();
         if run.len() > best.len() && run.len() >= 2 {
-            best = std::mem::take(&mut run);
+            best = run;
         }
-        run.clear();
     }
     best.iter().map(|text| bytes_as_path(&text[..text.len() - 1]).to_owned()).collect()
 }

@@ -4,7 +4,7 @@
 
 use object::elf;
 
-use super::bind::{Binding, Reference, Wanted, references};
+use super::bind::{Binding, Reference, is_usable_kind, references};
 use super::environment::Libc;
 use super::process::{Object, ObjectId, Process};
 use super::scope::NameIndex;
@@ -113,7 +113,7 @@ impl Process {
         let scope = self.scope(id, self.itself_first(id)).with_index(index);
         let unresolved: Vec<Binding<'_>> = references(object.module())
             .into_iter()
-            .filter(|reference| !self.is_its_own_definition(id, reference))
+            .filter(|reference| !self.is_its_own_definition(object, reference))
             .map(|reference| Binding { reference, definition: self.bind_in(&scope, id, reference) })
             .filter(Binding::is_unresolved)
             .collect();
@@ -156,10 +156,11 @@ impl Process {
 
     /// Whether the object that refers to a symbol defines it as well: then the reference finds a definition, there or
     /// earlier.
-    fn is_its_own_definition(&self, id: ObjectId, reference: &Reference<'_>) -> bool {
+    fn is_its_own_definition(&self, object: &Object, reference: &Reference<'_>) -> bool {
         reference.symbol.is_defined()
             && reference.usage.is_none_or(|usage| usage.copies == 0)
-            && self.definition_in(id, Wanted::of(reference.symbol, self.env().libc)).is_some()
+            && is_usable_kind(reference.symbol.kind(), self.env().libc)
+            && object.module().symbols.get().is_some_and(|symbols| symbols.finds(reference.symbol))
     }
 
     /// What the objects that were opened before have taken of the static TLS block.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::trace::Refusal;
@@ -10,6 +10,7 @@ use super::verify::FirstBytes;
 use crate::error::{FileError, os_text};
 use crate::fs::{FileId, Fs, Metadata};
 use crate::model::Module;
+use crate::name::path_bytes;
 use crate::parse::{Facets, parse};
 use crate::source::Source;
 
@@ -17,10 +18,11 @@ use crate::source::Source;
 pub struct FileStore {
     fs: Arc<dyn Fs>,
     facets: Facets,
-    by_path: RwLock<HashMap<PathBuf, Arc<Opened>>>,
+    /// By path, as bytes: hashing a path component by component costs more than many of the files.
+    by_path: RwLock<HashMap<Vec<u8>, Arc<Opened>>>,
     by_id: RwLock<HashMap<FileId, Arc<File>>>,
     /// What stands at the directories of search paths, as far as anybody asked.
-    places: RwLock<HashMap<PathBuf, Place>>,
+    places: RwLock<HashMap<Vec<u8>, Place>>,
 }
 
 /// What became of opening one path.
@@ -84,7 +86,7 @@ impl FileStore {
         let file = Arc::clone(files.entry(metadata.id).or_insert(file));
         drop(files);
         let mut paths = self.by_path.write().unwrap_or_else(PoisonError::into_inner);
-        paths.entry(path.to_owned()).or_insert_with(|| Arc::new(Opened::File(file)));
+        paths.entry(path_bytes(path).to_vec()).or_insert_with(|| Arc::new(Opened::File(file)));
     }
 
     /// The module at a path, parsed once.
@@ -107,13 +109,15 @@ impl FileStore {
 
     /// Opens a path, or remembers what came of it before.
     pub(crate) fn open(&self, path: &Path) -> Arc<Opened> {
-        if let Some(opened) = self.by_path.read().unwrap_or_else(PoisonError::into_inner).get(path) {
+        if let Some(opened) =
+            self.by_path.read().unwrap_or_else(PoisonError::into_inner).get(path_bytes(path))
+        {
             return Arc::clone(opened);
         }
         // Two threads may both do this; the file is the same for both.
         let opened = Arc::new(self.open_anew(path));
         let mut paths = self.by_path.write().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(paths.entry(path.to_owned()).or_insert(opened))
+        Arc::clone(paths.entry(path_bytes(path).to_vec()).or_insert(opened))
     }
 
     fn open_anew(&self, path: &Path) -> Opened {
@@ -140,7 +144,8 @@ impl FileStore {
 
     /// What a search path's directory is. The loader of one process asks once for each; so does a run with many.
     pub(crate) fn place(&self, path: &Path) -> Place {
-        if let Some(&known) = self.places.read().unwrap_or_else(PoisonError::into_inner).get(path) {
+        if let Some(&known) = self.places.read().unwrap_or_else(PoisonError::into_inner).get(path_bytes(path))
+        {
             return known;
         }
         let place = match self.fs.metadata(path) {
@@ -149,7 +154,7 @@ impl FileStore {
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => Place::File,
             Err(_) => Place::Nothing,
         };
-        self.places.write().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), place);
+        self.places.write().unwrap_or_else(PoisonError::into_inner).insert(path_bytes(path).to_vec(), place);
         place
     }
 }
