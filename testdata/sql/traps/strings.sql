@@ -1,7 +1,7 @@
 CREATE FUNCTION e1() RETURNS int LANGUAGE c AS E'l\x69b', E's\171m\'s';
 CREATE FUNCTION u1() RETURNS int LANGUAGE c AS U&'l\0069b', U&'!0073ym' UESCAPE '!';
 CREATE FUNCTION a1() RETURNS int LANGUAGE c AS 'MODULE_'
-   'PATHNAME', 's' -- why not
+   'PATHNAME', 's'
  'ym';
 CREATE FUNCTION b1() RETURNS int LANGUAGE c AS 'back\', 'slash\\';
 CREATE FUNCTION d1() RETURNS int LANGUAGE c AS $$lib$$, $tag$s$$ym$tag$;

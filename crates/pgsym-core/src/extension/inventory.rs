@@ -74,6 +74,9 @@ pub struct ExtensionRecord {
     pub functions: Vec<Function>,
     /// LOAD statements of the chain.
     pub loads: Vec<LoadStatement>,
+    /// The CREATE OPERATOR of the chain that takes an operator from its commutator or negator: the script, the
+    /// place in it, and what a server says that looks at that.
+    pub operator_error: Option<((PathBuf, Position), String)>,
 }
 
 /// One script file.
@@ -194,12 +197,14 @@ impl Inventory {
                 let functions = functions(declared.functions, &libraries);
                 let in_scope = scope.includes(&extension, &functions);
                 let loads = loads(declared.loads, &libraries);
-                ExtensionRecord { extension, in_scope, scripts, functions, loads }
+                let operator_error = declared.operator_error;
+                ExtensionRecord { extension, in_scope, scripts, functions, loads, operator_error }
             })
             .collect();
         for record in &mut records {
             if !record.in_scope {
                 (record.scripts, record.functions, record.loads) = Default::default();
+                record.operator_error = None;
             }
         }
         let orphan_scripts = orphan_scripts(fs, &places, &scope, &records);
@@ -422,6 +427,7 @@ fn without_places(control: &Control) -> Control {
 struct Declared {
     functions: Vec<DeclaredFunction>,
     loads: Vec<(PathBuf, Position, Vec<u8>)>,
+    operator_error: Option<((PathBuf, Position), String)>,
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -438,11 +444,12 @@ struct DeclaredFunction {
 fn declared(extension: &Extension, scripts: &[ScriptRecord]) -> Declared {
     let control = extension.control.as_ref().ok();
     let schema = control.and_then(|control| control.schema.as_deref()).unwrap_or(SCHEMA);
-    let mut catalog: Catalog<(PathBuf, Position)> = Catalog::new(schema);
-    let mut found = Declared { functions: Vec::new(), loads: Vec::new() };
+    let mut catalog: Catalog<(PathBuf, Position)> = Catalog::new(&extension.name, schema);
+    let mut found = Declared { functions: Vec::new(), loads: Vec::new(), operator_error: None };
     let mut installed_version = Vec::new();
     for record in scripts {
         let Ok(script) = &record.script else { continue };
+        catalog.begin_script();
         for (position, declaration) in &script.declarations {
             if let Declaration::Load { file, .. } = declaration
                 && record.is_reachable
@@ -475,6 +482,7 @@ fn declared(extension: &Extension, scripts: &[ScriptRecord]) -> Declared {
             position: member.place.1,
         });
     }
+    found.operator_error = catalog.operator_error().cloned();
     // One entry per name, probin and prosrc: overloads share it, and the installation's entry stands for the
     // older scripts' too.
     found.functions.sort();

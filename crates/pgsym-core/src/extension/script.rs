@@ -36,6 +36,8 @@ pub struct Script {
     pub dynamic: Vec<(Position, DynamicRoutine)>,
     /// The first reason for the server not to run any of it.
     pub error: Option<(Position, SyntaxError)>,
+    /// The first CREATE FUNCTION or PROCEDURE that is too long to be read.
+    pub unread: Option<Position>,
 }
 
 /// The file's bytes, up to [`limits::SCRIPT_BYTES`].
@@ -77,6 +79,8 @@ pub fn parse_script(
         script.dynamic.push((lines.position(dynamic.offset), dynamic));
     }
     lines.rewind();
+    script.unread = facts.unread.map(|offset| lines.position(offset));
+    lines.rewind();
     script.error = facts.error.map(|error| (lines.position(error.offset), error));
     if let Some(error) = encoding_error(bytes, encoding) {
         lines.rewind();
@@ -88,6 +92,7 @@ pub fn parse_script(
 fn offset_of(declaration: &Declaration) -> Option<usize> {
     match declaration {
         Declaration::Create(routine) => Some(routine.offset),
+        Declaration::CreateOperator(operator) => Some(operator.offset),
         Declaration::Load { offset, .. } | Declaration::TransactionControl { offset } => Some(*offset),
         _ => None,
     }

@@ -1,6 +1,8 @@
 //! A statement's tokens, read one after the other by the readers of single statements. Each method either
 //! takes what it names, or leaves the cursor where it was; nothing recurses, so nesting costs nothing.
 
+use std::cell::Cell;
+
 use super::lexer::{Lexer, StandardConformingStrings, Token, TokenKind};
 use super::literal::{self, LiteralError};
 use super::split::Statement;
@@ -12,6 +14,9 @@ pub(super) struct Cursor<'a> {
     text: &'a [u8],
     tokens: Vec<Token>,
     position: usize,
+    /// The furthest token that was asked for by what it must be. Everything before it fitted some rule, so it is the
+    /// one at which the server's parser, which never goes back, stops.
+    furthest: Cell<usize>,
 }
 
 impl<'a> Cursor<'a> {
@@ -23,13 +28,32 @@ impl<'a> Cursor<'a> {
     ) -> Option<Self> {
         let lexer = Lexer::range(text, statement.start, statement.end, strings);
         let tokens: Vec<Token> = lexer.take(limits::STATEMENT_TOKENS + 1).collect();
-        (tokens.len() <= limits::STATEMENT_TOKENS).then_some(Self { text, tokens, position: 0 })
+        (tokens.len() <= limits::STATEMENT_TOKENS).then_some(Self::over(text, tokens))
     }
 
     /// A cursor over a part of this one's tokens.
     pub(super) fn part(&self, from: usize, to: usize) -> Self {
         let tokens = self.tokens.get(from..to).unwrap_or_default().to_vec();
-        Self { text: self.text, tokens, position: 0 }
+        Self::over(self.text, tokens)
+    }
+
+    fn over(text: &'a [u8], tokens: Vec<Token>) -> Self {
+        Self { text, tokens, position: 0, furthest: Cell::new(0) }
+    }
+
+    /// Index of the furthest token that was asked for.
+    pub(super) fn furthest(&self) -> usize {
+        self.furthest.get()
+    }
+
+    /// Takes over how far a cursor over a part got, which begins at the token `from`.
+    pub(super) fn reached(&self, from: usize, part: &Self) {
+        self.furthest.set(self.furthest.get().max(from + part.furthest()));
+    }
+
+    /// The token at which the server stops.
+    pub(super) fn stop(&self) -> Option<Token> {
+        self.tokens.get(self.furthest()).copied()
     }
 
     /// Index of the next token.
@@ -44,19 +68,26 @@ impl<'a> Cursor<'a> {
 
     /// The next token, which stays.
     pub(super) fn peek(&self) -> Option<Token> {
+        self.furthest.set(self.furthest.get().max(self.position));
         self.tokens.get(self.position).copied()
     }
 
-    /// The next token, which is taken.
+    /// The next token, whatever it is, which is taken.
     pub(super) fn take(&mut self) -> Option<Token> {
-        let token = self.peek()?;
+        let token = self.tokens.get(self.position).copied()?;
         self.position += 1;
         Some(token)
     }
 
+    /// The text of the next token, which is taken.
+    pub(super) fn take_text(&mut self) -> Option<&'a [u8]> {
+        let text = self.text;
+        self.take().map(|token| token.text(text))
+    }
+
     /// Whether every token was taken.
     pub(super) fn is_at_end(&self) -> bool {
-        self.position >= self.tokens.len()
+        self.peek().is_none()
     }
 
     /// Whether the next token is this unquoted word.
@@ -105,7 +136,13 @@ impl<'a> Cursor<'a> {
                 return true;
             }
         }
+        self.exhaust();
         false
+    }
+
+    /// Something has no end: the server reads on, at most to where the statement ends.
+    pub(super) fn exhaust(&self) {
+        self.furthest.set(self.tokens.len());
     }
 
     /// Takes a whole number; one that does not fit counts as the largest.

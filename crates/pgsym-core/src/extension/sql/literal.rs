@@ -205,37 +205,46 @@ fn unicode_escape<'a>(
     Ok(rest)
 }
 
+/// `U&` and the quote.
+const PREFIX: usize = 3;
+
 /// The escapes of `U&'…'` and `U&"…"` (`str_udeescape` in parser.c).
 fn unicode_value(written: &[u8], escape: u8, offset: usize) -> Result<Vec<u8>, LiteralError> {
-    let bad = LiteralError { message: "invalid Unicode escape", offset };
-    let unpaired = LiteralError { message: "invalid Unicode surrogate pair", offset };
+    // The server points into the constant, as far from its first character as the escape is in the joined text.
+    let at = |rest: &[u8]| offset + PREFIX + written.len() - rest.len();
+    let bad = |rest: &[u8]| LiteralError { message: "invalid Unicode escape", offset: at(rest) };
+    let unpaired = |rest: &[u8]| LiteralError { message: "invalid Unicode surrogate pair", offset: at(rest) };
     let mut value = Vec::with_capacity(written.len());
     let mut high: Option<u32> = None;
     let mut rest = written;
     while let Some((&byte, tail)) = rest.split_first() {
+        let here = rest;
         if byte != escape || tail.first() == Some(&escape) {
             if high.is_some() {
-                return Err(unpaired);
+                return Err(unpaired(here));
             }
             value.push(byte);
             rest = if byte == escape { tail.get(1..).unwrap_or_default() } else { tail };
             continue;
         }
         let (from, width) = if tail.first() == Some(&b'+') { (1, 6) } else { (0, 4) };
-        let hex =
-            tail.get(from..from + width).filter(|hex| hex.iter().all(u8::is_ascii_hexdigit)).ok_or(bad)?;
+        let hex = tail
+            .get(from..from + width)
+            .filter(|hex| hex.iter().all(u8::is_ascii_hexdigit))
+            .ok_or_else(|| bad(here))?;
         let code = number(hex, 0, width, 16);
         rest = tail.get(from + width..).unwrap_or_default();
         match (high.take(), code) {
             (Some(high), 0xdc00..0xe000) => {
-                push_character(&mut value, 0x10000 + ((high & 0x3ff) << 10) + (code & 0x3ff)).ok_or(bad)?;
+                push_character(&mut value, 0x10000 + ((high & 0x3ff) << 10) + (code & 0x3ff))
+                    .ok_or_else(|| bad(here))?;
             }
             (None, 0xd800..0xdc00) => high = Some(code),
-            (Some(_), _) | (None, 0xdc00..0xe000) => return Err(unpaired),
-            (None, _) => push_character(&mut value, code).ok_or(bad)?,
+            (Some(_), _) | (None, 0xdc00..0xe000) => return Err(unpaired(here)),
+            (None, _) => push_character(&mut value, code).ok_or_else(|| bad(here))?,
         }
     }
-    if high.is_some() { Err(unpaired) } else { Ok(value) }
+    if high.is_some() { Err(unpaired(rest)) } else { Ok(value) }
 }
 
 /// Appends a code point in UTF-8. Zero is not a character of SQL.

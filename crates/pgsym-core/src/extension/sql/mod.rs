@@ -2,17 +2,21 @@
 //! functions go. Nothing here recurses, allocates by what a number in the text says, or takes more than a
 //! linear walk, because scripts come from anybody; that is also why no general SQL parser reads them.
 
+mod change;
 mod cursor;
 mod lexer;
 mod literal;
+mod operator;
 mod routine;
 mod scan;
 mod split;
 mod types;
 
+pub use change::{Alteration, Change, DropBehavior, NewType, ObjectName, RoutineName, TypeFunction};
 pub use lexer::{Lexer, Open, StandardConformingStrings, Token, TokenKind};
 pub use literal::{LiteralError, name_value, string_value};
-pub use routine::{Routine, RoutineKind, read_routine};
-pub use scan::{Declaration, DynamicRoutine, RoutineName, ScriptFacts, scan_script};
+pub use operator::NewOperator;
+pub use routine::{Arguments, Routine, RoutineError, RoutineKind, read_routine};
+pub use scan::{Declaration, DynamicRoutine, ScriptFacts, scan_script};
 pub use split::{Statement, Statements, SyntaxError};
 pub use types::TypeKey;

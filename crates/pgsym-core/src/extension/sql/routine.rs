@@ -3,8 +3,8 @@
 //! contain the words AS and LANGUAGE, so each clause is read in full; expressions are skipped by their parentheses.
 
 use super::cursor::Cursor;
-use super::lexer::{StandardConformingStrings, Token, TokenKind};
-use super::literal::LiteralError;
+use super::lexer::{Lexer, StandardConformingStrings, Token, TokenKind};
+use super::literal::{LiteralError, name_value, string_value};
 use super::split::{Statement, SyntaxError};
 use super::types::{self, TypeKey};
 use crate::name::Shown;
@@ -18,6 +18,17 @@ pub enum RoutineKind {
     Procedure,
 }
 
+/// The arguments of a routine, as CREATE, DROP and ALTER list them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Arguments {
+    /// The types of the input arguments.
+    pub input: Vec<TypeKey>,
+    /// The types of all arguments.
+    pub all: Vec<TypeKey>,
+    /// Whether an argument has a mode, such as IN or OUT.
+    pub has_modes: bool,
+}
+
 /// A routine as its CREATE statement declares it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Routine {
@@ -29,8 +40,10 @@ pub struct Routine {
     pub schema: Option<Vec<u8>>,
     /// The name, folded and cut as the server stores it.
     pub name: Vec<u8>,
-    /// The types of the input arguments, which with the name are the routine's identity.
-    pub arguments: Vec<TypeKey>,
+    /// The arguments. Schema, name and the types of the input arguments are the routine's identity.
+    pub arguments: Arguments,
+    /// The type of the result, or those of the columns of RETURNS TABLE.
+    pub result: Vec<TypeKey>,
     /// The language, as the server compares it: `c` for `C`, but `C` for `'C'`.
     pub language: Option<Vec<u8>>,
     /// The string or strings behind AS.
@@ -55,37 +68,51 @@ impl Routine {
     }
 }
 
+/// Why a statement could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RoutineError {
+    /// The server would not take it either.
+    Syntax(SyntaxError),
+    /// It has more tokens than [`limits::STATEMENT_TOKENS`](crate::limits::STATEMENT_TOKENS).
+    TooLong,
+}
+
+impl From<SyntaxError> for RoutineError {
+    fn from(error: SyntaxError) -> Self {
+        Self::Syntax(error)
+    }
+}
+
 /// Reads a statement for which [`Statement::creates`] found a function or procedure.
 ///
 /// # Errors
 ///
-/// The server's syntax error, at the token where its grammar stops.
+/// The server's syntax error, at the token where its grammar stops; or that the statement has more tokens than pgsym
+/// reads.
 pub fn read_routine(
     text: &[u8],
     statement: &Statement,
     strings: StandardConformingStrings,
-) -> Result<Routine, SyntaxError> {
+) -> Result<Routine, RoutineError> {
     let Some(mut cursor) = Cursor::new(text, statement, strings) else {
-        return Err(SyntaxError {
-            message: "the statement has more tokens than pgsym reads".to_owned(),
-            offset: statement.start,
-        });
+        return Err(RoutineError::TooLong);
     };
     let mut routine = Routine {
         kind: RoutineKind::Function,
         replaces: false,
         schema: None,
         name: Vec::new(),
-        arguments: Vec::new(),
+        arguments: Arguments::default(),
+        result: Vec::new(),
         language: None,
         definition: None,
         offset: statement.start,
     };
     match clauses(&mut cursor, &mut routine) {
         Ok(()) => Ok(routine),
-        Err(Stop::Grammar) => Err(near(text, cursor.peek(), statement.end)),
+        Err(Stop::Grammar) => Err(stopped(text, &cursor, statement.end, strings).into()),
         Err(Stop::Literal(error)) => {
-            Err(SyntaxError { message: error.message.to_owned(), offset: error.offset })
+            Err(SyntaxError { message: error.message.to_owned(), offset: error.offset }.into())
         }
     }
 }
@@ -102,13 +129,28 @@ impl From<LiteralError> for Stop {
     }
 }
 
-fn near(text: &[u8], token: Option<Token>, end: usize) -> SyntaxError {
-    match token {
-        Some(token) => SyntaxError {
+/// The error at the token where the server stops; behind the statement's last one, at the `;` or at the end.
+pub(super) fn stopped(
+    text: &[u8],
+    cursor: &Cursor<'_>,
+    end: usize,
+    strings: StandardConformingStrings,
+) -> SyntaxError {
+    match cursor.stop().or_else(|| Lexer::range(text, end, text.len(), strings).next()) {
+        Some(token) => near(text, token),
+        None => SyntaxError { message: "syntax error at end of input".to_owned(), offset: text.len() },
+    }
+}
+
+/// The error at a token. A malformed constant is one of the scanner, which comes before the grammar.
+pub(super) fn near(text: &[u8], token: Token) -> SyntaxError {
+    let decoded = string_value(text, &token, b'\\').or_else(|| name_value(text, &token, b'\\'));
+    match decoded {
+        Some(Err(error)) => SyntaxError { message: error.message.to_owned(), offset: error.offset },
+        _ => SyntaxError {
             message: format!("syntax error at or near \"{}\"", Shown(token.text(text))),
             offset: token.start,
         },
-        None => SyntaxError { message: "syntax error at or near \";\"".to_owned(), offset: end },
     }
 }
 
@@ -127,15 +169,20 @@ fn clauses(cursor: &mut Cursor<'_>, routine: &mut Routine) -> Result<(), Stop> {
     let mut name = cursor.qualified_name().ok_or(Stop::Grammar)??;
     routine.name = name.pop().unwrap_or_default();
     routine.schema = name.pop();
+    if cursor.sign(b'[') {
+        cursor.peek(); // `ColId indirection` lets a subscript begin here, of which no name can come
+        return Err(Stop::Grammar);
+    }
     expect(cursor.sign(b'('))?;
     routine.arguments = arguments(cursor)?;
     if cursor.word("returns") {
         if cursor.words(&["null", "on", "null", "input"]) {
             // The option of that name, in a function whose result its OUT arguments tell.
         } else if cursor.word("table") {
-            expect(cursor.sign(b'(') && cursor.close())?;
+            expect(cursor.sign(b'('))?;
+            routine.result = arguments(cursor)?.all;
         } else {
-            types::type_name(cursor).ok_or(Stop::Grammar)?;
+            routine.result.push(types::type_name(cursor).ok_or(Stop::Grammar)?);
         }
     }
     while !cursor.is_at_end() {
@@ -146,72 +193,69 @@ fn clauses(cursor: &mut Cursor<'_>, routine: &mut Routine) -> Result<(), Stop> {
     Ok(())
 }
 
-/// The input argument types of a parenthesised list whose `(` was just taken; also used by DROP and ALTER.
-pub(super) fn argument_types(cursor: &mut Cursor<'_>) -> Option<Vec<TypeKey>> {
+/// The arguments of a parenthesised list whose `(` was just taken, for DROP and ALTER.
+pub(super) fn argument_list(cursor: &mut Cursor<'_>) -> Option<Arguments> {
     arguments(cursor).ok()
 }
 
-fn arguments(cursor: &mut Cursor<'_>) -> Result<Vec<TypeKey>, Stop> {
-    let mut types = Vec::new();
-    let mut from = cursor.position();
-    let mut depth = 0_usize;
+fn arguments(cursor: &mut Cursor<'_>) -> Result<Arguments, Stop> {
+    let mut found = Arguments::default();
+    if cursor.sign(b')') {
+        return Ok(found);
+    }
     loop {
-        let at = cursor.position();
-        let token = cursor.take().ok_or(Stop::Grammar)?;
-        let is_end = match token.kind {
-            TokenKind::Sign(b'(' | b'[') => {
-                depth += 1;
-                false
-            }
-            TokenKind::Sign(b')' | b']') if depth > 0 => {
-                depth -= 1;
-                false
-            }
-            TokenKind::Sign(b')') => true,
-            TokenKind::Sign(b',') if depth == 0 => false,
-            _ => continue,
-        };
-        let is_comma = token.kind == TokenKind::Sign(b',') && depth == 0;
-        if !is_comma && !is_end {
-            continue;
+        let from = cursor.position();
+        let end = argument_end(cursor);
+        let mut part = cursor.part(from, cursor.position());
+        let argument = argument(&mut part);
+        cursor.reached(from, &part);
+        let (mode, key) = argument.ok_or(Stop::Grammar)?;
+        found.has_modes |= mode != Mode::Default;
+        if mode != Mode::Out {
+            found.input.push(key.clone());
         }
-        if is_end && types.is_empty() && at == from {
-            return Ok(types);
-        }
-        match argument(&mut cursor.part(from, at)) {
-            Ok(Some(input)) => types.push(input),
-            Ok(None) => {}
-            Err(offset) => {
-                cursor.seek(from + offset);
+        found.all.push(key);
+        cursor.take();
+        match end {
+            Some(b',') => {}
+            Some(_) => return Ok(found),
+            None => {
+                cursor.exhaust();
                 return Err(Stop::Grammar);
             }
         }
-        if is_end {
-            return Ok(types);
-        }
-        from = cursor.position();
     }
 }
 
-/// One argument (`func_arg_with_default`): its type, or `None` for an OUT argument, which is no part of a
-/// function's identity. The error is the index of the token that does not fit.
-fn argument(cursor: &mut Cursor<'_>) -> Result<Option<TypeKey>, usize> {
+/// Goes to the `,` or `)` behind an argument and says which, or to the end of a list that has none.
+fn argument_end(cursor: &mut Cursor<'_>) -> Option<u8> {
+    let mut depth = 0_usize;
+    loop {
+        let at = cursor.position();
+        match cursor.take()?.kind {
+            TokenKind::Sign(b'(' | b'[') => depth += 1,
+            TokenKind::Sign(b')' | b']') if depth > 0 => depth -= 1,
+            TokenKind::Sign(end @ (b')' | b',')) if depth == 0 => {
+                cursor.seek(at);
+                return Some(end);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// One argument (`func_arg_with_default`).
+fn argument(cursor: &mut Cursor<'_>) -> Option<(Mode, TypeKey)> {
     let mode = argument_mode(cursor);
     let start = cursor.position();
     if let Some(key) = whole_type(cursor) {
-        return Ok((mode != Mode::Out).then_some(key));
+        return Some((mode, key));
     }
     cursor.seek(start);
     // The type does not reach to the end, so the first word is the argument's name.
-    if cursor.name().is_none_or(|name| name.is_err()) {
-        return Err(start);
-    }
+    cursor.name()?.ok()?;
     let mode = if mode == Mode::Default { argument_mode(cursor) } else { mode };
-    let type_start = cursor.position();
-    match whole_type(cursor) {
-        Some(key) => Ok((mode != Mode::Out).then_some(key)),
-        None => Err(cursor.position().max(type_start)),
-    }
+    Some((mode, whole_type(cursor)?))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -368,7 +412,11 @@ mod tests {
         let mut statements = Statements::new(sql.as_bytes(), StandardConformingStrings::On);
         let statement = statements.next().expect("a statement");
         assert_eq!(statements.next(), None, "one statement only");
-        read_routine(sql.as_bytes(), &statement, StandardConformingStrings::On).map_err(|error| error.message)
+        match read_routine(sql.as_bytes(), &statement, StandardConformingStrings::On) {
+            Ok(routine) => Ok(routine),
+            Err(RoutineError::Syntax(error)) => Err(error.message),
+            Err(RoutineError::TooLong) => panic!("too long"),
+        }
     }
 
     fn link(sql: &str) -> (String, String) {
@@ -379,7 +427,7 @@ mod tests {
 
     fn arguments_of(list: &str) -> String {
         let routine = read(&format!("CREATE FUNCTION f({list}) LANGUAGE c AS 'x'")).unwrap();
-        String::from_utf8(routine.arguments.join(&b","[..])).unwrap()
+        routine.arguments.input.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
     }
 
     #[test]
@@ -424,7 +472,7 @@ mod tests {
                    SET TIME ZONE INTERVAL '1' SET x FROM CURRENT NOT LEAKPROOF \
                    RETURNS NULL ON NULL INPUT LANGUAGE c AS 'lib'";
         assert_eq!(link(sql), ("lib".to_owned(), "f".to_owned()));
-        assert_eq!(read(sql).unwrap().arguments.len(), 3);
+        assert_eq!(read(sql).unwrap().arguments.input.len(), 3);
     }
 
     #[test]
@@ -437,13 +485,15 @@ mod tests {
         assert_eq!(arguments_of("a OUT int, b IN OUT int, VARIADIC v text[]"), "int4,text[]");
         assert_eq!(arguments_of("double precision, x double precision"), "float8,float8");
         assert_eq!(arguments_of("timestamp with time zone, name varchar(10)"), "timestamptz,varchar");
-        assert_eq!(arguments_of("s.t, a s.t%TYPE, b s.c.x%TYPE"), "t,t%type,x%type");
+        assert_eq!(arguments_of("s.t, a s.t%TYPE, b s.c.x%TYPE"), "s.t,t%type,x%type");
     }
 
     #[test]
     fn a_table_result_and_a_body_in_sql_are_no_obstacle() {
         let table = "CREATE FUNCTION f() RETURNS TABLE(a int, b text) LANGUAGE c AS 'lib'";
         assert_eq!(link(table).0, "lib");
+        let columns = read(table).unwrap().result;
+        assert_eq!(columns.iter().map(ToString::to_string).collect::<Vec<_>>(), ["int4", "text"]);
         assert_eq!(read("CREATE FUNCTION f() RETURNS int RETURN 1").unwrap().c_link(), None);
         assert_eq!(read("CREATE FUNCTION f() BEGIN ATOMIC SELECT 1; END").unwrap().c_link(), None);
     }
@@ -458,7 +508,10 @@ mod tests {
         assert_eq!(error("CREATE FUNCTION f RETURNS int"), "syntax error at or near \"RETURNS\"");
         assert_eq!(error("CREATE FUNCTION f(a int b)"), "syntax error at or near \"b\"");
         assert_eq!(error("CREATE FUNCTION f() AS 'x', LANGUAGE c"), "syntax error at or near \"LANGUAGE\"");
-        assert_eq!(error("CREATE FUNCTION f() AS"), "syntax error at or near \";\"");
+        assert_eq!(error("CREATE FUNCTION f() AS;"), "syntax error at or near \";\"");
+        assert_eq!(error("CREATE FUNCTION f() AS"), "syntax error at end of input");
+        assert_eq!(error("CREATE FUNCTION f() SET TIME ZUNE 1"), "syntax error at or near \"ZUNE\"");
+        assert_eq!(error("CREATE FUNCTION f(a int[x]) AS 'x'"), "syntax error at or near \"x\"");
         assert_eq!(error("CREATE FUNCTION f() AS E'\\u00'"), "invalid Unicode escape");
     }
 }

@@ -4,36 +4,28 @@
 
 use bstr::ByteSlice;
 
+use super::change::{Change, NewType, read_change, read_type};
 use super::cursor::Cursor;
 use super::lexer::{Lexer, StandardConformingStrings, Token, TokenKind};
 use super::literal;
-use super::routine::{self, Routine, read_routine};
+use super::operator::{NewOperator, read_operator};
+use super::routine::{Routine, RoutineError, near, read_routine, stopped};
 use super::split::{Statement, Statements, SyntaxError};
-use super::types::TypeKey;
 use crate::limits;
-
-/// A routine as DROP and ALTER name it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RoutineName {
-    /// The schema the name is qualified with.
-    pub schema: Option<Vec<u8>>,
-    /// The name.
-    pub name: Vec<u8>,
-    /// Its input argument types; `None` when the statement gives none and the name alone must do.
-    pub arguments: Option<Vec<TypeKey>>,
-}
 
 /// One statement of interest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Declaration {
     /// CREATE [OR REPLACE] FUNCTION or PROCEDURE, in whatever language.
     Create(Routine),
-    /// DROP FUNCTION, PROCEDURE or ROUTINE.
-    Drop(Vec<RoutineName>),
-    /// ALTER FUNCTION, PROCEDURE or ROUTINE … RENAME TO.
-    Rename(RoutineName, Vec<u8>),
-    /// ALTER EXTENSION … DROP FUNCTION, PROCEDURE or ROUTINE.
-    RemoveMember(RoutineName),
+    /// CREATE TYPE or CREATE DOMAIN.
+    CreateType(NewType),
+    /// CREATE OPERATOR.
+    CreateOperator(NewOperator),
+    /// ALTER or DROP OPERATOR, or code that mentions operators: how they point at each other is not told.
+    OtherOperators,
+    /// DROP, ALTER or SET, where routines or their types are concerned.
+    Change(Change),
     /// LOAD.
     Load {
         /// The file name as written.
@@ -68,6 +60,8 @@ pub struct ScriptFacts {
     pub dynamic: Vec<DynamicRoutine>,
     /// The first error that makes the server refuse the whole script before running any of it.
     pub error: Option<SyntaxError>,
+    /// Offset of the first CREATE FUNCTION or PROCEDURE that is too long to be read.
+    pub unread: Option<usize>,
 }
 
 /// Reads a preprocessed script.
@@ -75,7 +69,14 @@ pub fn scan_script(text: &[u8], strings: StandardConformingStrings) -> ScriptFac
     let mut facts = ScriptFacts::default();
     let mut statements = Statements::new(text, strings);
     while let Some(statement) = statements.next() {
-        if let Err(error) = scan_statement(text, &statement, strings, &mut facts) {
+        let scanned = match head_error(text, &statement, strings) {
+            Some(error) => Err(error.into()),
+            None => scan_statement(text, &statement, strings, &mut facts),
+        };
+        if scanned == Err(RoutineError::TooLong) {
+            facts.unread.get_or_insert(statement.start);
+        }
+        if let Err(RoutineError::Syntax(error)) = scanned {
             let earlier = [statements.error(), facts.error.as_ref()];
             if earlier.into_iter().flatten().all(|earlier| error.offset < earlier.offset) {
                 facts.error = Some(error);
@@ -90,14 +91,92 @@ pub fn scan_script(text: &[u8], strings: StandardConformingStrings) -> ScriptFac
     facts
 }
 
+/// First words of the statements of all majors (`stmt` and `PreparableStmt` of gram.y).
+const FIRST_WORDS: [&str; 55] = [
+    "abort",
+    "alter",
+    "analyse",
+    "analyze",
+    "begin",
+    "call",
+    "checkpoint",
+    "close",
+    "cluster",
+    "comment",
+    "commit",
+    "copy",
+    "create",
+    "deallocate",
+    "declare",
+    "delete",
+    "discard",
+    "do",
+    "drop",
+    "end",
+    "execute",
+    "explain",
+    "fetch",
+    "grant",
+    "import",
+    "insert",
+    "listen",
+    "load",
+    "lock",
+    "merge",
+    "move",
+    "notify",
+    "prepare",
+    "reassign",
+    "refresh",
+    "reindex",
+    "release",
+    "repack",
+    "reset",
+    "revoke",
+    "rollback",
+    "savepoint",
+    "security",
+    "select",
+    "set",
+    "show",
+    "start",
+    "table",
+    "truncate",
+    "unlisten",
+    "update",
+    "vacuum",
+    "values",
+    "wait",
+    "with",
+];
+
+/// A statement that begins as none does: the usual sign of a `;` too many.
+fn head_error(text: &[u8], statement: &Statement, strings: StandardConformingStrings) -> Option<SyntaxError> {
+    if FIRST_WORDS.iter().any(|word| statement.begins_with(text, &[word])) {
+        return None;
+    }
+    let first = Lexer::range(text, statement.start, statement.end, strings).next()?;
+    let is_told_elsewhere = matches!(first.kind, TokenKind::Stray | TokenKind::Unterminated(_));
+    if first.kind == TokenKind::Sign(b'(') || is_told_elsewhere {
+        return None;
+    }
+    Some(near(text, first))
+}
+
 fn scan_statement(
     text: &[u8],
     statement: &Statement,
     strings: StandardConformingStrings,
     facts: &mut ScriptFacts,
-) -> Result<(), SyntaxError> {
+) -> Result<(), RoutineError> {
     let begins = |words: &[&str]| statement.begins_with(text, words);
-    if statement.creates(text, "function") || statement.creates(text, "procedure") {
+    if begins(&["alter", "operator"]) || begins(&["drop", "operator"]) {
+        facts.declarations.push(Declaration::OtherOperators);
+    } else if begins(&["create", "operator"]) {
+        let mut cursor = Cursor::new(text, statement, strings);
+        let new = cursor.as_mut().and_then(|cursor| read_operator(cursor, statement.start));
+        facts.declarations.extend(new.map(Declaration::CreateOperator));
+    } else if statement.creates(text, "function") || statement.creates(text, "procedure") {
         let mut routine = read_routine(text, statement, strings)?;
         if routine.c_link().is_none()
             && let Some((body, _)) = routine.definition.take()
@@ -112,6 +191,9 @@ fn scan_statement(
                 cursor.take();
             }
             if let Some(Ok(body)) = cursor.string() {
+                if body.to_ascii_lowercase().find("operator").is_some() {
+                    facts.declarations.push(Declaration::OtherOperators);
+                }
                 find_dynamic(&body, statement.start, facts);
             }
         }
@@ -122,17 +204,30 @@ fn scan_statement(
                 facts.declarations.push(Declaration::Load { file, offset: statement.start });
             }
         }
-    } else if begins(&["drop"]) || begins(&["alter"]) || begins(&["set"]) {
-        if let Some(mut cursor) = Cursor::new(text, statement, strings)
-            && let Some(declaration) = read_change(&mut cursor)
-        {
-            facts.declarations.push(declaration);
+    } else if DROP_ROUTINE.iter().any(|words| begins(words)) {
+        if let Some(mut cursor) = Cursor::new(text, statement, strings) {
+            let change = read_change(&mut cursor).filter(|_| cursor.is_at_end());
+            let change = change.ok_or_else(|| stopped(text, &cursor, statement.end, strings))?;
+            facts.declarations.push(Declaration::Change(change));
         }
+    } else if begins(&["drop"]) || begins(&["alter"]) || begins(&["set"]) {
+        if let Some(mut cursor) = Cursor::new(text, statement, strings) {
+            let setting = standard_conforming_strings(&mut cursor);
+            cursor.seek(0);
+            let change = || read_change(&mut cursor).map(Declaration::Change);
+            facts.declarations.extend(setting.or_else(change));
+        }
+    } else if statement.creates(text, "type") || begins(&["create", "domain"]) {
+        let mut cursor = Cursor::new(text, statement, strings);
+        facts.declarations.extend(cursor.as_mut().and_then(read_type).map(Declaration::CreateType));
     } else if is_transaction_control(text, statement) {
         facts.declarations.push(Declaration::TransactionControl { offset: statement.start });
     }
     Ok(())
 }
+
+/// `RemoveFuncStmt` of the grammar, which is read whole: scripts that forget the `;` behind one are found.
+const DROP_ROUTINE: [&[&str]; 3] = [&["drop", "function"], &["drop", "procedure"], &["drop", "routine"]];
 
 /// `TransactionStmt` of the grammar.
 fn is_transaction_control(text: &[u8], statement: &Statement) -> bool {
@@ -150,37 +245,11 @@ fn is_transaction_control(text: &[u8], statement: &Statement) -> bool {
     STATEMENTS.iter().any(|words| statement.begins_with(text, words))
 }
 
-/// DROP, ALTER and SET, as far as they concern routines.
-fn read_change(cursor: &mut Cursor<'_>) -> Option<Declaration> {
-    if cursor.word("drop") {
-        if !routine_word(cursor) {
-            return None;
-        }
-        cursor.words(&["if", "exists"]);
-        let mut names = vec![routine_name(cursor)?];
-        while cursor.sign(b',') {
-            names.push(routine_name(cursor)?);
-        }
-        return Some(Declaration::Drop(names));
+/// `SET standard_conforming_strings`.
+fn standard_conforming_strings(cursor: &mut Cursor<'_>) -> Option<Declaration> {
+    if !cursor.word("set") {
+        return None;
     }
-    if cursor.words(&["alter", "extension"]) {
-        cursor.name()?.ok()?;
-        if !cursor.word("drop") || !routine_word(cursor) {
-            return None;
-        }
-        return Some(Declaration::RemoveMember(routine_name(cursor)?));
-    }
-    if cursor.word("alter") {
-        if !routine_word(cursor) {
-            return None;
-        }
-        let from = routine_name(cursor)?;
-        if !cursor.words(&["rename", "to"]) {
-            return None;
-        }
-        return Some(Declaration::Rename(from, cursor.name()?.ok()?));
-    }
-    cursor.word("set");
     if !cursor.word("session") {
         cursor.word("local");
     }
@@ -193,18 +262,6 @@ fn read_change(cursor: &mut Cursor<'_>) -> Option<Declaration> {
         _ => StandardConformingStrings::On,
     };
     Some(Declaration::SetStandardConformingStrings(setting))
-}
-
-fn routine_word(cursor: &mut Cursor<'_>) -> bool {
-    cursor.word("function") || cursor.word("procedure") || cursor.word("routine")
-}
-
-/// `function_with_argtypes`.
-fn routine_name(cursor: &mut Cursor<'_>) -> Option<RoutineName> {
-    let mut names = cursor.qualified_name()?.ok()?;
-    let name = names.pop()?;
-    let arguments = if cursor.sign(b'(') { Some(routine::argument_types(cursor)?) } else { None };
-    Some(RoutineName { schema: names.pop(), name, arguments })
 }
 
 /// Looks in code for statements that create C functions.
@@ -306,29 +363,24 @@ mod tests {
     #[test]
     fn changes_of_routines_are_told_in_order() {
         let sql = "DROP FUNCTION IF EXISTS a(int), s.b CASCADE; ALTER FUNCTION c(text) RENAME TO d;\
-             ALTER EXTENSION e DROP FUNCTION f(OUT int, text); ALTER TABLE t RENAME TO u; LOAD '$libdir/x';\
-             SET standard_conforming_strings = off; DROP TYPE t; COMMIT";
+             ALTER TABLE t RENAME a TO b; CREATE TYPE t; LOAD '$libdir/x';\
+             SET standard_conforming_strings = off; DROP CAST (a AS b); COMMIT";
         let facts = scan(sql);
-        let routine = |schema: Option<&str>, name: &str, arguments: Option<&[&str]>| RoutineName {
-            schema: schema.map(Into::into),
-            name: name.into(),
-            arguments: arguments.map(|types| types.iter().map(|&t| t.into()).collect()),
-        };
-        assert_eq!(
-            facts.declarations[..4],
-            [
-                Declaration::Drop(vec![routine(None, "a", Some(&["int4"])), routine(Some("s"), "b", None)]),
-                Declaration::Rename(routine(None, "c", Some(&["text"])), b"d".to_vec()),
-                Declaration::RemoveMember(routine(None, "f", Some(&["text"]))),
-                Declaration::Load { file: b"$libdir/x".to_vec(), offset: sql.find("LOAD").unwrap() },
-            ]
+        assert!(
+            matches!(
+                facts.declarations.as_slice(),
+                [
+                    Declaration::Change(Change::DropRoutines(..)),
+                    Declaration::Change(Change::AlterRoutine(..)),
+                    Declaration::CreateType(_),
+                    Declaration::Load { .. },
+                    Declaration::SetStandardConformingStrings(StandardConformingStrings::Off),
+                    Declaration::TransactionControl { .. },
+                ]
+            ),
+            "{:?}",
+            facts.declarations
         );
-        assert_eq!(
-            facts.declarations[4],
-            Declaration::SetStandardConformingStrings(StandardConformingStrings::Off)
-        );
-        assert!(matches!(facts.declarations[5], Declaration::TransactionControl { .. }));
-        assert_eq!(facts.declarations.len(), 6);
     }
 
     #[test]
@@ -347,6 +399,28 @@ mod tests {
             .map(|dynamic| dynamic.routine.as_ref().map(|routine| routine.name.clone()))
             .collect();
         assert_eq!(found, [Some(b"a".to_vec()), Some(b"b".to_vec()), None]);
+    }
+
+    #[test]
+    fn a_forgotten_semicolon_is_found_behind_create_and_drop() {
+        let message = |sql: &str| scan(sql).error.map(|error| error.message);
+        let near = |word: &str| Some(format!("syntax error at or near \"{word}\""));
+        assert_eq!(message("DROP FUNCTION IF EXISTS a(int, OUT b text), s.c RESTRICT;"), None);
+        assert_eq!(message("DROP FUNCTION a(int)\nCREATE FUNCTION a() RETURNS int;"), near("CREATE"));
+        assert_eq!(message("DROP FUNCTION FUNCTION a(int);"), near("a"));
+        assert_eq!(message("CREATE FUNCTION a(); RETURNS int LANGUAGE c AS 'x'"), near("RETURNS"));
+        assert_eq!(message("(SELECT 1) UNION SELECT 2; VALUES (1)"), None);
+        assert_eq!(
+            message("CREATE FUNCTION a() RETURNS int LANGUAGE c AS 'x' ALTER TABLE t;"),
+            near("ALTER")
+        );
+    }
+
+    #[test]
+    fn a_statement_beyond_the_bound_is_no_error_of_the_script() {
+        let body = "SELECT 1; ".repeat(limits::STATEMENT_TOKENS / 2);
+        let facts = scan(&format!("SELECT 1; CREATE FUNCTION f() RETURNS int BEGIN ATOMIC {body} END"));
+        assert_eq!((facts.error, facts.unread), (None, Some(10)));
     }
 
     #[test]

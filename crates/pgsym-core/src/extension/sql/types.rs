@@ -1,12 +1,48 @@
 //! Type names as they tell one overloaded function from another: `integer` and `pg_catalog.int4` are one type,
-//! `varchar(10)` is `varchar` (src/backend/parser/gram.y, func_type). Only what identifies a function is
-//! kept; modifiers and schemas are dropped.
+//! `varchar(10)` is `varchar` (src/backend/parser/gram.y, func_type). Only what identifies a type is kept;
+//! modifiers are dropped.
+
+use std::fmt;
 
 use super::cursor::Cursor;
 use super::lexer::TokenKind;
+use crate::name::Shown;
 
-/// The identity of a type in a function's signature: its last name, built-in spellings unified, `[]` for an array.
-pub type TypeKey = Vec<u8>;
+/// The schema of the types that have a spelling of their own in the grammar.
+const SYSTEM: &[u8] = b"pg_catalog";
+
+/// The identity of a type in a function's signature.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TypeKey {
+    /// The schema, where the statement or the grammar says it.
+    pub schema: Option<Vec<u8>>,
+    /// The last name, built-in spellings unified; `column%type` for `table.column%TYPE`.
+    pub name: Vec<u8>,
+    /// Whether it is an array of the named type.
+    pub is_array: bool,
+}
+
+impl TypeKey {
+    /// Whether the two can be one type: a name without a schema is found in whatever schema has it.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.is_array == other.is_array && self.has_element(other.schema.as_deref(), &other.name)
+    }
+
+    /// Whether it is this type or an array of it.
+    pub fn has_element(&self, schema: Option<&[u8]>, name: &[u8]) -> bool {
+        let is_apart = |own: &[u8]| schema.is_some_and(|schema| schema != own);
+        self.name == name && !self.schema.as_deref().is_some_and(is_apart)
+    }
+}
+
+impl fmt::Display for TypeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(schema) = self.schema.as_deref().filter(|schema| *schema != SYSTEM) {
+            write!(f, "{}.", Shown(schema))?;
+        }
+        write!(f, "{}{}", Shown(&self.name), if self.is_array { "[]" } else { "" })
+    }
+}
 
 /// Takes a type (`func_type`), or returns `None` somewhere behind its first token.
 pub(super) fn type_name(cursor: &mut Cursor<'_>) -> Option<TypeKey> {
@@ -16,25 +52,27 @@ pub(super) fn type_name(cursor: &mut Cursor<'_>) -> Option<TypeKey> {
         if !cursor.word("type") {
             return None;
         }
-        key.extend_from_slice(b"%type");
+        // The column's type is looked up when the statement runs; nobody can name it otherwise.
+        key.name.extend_from_slice(b"%type");
+        key.schema = None;
         return Some(key);
     }
-    let mut is_array = false;
     if cursor.word("array") {
-        is_array = true;
-        if cursor.sign(b'[') && !cursor.close() {
-            return None;
-        }
-    } else {
-        while cursor.sign(b'[') {
-            is_array = true;
-            if !cursor.close() {
+        key.is_array = true;
+        if cursor.sign(b'[') {
+            cursor.take_number();
+            if !cursor.sign(b']') {
                 return None;
             }
         }
-    }
-    if is_array {
-        key.extend_from_slice(b"[]");
+    } else {
+        while cursor.sign(b'[') {
+            key.is_array = true;
+            cursor.take_number();
+            if !cursor.sign(b']') {
+                return None;
+            }
+        }
     }
     Some(key)
 }
@@ -43,11 +81,10 @@ pub(super) fn type_name(cursor: &mut Cursor<'_>) -> Option<TypeKey> {
 fn base_type(cursor: &mut Cursor<'_>) -> Option<TypeKey> {
     let is_unquoted = cursor.peek()?.kind == TokenKind::Word;
     let mut names = cursor.qualified_name()?.ok()?;
-    let is_qualified = names.len() > 1;
     let name = names.pop()?;
-    if is_qualified || !is_unquoted {
+    if !names.is_empty() || !is_unquoted {
         modifiers(cursor)?;
-        return Some(quoted(name));
+        return Some(TypeKey { schema: names.pop(), name: quoted(name), is_array: false });
     }
     let key: &[u8] = match name.as_slice() {
         b"int" | b"integer" => b"int4",
@@ -55,7 +92,7 @@ fn base_type(cursor: &mut Cursor<'_>) -> Option<TypeKey> {
         b"bigint" => b"int8",
         b"real" => b"float4",
         b"boolean" => b"bool",
-        b"dec" | b"decimal" => b"numeric",
+        b"dec" | b"decimal" | b"numeric" => b"numeric",
         b"double" if cursor.word("precision") => b"float8",
         b"float" => return float(cursor),
         b"national" => {
@@ -64,23 +101,31 @@ fn base_type(cursor: &mut Cursor<'_>) -> Option<TypeKey> {
             }
             varying(cursor, b"bpchar", b"varchar")
         }
+        b"varchar" => b"varchar",
         b"character" | b"char" | b"nchar" => varying(cursor, b"bpchar", b"varchar"),
         b"bit" => varying(cursor, b"bit", b"varbit"),
         b"timestamp" => return time(cursor, b"timestamp", b"timestamptz"),
         b"time" => return time(cursor, b"time", b"timetz"),
         b"interval" => {
             interval_fields(cursor)?;
-            return Some(b"interval".to_vec());
+            return Some(system(b"interval"));
         }
-        other => other,
+        _ => {
+            modifiers(cursor)?;
+            return Some(TypeKey { schema: None, name, is_array: false });
+        }
     };
-    let key = key.to_vec();
     modifiers(cursor)?;
-    Some(key)
+    Some(system(key))
+}
+
+/// `SystemTypeName`: a spelling that means the type in pg_catalog, whatever else has its name.
+fn system(name: &[u8]) -> TypeKey {
+    TypeKey { schema: Some(SYSTEM.to_vec()), name: name.to_vec(), is_array: false }
 }
 
 /// `"char"`, and so `pg_catalog.char`, is the one-byte type and not the key word `char`.
-fn quoted(name: Vec<u8>) -> TypeKey {
+fn quoted(name: Vec<u8>) -> Vec<u8> {
     if name == b"char" { b"\"char\"".to_vec() } else { name }
 }
 
@@ -105,16 +150,16 @@ fn float(cursor: &mut Cursor<'_>) -> Option<TypeKey> {
             return None;
         }
     }
-    Some(key.to_vec())
+    Some(system(key))
 }
 
 fn time(cursor: &mut Cursor<'_>, plain: &[u8], zoned: &[u8]) -> Option<TypeKey> {
     modifiers(cursor)?;
     if cursor.words(&["with", "time", "zone"]) {
-        return Some(zoned.to_vec());
+        return Some(system(zoned));
     }
     cursor.words(&["without", "time", "zone"]);
-    Some(plain.to_vec())
+    Some(system(plain))
 }
 
 /// `interval day to second (3)`.
@@ -134,35 +179,53 @@ mod tests {
     use super::super::split::Statements;
     use super::*;
 
-    fn key(sql: &str) -> String {
+    fn key(sql: &str) -> TypeKey {
         let statement =
             Statements::new(sql.as_bytes(), StandardConformingStrings::On).next().expect("a statement");
         let mut cursor = Cursor::new(sql.as_bytes(), &statement, StandardConformingStrings::On).unwrap();
         let key = type_name(&mut cursor).expect("a type");
         assert!(cursor.is_at_end(), "{sql} was not read to its end");
-        String::from_utf8(key).unwrap()
+        key
     }
 
     #[test]
     fn spellings_of_one_type_have_one_key() {
-        assert_eq!(key("integer"), key("pg_catalog.int4"));
-        assert_eq!(key("Character Varying(10)"), key("varchar"));
-        assert_eq!(key("national char"), key("char"));
-        assert_eq!(key("double precision"), key("float"));
-        assert_eq!(key("float(24)"), key("real"));
-        assert_eq!(key("timestamp (3) with time zone"), key("timestamptz"));
-        assert_eq!(key("time without time zone"), key("time"));
-        assert_eq!(key("interval day to second(3)"), key("interval"));
-        assert_eq!(key("text[][3]"), key("text array"));
-        assert_eq!(key("setof geometry(Point, 4326)"), key("public.geometry"));
+        for (one, other) in [
+            ("integer", "pg_catalog.int4"),
+            ("integer", "int4"),
+            ("Character Varying(10)", "varchar"),
+            ("national char", "char"),
+            ("double precision", "float"),
+            ("float(24)", "real"),
+            ("timestamp (3) with time zone", "timestamptz"),
+            ("time without time zone", "time"),
+            ("interval day to second(3)", "interval"),
+            ("text[][3]", "text array"),
+            ("setof geometry(Point, 4326)", "public.geometry"),
+        ] {
+            assert!(key(one).is_same(&key(other)), "{one} and {other}");
+        }
     }
 
     #[test]
     fn types_that_differ_keep_different_keys() {
-        assert_ne!(key("\"char\""), key("char"));
-        assert_ne!(key("text"), key("text[]"));
-        assert_ne!(key("bit"), key("bit varying"));
-        assert_eq!(key("tab.col%TYPE"), "col%type");
-        assert_eq!(key("\"Mixed\""), "Mixed");
+        for (one, other) in [
+            ("\"char\"", "char"),
+            ("text", "text[]"),
+            ("bit", "bit varying"),
+            ("a.t", "b.t"),
+            ("integer", "public.int4"),
+        ] {
+            assert!(!key(one).is_same(&key(other)), "{one} and {other}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_shown_as_sql_has_it() {
+        for (sql, shown) in
+            [("tab.col%TYPE", "col%type"), ("\"Mixed\"", "Mixed"), ("s.t[]", "s.t[]"), ("int", "int4")]
+        {
+            assert_eq!(key(sql).to_string(), shown);
+        }
     }
 }

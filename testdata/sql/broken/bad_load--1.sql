@@ -1,0 +1,1 @@
+LOAD '$libdir/never_there';

@@ -1,0 +1,1 @@
+DROP FUNCTION t_in(cstring) CASCADE;

@@ -1,0 +1,13 @@
+CREATE FUNCTION a(int) RETURNS int LANGUAGE c AS 'MODULE_PATHNAME', 'citext_cmp';
+CREATE FUNCTION a(text) RETURNS int LANGUAGE c AS 'MODULE_PATHNAME', 'citext_eq';
+CREATE FUNCTION b(text, VARIADIC int[]) RETURNS int LANGUAGE c AS 'MODULE_PATHNAME', 'citext_ne';
+CREATE FUNCTION c(timestamp with time zone, varchar(10), "char", float(20)) RETURNS int LANGUAGE c AS 'MODULE_PATHNAME', 'citext_lt';
+CREATE FUNCTION c(timestamp, varchar, char, float) RETURNS int LANGUAGE c AS 'MODULE_PATHNAME', 'citext_le';
+CREATE PROCEDURE p(int) LANGUAGE c AS 'MODULE_PATHNAME', 'citext_gt';
+CREATE PROCEDURE q(a int, OUT b text) LANGUAGE c AS 'MODULE_PATHNAME', 'citext_ge';
+CREATE PROCEDURE r(a int, OUT b text) LANGUAGE c AS 'MODULE_PATHNAME', 'citext_hash';
+CREATE FUNCTION o(a int, OUT b text) LANGUAGE c AS 'MODULE_PATHNAME', 'citext_larger';
+CREATE FUNCTION only_one(int, int) RETURNS int LANGUAGE c AS 'MODULE_PATHNAME', 'citext_smaller';
+CREATE FUNCTION s(int, int) RETURNS int LANGUAGE c AS 'MODULE_PATHNAME', 'citext_pattern_lt';
+CREATE AGGREGATE total(int) (SFUNC = s, STYPE = int);
+CREATE OPERATOR <-+-> (LEFTARG = int, RIGHTARG = int, FUNCTION = s);

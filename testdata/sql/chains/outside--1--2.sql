@@ -1,0 +1,2 @@
+DROP FUNCTION takes_prefix(public.citext);
+DROP FUNCTION takes_prefixes(citext[]);

@@ -1,0 +1,2 @@
+DROP TABLE rows_of CASCADE;
+DROP VIEW seen CASCADE;
