@@ -265,7 +265,7 @@ impl Profile {
                 sharedir: self.sharedir,
             },
             module: module.into(),
-            facts: ServerFacts { version: self.version, magic: self.magic },
+            facts: ServerFacts { version: self.version, magic: self.magic, guards_operator_links: None },
         }
     }
 }

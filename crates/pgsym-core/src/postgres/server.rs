@@ -17,12 +17,16 @@ pub struct ServerFacts {
     pub version: Option<String>,
     /// The block of dfmgr.c (`magic_data`) that modules are compared with.
     pub magic: Option<MagicBlock>,
+    /// Whether CREATE OPERATOR may not take an operator from its commutator or negator; `None` where the binary was
+    /// not read.
+    pub guards_operator_links: Option<bool>,
 }
 
 impl ServerFacts {
     /// Reads a server's binary.
     pub fn read(source: &dyn Source, module: &Module) -> Self {
-        Self { version: version(source, module), magic: magic(source, module) }
+        let (version, guards_operator_links) = texts(source, module);
+        Self { version, magic: magic(source, module), guards_operator_links }
     }
 
     /// The major version.
@@ -53,10 +57,12 @@ fn magic(source: &dyn Source, module: &Module) -> Option<MagicBlock> {
     magic::server_block(&Image::new(memory, module.symbols.get()?, &no_relocations))
 }
 
-/// PG_BACKEND_VERSIONSTR, which `postgres --version` prints: "postgres (PostgreSQL) 15.18 …".
-fn version(source: &dyn Source, module: &Module) -> Option<String> {
+/// PG_BACKEND_VERSIONSTR, which `postgres --version` prints: "postgres (PostgreSQL) 15.18 …"; and whether the message of
+/// pg_operator.c stands among the same constants, which minor releases of old majors got too.
+fn texts(source: &dyn Source, module: &Module) -> (Option<String>, Option<bool>) {
     use bstr::ByteSlice as _;
     const MARK: &[u8] = b"postgres (PostgreSQL) ";
+    const GUARD: &[u8] = b"commutator operator %s is already the commutator of operator %s";
     let segments = segments(module);
     for segment in segments.iter().filter(|segment| segment.kind == object::elf::PT_LOAD.0) {
         let Ok(bytes) = read_range(source, segment.offset, segment.file_size, "a segment") else { continue };
@@ -65,8 +71,8 @@ fn version(source: &dyn Source, module: &Module) -> Option<String> {
         let end =
             text.iter().position(|byte| !byte.is_ascii_alphanumeric() && *byte != b'.').unwrap_or(text.len());
         if end > 0 && end < 32 {
-            return String::from_utf8(text[..end].to_vec()).ok();
+            return (String::from_utf8(text[..end].to_vec()).ok(), Some(bytes.find(GUARD).is_some()));
         }
     }
-    None
+    (None, None)
 }

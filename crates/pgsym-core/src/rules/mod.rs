@@ -95,6 +95,7 @@ rules! {
     catalog::orphan_module::ORPHAN_MODULE,
     catalog::unreadable_script::UNREADABLE_SCRIPT,
     catalog::dynamic_function::DYNAMIC_FUNCTION,
+    catalog::conflicting_operator_links::CONFLICTING_OPERATOR_LINKS,
     macho::unresolved_rpath::UNRESOLVED_RPATH,
     macho::duplicate_rpath::DUPLICATE_RPATH,
     macho::absolute_install_name::ABSOLUTE_INSTALL_NAME,

@@ -2,6 +2,7 @@
 
 pub(crate) mod ambiguous_module_name;
 pub(crate) mod broken_update_path;
+pub(crate) mod conflicting_operator_links;
 pub(crate) mod control_syntax;
 pub(crate) mod dynamic_function;
 pub(crate) mod extension_name_differs_in_case;

@@ -1,4 +1,4 @@
-use super::support::server_says;
+use super::support::{place, server_says};
 use crate::check::{Severity, Sink, TreeCx, declare_rule};
 use crate::error::FileErrorKind;
 use crate::name::Shown;
@@ -8,8 +8,9 @@ declare_rule! {
     ///
     /// ## What it checks
     ///
-    /// The files of the chain: symbolic links that lead nowhere, directories in the place of scripts, files
-    /// without read permission, and files over the bound that pgsym sets itself.
+    /// The files of the chain: symbolic links that lead nowhere, directories in the place of scripts, and files
+    /// without read permission. Files, and CREATE FUNCTION statements, over the bounds that pgsym sets itself are a
+    /// warning: the server takes a script of up to 1 GB.
     ///
     /// ## Why it matters
     ///
@@ -43,7 +44,18 @@ declare_rule! {
 fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     for record in cx.tree().inventory().in_scope() {
         for script in &record.scripts {
-            let Err(error) = &script.script else { continue };
+            let error = match &script.script {
+                Ok(read) => {
+                    if let Some(position) = read.unread {
+                        let at = place(&script.path, position);
+                        let message = format!("{at} has more tokens than pgsym reads of one statement.");
+                        let finding = sink.finding(&script.path, Shown(&record.extension.name), message);
+                        sink.report(finding.severity(Severity::Warning));
+                    }
+                    continue;
+                }
+                Err(error) => error,
+            };
             let message = format!("the script cannot be read: {}.", error.message);
             let finding = sink.finding(&script.path, Shown(&record.extension.name), message);
             // What only pgsym's own bound keeps unread may be fine.
@@ -99,6 +111,22 @@ pub(crate) mod tests {
             .file("/pg/share/extension/x.control", "default_version = '1.0'")
             .file("/pg/share/extension/x--1.0.sql", script);
         assert_eq!(case.run(&UNREADABLE_SCRIPT)[0].severity, Severity::Warning);
+    }
+
+    #[test]
+    fn a_statement_beyond_the_bound_is_a_warning() {
+        let body = "SELECT 1; ".repeat(crate::limits::STATEMENT_TOKENS / 2);
+        let script = format!("CREATE FUNCTION f() RETURNS int BEGIN ATOMIC {body} END;");
+        let case = case()
+            .file("/pg/share/extension/x.control", "default_version = '1.0'")
+            .file("/pg/share/extension/x--1.0.sql", script);
+        let findings = case.run_all();
+        assert_eq!(
+            findings.iter().map(|finding| finding.severity).max(),
+            Some(Severity::Warning),
+            "{findings:#?}"
+        );
+        assert_eq!(case.run(&UNREADABLE_SCRIPT).len(), 1);
     }
 
     #[test]
