@@ -10,6 +10,7 @@ mod loader;
 mod macho;
 mod magic;
 mod readers;
+mod scripts;
 mod trees;
 
 use crate::support::Outcome;
@@ -31,6 +32,8 @@ pub(crate) enum Oracle {
     Magic(magic::Options),
     /// What pgsym reads from every ELF file of a trusted tree, against goblin and llvm-readelf
     Readers(readers::Readers),
+    /// Every extension script of Debian, and damaged ones, against PostgreSQL's own parser
+    Scripts(scripts::Options),
     /// The Mach-O reader against LLVM's, over PostgreSQL builds for macOS from npm and PyPI
     Macho(macho::Options),
     /// Random trees of libraries against the real loader of glibc or musl
@@ -48,6 +51,7 @@ impl Oracle {
             Self::Loader(options) => loader::run(options),
             Self::Magic(options) => magic::run(options),
             Self::Readers(arguments) => readers::run(arguments),
+            Self::Scripts(options) => scripts::run(options),
             Self::Macho(options) => macho::run(options),
             Self::Trees(arguments) => trees::run(arguments),
         }

@@ -7,6 +7,7 @@ pub(crate) mod elf_files;
 pub(crate) mod measure;
 pub(crate) mod postgres;
 pub(crate) mod report;
+pub(crate) mod wire;
 
 use std::path::PathBuf;
 

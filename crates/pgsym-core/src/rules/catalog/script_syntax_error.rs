@@ -32,8 +32,8 @@ declare_rule! {
     /// ## What it cannot see
     ///
     /// Errors inside statements other than CREATE and DROP of functions and procedures, and everything that only
-    /// shows when a statement runs. Of five scripts of Debian's extensions that PostgreSQL 15 cannot parse, all of
-    /// them for updates that no installation runs, it knows three.
+    /// shows when a statement runs. Of the four scripts of Debian's extensions that PostgreSQL 15 cannot parse,
+    /// all for updates that no installation runs, it knows two.
     ///
     /// ## References
     ///
