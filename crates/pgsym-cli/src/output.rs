@@ -131,7 +131,7 @@ pub(crate) fn parse_named(fs: &dyn Fs, paths: &[PathBuf], facets: Facets) -> any
         let (source, metadata) = fs.open(path)?;
         parse(path, metadata, &*source, facets)
     };
-    let candidates = discover(fs, paths)?;
+    let candidates = discover(fs, paths)?.candidates;
     Ok(candidates
         .into_iter()
         .map(|candidate| NamedFile {

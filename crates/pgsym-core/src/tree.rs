@@ -1,7 +1,7 @@
 //! A tree of modules under one server: the value that rules check and programs ask. Loading it runs the phases
 //! up to resolution; everything after that only reads it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use rayon::prelude::*;
 
 use crate::collide::Collisions;
-use crate::discover::{Candidate, Format, Installation, discover, find_installation, server_at};
+use crate::discover::{Candidate, Discovery, Format, Installation, discover, find_installation, server_at};
 use crate::error::{Error, FileError, FileErrorKind};
 use crate::extension::{ExtensionSettings, Inventory, Surroundings};
 use crate::fs::{FileId, FileKind, Fs, Metadata};
@@ -204,6 +204,7 @@ pub struct Tree {
     dyld_processes: Vec<DyldProcess>,
     store: Arc<FileStore>,
     roots: Vec<PathBuf>,
+    control_directories: BTreeSet<PathBuf>,
     inventory: OnceLock<Inventory>,
     collisions: OnceLock<Option<Collisions>>,
     /// The roots that are directories, every symbolic link resolved.
@@ -217,7 +218,7 @@ impl Tree {
     /// file is a file of the tree like any other.
     #[expect(clippy::needless_pass_by_value, reason = "the tree keeps it")]
     pub fn load(fs: Arc<dyn Fs>, roots: &[PathBuf], settings: Settings) -> Result<Self, Error> {
-        let candidates = discover(&*fs, roots)?;
+        let Discovery { candidates, control_directories } = discover(&*fs, roots)?;
         let store = Arc::new(FileStore::new(Arc::clone(&fs), settings.reading.others()));
         let server = find_server(&*fs, &store, roots, &candidates, &settings)?;
         let mut files = parse_all(&store, candidates, &settings);
@@ -293,6 +294,7 @@ impl Tree {
             dyld_processes,
             store,
             roots,
+            control_directories,
             inventory,
             collisions,
             resolved_roots,
@@ -304,6 +306,7 @@ impl Tree {
         let around = Surroundings {
             fs: self.store.fs(),
             roots: &self.roots,
+            control_directories: &self.control_directories,
             installation: self.server.as_ref().map(|server| &server.installation),
             major: self.pg_major(),
             is_macos: formats().any(|format| *format == Format::MachO)

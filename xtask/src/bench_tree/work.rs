@@ -56,7 +56,7 @@ fn read(threads: usize, place: &Path) -> Result<(usize, usize)> {
     pool.build_global().context("cannot start threads")?;
     let fs = RealFs::new();
     let files = if place.is_dir() {
-        discover(&fs, &[place.to_owned()])?.into_iter().map(|candidate| candidate.path).collect()
+        discover(&fs, &[place.to_owned()])?.candidates.into_iter().map(|candidate| candidate.path).collect()
     } else {
         listed(place)?
     };

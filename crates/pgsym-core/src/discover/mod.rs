@@ -8,11 +8,13 @@ pub use layout::{Installation, find_installation, server_at};
 use sniff::format_of;
 pub use sniff::{Format, has_library_name, sniff};
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, FileError, os_text};
+use crate::extension::name::{ControlName, control_name};
 use crate::fs::{FileId, FileKind, Fs, WalkEntry};
+use crate::name::path_bytes;
 
 /// One file that a run looks at.
 #[derive(Debug, Clone)]
@@ -25,10 +27,20 @@ pub struct Candidate {
     pub is_named: bool,
 }
 
-/// Walks the roots and returns what looks like a binary, or has a library's name and does not, in path order, each
-/// file once however many names lead to it.
-pub fn discover(fs: &dyn Fs, roots: &[PathBuf]) -> Result<Vec<Candidate>, Error> {
-    let mut found = Vec::new();
+/// What a walk over the roots met.
+#[derive(Debug, Clone, Default)]
+pub struct Discovery {
+    /// What looks like a binary, or has a library's name and does not, in path order, each file once however many
+    /// names lead to it.
+    pub candidates: Vec<Candidate>,
+    /// The directories below the roots that hold a control file of an extension, in path order.
+    pub control_directories: BTreeSet<PathBuf>,
+}
+
+/// Walks the roots, once for all who look for something in them.
+pub fn discover(fs: &dyn Fs, roots: &[PathBuf]) -> Result<Discovery, Error> {
+    let mut found: Vec<(WalkEntry, bool)> = Vec::new();
+    let mut control_directories = BTreeSet::new();
     for root in roots {
         let metadata = fs.metadata(root).or_else(|error| match fs.symlink_metadata(root) {
             // A link that leads nowhere is a file to report, not a question that cannot be answered.
@@ -47,6 +59,8 @@ pub fn discover(fs: &dyn Fs, roots: &[PathBuf]) -> Result<Vec<Candidate>, Error>
                 seen: os_text(&error),
                 advice: "run as a user who may read it",
             })?;
+            let controls = entries.iter().filter(|entry| is_control(&entry.path));
+            control_directories.extend(controls.filter_map(|entry| entry.path.parent().map(Path::to_owned)));
             found.extend(entries.into_iter().map(|entry| (entry, false)));
         } else {
             let kind = fs.symlink_metadata(root).map(|metadata| metadata.kind).map_err(FileError::from);
@@ -55,7 +69,12 @@ pub fn discover(fs: &dyn Fs, roots: &[PathBuf]) -> Result<Vec<Candidate>, Error>
     }
     found.sort_by(|(a, a_is_named), (b, b_is_named)| (&a.path, !a_is_named).cmp(&(&b.path, !b_is_named)));
     found.dedup_by(|(a, _), (b, _)| a.path == b.path);
-    Ok(keep_binaries(fs, found))
+    Ok(Discovery { candidates: keep_binaries(fs, found), control_directories })
+}
+
+fn is_control(path: &Path) -> bool {
+    let name = path.file_name().map(Path::new).map(path_bytes).unwrap_or_default();
+    matches!(control_name(name), Some(ControlName::Primary(_)))
 }
 
 fn keep_binaries(fs: &dyn Fs, found: Vec<(WalkEntry, bool)>) -> Vec<Candidate> {

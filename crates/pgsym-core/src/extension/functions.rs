@@ -132,10 +132,13 @@ pub(super) fn find_library(
         hidden.dedup_by_key(|(id, _)| *id);
         library.hidden = hidden.into_iter().map(|(_, path)| path).collect();
     }
+    // Where the whole search is `$libdir`, a search finds what the prefix says.
+    let is_everything = settings.dynamic_library_path == b"$libdir";
     let is_stripped = settings.major >= 18 && loader == Loader::ExternalFunction;
     if let Some(simple) = name.strip_prefix(b"$libdir/")
         && !simple.contains(&b'/')
         && !is_stripped
+        && !is_everything
         && let Ok(Expansion { path, found: true, .. }) = expand(fs, settings, loader, simple)
         && id_of(&path) != chosen
     {

@@ -135,6 +135,8 @@ pub struct Surroundings<'a> {
     pub fs: &'a dyn Fs,
     /// The paths that were asked about.
     pub roots: &'a [PathBuf],
+    /// The directories below them that hold control files.
+    pub control_directories: &'a BTreeSet<PathBuf>,
     /// The server's directories.
     pub installation: Option<&'a Installation>,
     /// The major version that modules are for.
@@ -156,7 +158,8 @@ impl Inventory {
         }
         let fs = around.fs;
         let major = around.major.unwrap_or(NEWEST_MAJOR);
-        let places = find_places(fs, around.roots, around.installation, &settings.search, major);
+        let places =
+            find_places(fs, around.control_directories, around.installation, &settings.search, major);
         let (extensions, error) = find_extensions(fs, &places.control, major);
         let scope = Scope::new(around, &places);
         let jobs: Vec<Job<'_>> = extensions

@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::library_path::control_directories;
-use super::name::{ControlName, control_name};
 use super::tree::{ControlDirectory, ScriptLayout};
 use crate::discover::Installation;
 use crate::fs::{FileKind, Fs};
@@ -37,10 +36,10 @@ pub struct Places {
     pub dynamic_library_path: Vec<u8>,
 }
 
-/// Finds the places for these roots.
+/// Finds the places, given the directories below the roots that hold control files.
 pub(super) fn find_places(
     fs: &dyn Fs,
-    roots: &[PathBuf],
+    with_controls: &BTreeSet<PathBuf>,
     installation: Option<&Installation>,
     settings: &SearchSettings,
     major: u32,
@@ -53,8 +52,8 @@ pub(super) fn find_places(
 
     let mut found = Places::default();
     let mut library_directories: Vec<PathBuf> = Vec::new();
-    for directory in directories_with_controls(fs, roots) {
-        if system.as_ref().is_some_and(|system| is_same(fs, &directory, system)) {
+    for directory in with_controls {
+        if system.as_ref().is_some_and(|system| is_same(fs, directory, system)) {
             continue; // it comes last, below
         }
         let layout = if is_directory(&directory.join("sql")) && !directory.ends_with("extension") {
@@ -62,14 +61,14 @@ pub(super) fn find_places(
         } else {
             ScriptLayout::Beside
         };
-        if let Some(stage) = stage_of(&directory, system.as_deref()) {
+        if let Some(stage) = stage_of(directory, system.as_deref()) {
             let staged = pkglibdir.as_ref().and_then(|libdir| libdir.strip_prefix("/").ok());
             found.libdirs.extend(staged.map(|libdir| stage.join(libdir)).filter(|path| is_directory(path)));
         } else {
-            let near = libraries_near(&directory);
+            let near = libraries_near(directory);
             library_directories.extend(near.into_iter().find(|path| is_directory(path)));
         }
-        found.control.push(ControlDirectory { path: directory, layout });
+        found.control.push(ControlDirectory { path: directory.clone(), layout });
     }
     library_directories.sort();
     library_directories.dedup();
@@ -96,23 +95,6 @@ pub(super) fn find_places(
     // Without an installation the modules near the control files are all that `$libdir` can mean.
     if found.libdirs.is_empty() {
         found.libdirs = library_directories;
-    }
-    found
-}
-
-/// Directories below the roots that hold a primary control file.
-fn directories_with_controls(fs: &dyn Fs, roots: &[PathBuf]) -> BTreeSet<PathBuf> {
-    let mut found = BTreeSet::new();
-    for root in roots {
-        let Ok(entries) = fs.walk(root) else { continue };
-        for entry in entries {
-            let name = entry.path.file_name().map(Path::new).map(path_bytes).unwrap_or_default();
-            if matches!(control_name(name), Some(ControlName::Primary(_)))
-                && let Some(directory) = entry.path.parent()
-            {
-                found.insert(directory.to_owned());
-            }
-        }
     }
     found
 }
@@ -155,6 +137,7 @@ fn libraries_near(directory: &Path) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::discover::discover;
     use crate::fs::MemoryFs;
 
     fn debian() -> (MemoryFs, Installation) {
@@ -170,6 +153,17 @@ mod tests {
         (fs, installation)
     }
 
+    fn find_at(
+        fs: &MemoryFs,
+        roots: &[PathBuf],
+        installation: Option<&Installation>,
+        settings: &SearchSettings,
+        major: u32,
+    ) -> Places {
+        let directories = discover(fs, roots).unwrap().control_directories;
+        find_places(fs, &directories, installation, settings, major)
+    }
+
     fn controls(places: &Places) -> Vec<&str> {
         places.control.iter().map(|directory| directory.path.to_str().unwrap()).collect()
     }
@@ -178,7 +172,7 @@ mod tests {
     fn an_installation_knows_its_own_places() {
         let (fs, installation) = debian();
         let roots = ["/usr/lib/postgresql/17/lib".into()];
-        let places = find_places(&fs, &roots, Some(&installation), &SearchSettings::default(), 17);
+        let places = find_at(&fs, &roots, Some(&installation), &SearchSettings::default(), 17);
         assert_eq!(controls(&places), ["/usr/share/postgresql/17/extension"]);
         assert_eq!(places.libdirs, [installation.pkglibdir]);
         assert_eq!(places.dynamic_library_path, b"$libdir");
@@ -190,8 +184,7 @@ mod tests {
         let fs = fs
             .file("/stage/usr/share/postgresql/17/extension/x.control", "")
             .file("/stage/usr/lib/postgresql/17/lib/x.so", "");
-        let places =
-            find_places(&fs, &["/stage".into()], Some(&installation), &SearchSettings::default(), 17);
+        let places = find_at(&fs, &["/stage".into()], Some(&installation), &SearchSettings::default(), 17);
         assert_eq!(
             controls(&places),
             ["/stage/usr/share/postgresql/17/extension", "/usr/share/postgresql/17/extension"]
@@ -201,7 +194,7 @@ mod tests {
             ["/stage/usr/lib/postgresql/17/lib", "/usr/lib/postgresql/17/lib"].map(PathBuf::from)
         );
         // The same tree without a server.
-        let places = find_places(&fs, &["/stage".into()], None, &SearchSettings::default(), 17);
+        let places = find_at(&fs, &["/stage".into()], None, &SearchSettings::default(), 17);
         assert_eq!(places.libdirs, [PathBuf::from("/stage/usr/lib/postgresql/17/lib")]);
     }
 
@@ -214,7 +207,7 @@ mod tests {
             .file("/extensions/a/share/extension/a.control", "")
             .file("/extensions/a/lib/a.so", "");
         let places =
-            find_places(&fs, &["/extensions".into()], Some(&installation), &SearchSettings::default(), 18);
+            find_at(&fs, &["/extensions".into()], Some(&installation), &SearchSettings::default(), 18);
         assert_eq!(
             controls(&places),
             [
@@ -232,7 +225,7 @@ mod tests {
             .file("/opt/pair/pair.control", "")
             .file("/opt/pair/sql/pair--1.0.sql", "")
             .file("/opt/pair/lib/pair.so", "");
-        let places = find_places(&fs, &["/opt".into()], None, &SearchSettings::default(), 18);
+        let places = find_at(&fs, &["/opt".into()], None, &SearchSettings::default(), 18);
         assert_eq!(places.control[0].layout, ScriptLayout::SqlSubdirectory);
         assert_eq!(places.dynamic_library_path, b"/opt/pair/lib:$libdir");
     }
@@ -246,7 +239,7 @@ mod tests {
             sharedir: Some("/share".into()),
             pkglibdir: Some("/lib".into()),
         };
-        let places = find_places(&fs, &["/usr".into()], Some(&installation), &settings, 18);
+        let places = find_at(&fs, &["/usr".into()], Some(&installation), &settings, 18);
         assert_eq!(controls(&places), ["/y/extension", "/share/extension"]);
         assert_eq!((places.libdirs, places.dynamic_library_path), (vec!["/lib".into()], b"/x".to_vec()));
     }

@@ -71,6 +71,13 @@ pub struct WalkEntry {
     pub kind: Result<FileKind, FileError>,
 }
 
+impl WalkEntry {
+    /// A path that cannot be looked at.
+    pub(crate) fn unreadable(path: PathBuf, error: FileError) -> Self {
+        Self { path, kind: Err(error) }
+    }
+}
+
 /// Why a directory is worth an entry of its own: it stands where a library should.
 pub(crate) fn library_directory(path: &Path) -> Option<FileError> {
     let is_library =
@@ -124,9 +131,7 @@ pub trait Fs: Send + Sync {
                         match entry.kind {
                             FileKind::Directory => {
                                 let error = library_directory(&path);
-                                found.extend(
-                                    error.map(|error| WalkEntry { path: path.clone(), kind: Err(error) }),
-                                );
+                                found.extend(error.map(|error| WalkEntry::unreadable(path.clone(), error)));
                                 pending.push((path, depth + 1));
                             }
                             kind => found.push(WalkEntry { path, kind: Ok(kind) }),
@@ -136,7 +141,7 @@ pub trait Fs: Send + Sync {
                 }
                 Err(error) => error.into(),
             };
-            found.push(WalkEntry { path: directory, kind: Err(error) });
+            found.push(WalkEntry::unreadable(directory, error));
         }
         found.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(found)

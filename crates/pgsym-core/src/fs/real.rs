@@ -122,12 +122,11 @@ impl Fs for RealFs {
                         "directories are nested deeper than {}",
                         limits::WALK_DEPTH
                     ));
-                    found.push(WalkEntry { path: shown(entry.path()), kind: Err(error) });
+                    found.push(WalkEntry::unreadable(shown(entry.path()), error));
                 }
                 Ok(entry) if entry.file_type().is_dir() => {
                     let error = library_directory(entry.path()).filter(|_| entry.depth() > 0);
-                    found
-                        .extend(error.map(|error| WalkEntry { path: shown(entry.path()), kind: Err(error) }));
+                    found.extend(error.map(|error| WalkEntry::unreadable(shown(entry.path()), error)));
                 }
                 Ok(entry) => {
                     let kind = Ok(kind_of(entry.file_type()));
@@ -139,7 +138,7 @@ impl Fs for RealFs {
                         || FileError::malformed("the directory contains itself"),
                         |error| FileError::new(FileErrorKind::Io(error.kind()), os_text(error)),
                     );
-                    found.push(WalkEntry { path, kind: Err(error) });
+                    found.push(WalkEntry::unreadable(path, error));
                 }
             }
         }

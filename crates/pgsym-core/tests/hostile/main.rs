@@ -2,6 +2,7 @@
 //! proportion to the file; the allocator of this test counts.
 
 mod counting;
+mod extensions;
 #[expect(unreachable_pub, reason = "it is the fuzz crate's public function")]
 #[path = "../../../../fuzz/src/elf.rs"]
 mod fuzz_body;
