@@ -36,7 +36,7 @@ impl Args {
             if file.is_named {
                 unread.extend(file.module.as_ref().err().map(|error| (file.path.clone(), error.clone())));
             }
-            symbols.files.push(FileSymbols::new(&file.path, &file.module, &wanted));
+            symbols.files.extend(FileSymbols::of_file(&file.path, &file.module, &wanted));
         }
         output.write(&symbols)?;
         crate::output::refuse_unread(&unread)?;

@@ -188,7 +188,7 @@ pub mod key {
         PathKey = "path", "bytes", "The path as given or found, with `--root` removed.";
         FoundPath = "path", "path_bytes", "The path of the file that was found.";
         Map = "map", "map_bytes", "The path of the list of intended exports.";
-        Soname = "soname", "soname_bytes", "DT_SONAME.";
+        Soname = "soname", "soname_bytes", "DT_SONAME, or the install name of LC_ID_DYLIB.";
         RequestedBy = "requested_by", "requested_by_bytes", "The path of the object that asks.";
         Element = "element", "element_bytes", "The search path element as it stands in the file.";
         Version = "version", "version_bytes", "The symbol's version.";
@@ -196,6 +196,7 @@ pub mod key {
         Module = "module", "module_bytes", "The path of the file that was asked about.";
         Interpreter = "interpreter", "interpreter_bytes", "PT_INTERP.";
         Raw = "raw", "bytes", "The string as it stands in the file.";
+        RawSymbol = "raw", "raw_bytes", "The symbol as it stands in the file, the compiler's underscore included.";
         FileKey = "file", "bytes", "The file that the versions are expected from.";
         ModuleName = "name", "name_bytes", "What PG_MODULE_MAGIC_EXT says the module is called.";
         ModuleVersion = "module_version", "module_version_bytes", "What PG_MODULE_MAGIC_EXT says its version is.";

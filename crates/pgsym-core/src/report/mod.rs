@@ -13,6 +13,7 @@ mod field;
 mod functions;
 mod inspect;
 mod load;
+mod mach_symbols;
 mod symbols;
 mod text;
 mod verification;
@@ -34,12 +35,13 @@ pub use functions::{
 };
 pub use inspect::{
     CommandLine, DirectoryLine, Disagreement, DlopenLine, DynamicLine, ElfFacts, FileFacts, FinfoLine,
-    Inspection, LibraryLine, MachOFacts, ModuleFacts, NeedLine, NeededLine, Opinion, PlatformLine,
-    PostgresFacts, RelocationFacts, SearchPathLine, SecondOpinion, SectionFacts, SegmentLine, SignatureFacts,
-    SliceLine, SymbolFacts, SymbolOpinion, TlsFacts, UnreadableLine, VersionDefinitionLine, VersionNeedLine,
-    inspect,
+    Inspection, LibraryLine, MachOFacts, MachSegmentLine, ModuleFacts, NeedLine, NeededLine, Opinion,
+    PlatformLine, PostgresFacts, RelocationFacts, SearchPathLine, SecondOpinion, SectionFacts, SegmentLine,
+    SignatureFacts, SliceLine, SymbolFacts, SymbolOpinion, TlsFacts, UnreadableLine, VersionDefinitionLine,
+    VersionNeedLine, inspect,
 };
 pub use load::{Cause, LoadedModule, Loads};
+pub use mach_symbols::{MachExportLine, MachImportLine, ReexportLine};
 pub use symbols::{ExportedSymbol, FileSymbols, ImportedSymbol, Symbols};
 pub use text::{Palette, WIDTH, wrap};
 pub use verification::{ExportDifference, Verification};

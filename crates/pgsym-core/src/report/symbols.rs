@@ -8,12 +8,10 @@ use serde::Serialize;
 
 use super::document::Document;
 use super::field::{Field, key};
+use super::mach_symbols::{MachExportLine, MachImportLine, mach_exports, mach_imports};
 use super::text::{Palette, count, pad, paint};
 use crate::error::FileError;
-use crate::model::{
-    Binding, MachO, Module, Ordinal, Symbol, SymbolKind, SymbolTable, Visibility, without_underscore,
-};
-use crate::name::Name;
+use crate::model::{Binding, Module, Symbol, SymbolKind, SymbolTable, Visibility};
 use crate::postgres::{FINFO_PREFIX, SymbolClass, classify};
 
 /// The answer of `pgsym symbols`.
@@ -29,6 +27,8 @@ pub struct FileSymbols {
     /// The file.
     #[serde(flatten)]
     pub path: Field<key::PathKey>,
+    /// The slice of a fat file, "arm64"; each has an entry of its own. Null where the file is no fat one.
+    pub slice: Option<String>,
     /// Why the symbols cannot be read; null where they can.
     pub error: Option<String>,
     /// What others can bind to, by class, name and version.
@@ -58,6 +58,8 @@ pub struct ExportedSymbol {
     pub binding: &'static str,
     /// "default" or "protected".
     pub visibility: &'static str,
+    /// What only Mach-O has.
+    pub macho: Option<MachExportLine>,
 }
 
 /// One imported symbol.
@@ -77,6 +79,8 @@ pub struct ImportedSymbol {
     pub weak: bool,
     /// "function", "object", "tls" or "none".
     pub kind: &'static str,
+    /// What only Mach-O has.
+    pub macho: Option<MachImportLine>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
@@ -85,41 +89,62 @@ fn class_word<S: serde::Serializer>(class: &SymbolClass, serializer: S) -> Resul
 }
 
 impl FileSymbols {
-    /// The symbols of one file whose names are wanted.
-    pub fn new(path: &Path, module: &Result<Module, FileError>, wanted: &dyn Fn(&[u8]) -> bool) -> Self {
-        let path = path.into();
-        let fail = |error: String| Self {
-            path: Field::clone(&path),
-            error: Some(error),
-            exports: Vec::new(),
-            imports: Vec::new(),
-        };
+    /// The symbols of one file whose names are wanted: of a fat file one answer for each slice, in its order.
+    pub fn of_file(
+        path: &Path,
+        module: &Result<Module, FileError>,
+        wanted: &dyn Fn(&[u8]) -> bool,
+    ) -> Vec<Self> {
+        let macho = module.as_ref().ok().and_then(|module| module.macho());
+        let slice = macho.map(|macho| macho.slice).filter(|slice| slice.is_fat);
+        let mut found = vec![Self::new(path, slice.map(|slice| slice.arch.name()), module.as_ref(), wanted)];
+        found.extend(macho.into_iter().flat_map(|macho| &macho.further_slices).map(|slice| {
+            Self::new(path, Some(slice.arch.name()), slice.module.as_ref().map(|module| &**module), wanted)
+        }));
+        found
+    }
+
+    fn new(
+        path: &Path,
+        slice: Option<String>,
+        module: Result<&Module, &FileError>,
+        wanted: &dyn Fn(&[u8]) -> bool,
+    ) -> Self {
+        let mut symbols =
+            Self { path: path.into(), slice, error: None, exports: Vec::new(), imports: Vec::new() };
         let module = match module {
             Ok(module) => module,
-            Err(error) => return fail(error.to_string()),
+            Err(error) => {
+                symbols.error = Some(error.to_string());
+                return symbols;
+            }
         };
         if let Some(error) = module.symbols.error() {
-            return fail(format!("the dynamic symbol table cannot be read: {error}"));
+            symbols.error = Some(format!("the dynamic symbol table cannot be read: {error}"));
+            return symbols;
         }
-        let Some(table) = module.symbols.get() else {
-            return Self { path, error: None, exports: Vec::new(), imports: Vec::new() };
+        let Some(table) = module.symbols.get() else { return symbols };
+        let is_wanted = |symbol: &Symbol<'_>| wanted(symbol.name());
+        (symbols.exports, symbols.imports) = match module.macho() {
+            Some(macho) => (
+                // The table has the exports of the trie in the trie's order.
+                std::iter::zip(table.exports(), mach_exports(module, macho))
+                    .filter(|(symbol, _)| is_wanted(symbol))
+                    .map(|(symbol, line)| ExportedSymbol {
+                        macho: Some(line),
+                        ..ExportedSymbol::new(table, symbol)
+                    })
+                    .collect(),
+                mach_imports(module, macho, wanted),
+            ),
+            None => (
+                table.exports().filter(is_wanted).map(|symbol| ExportedSymbol::new(table, symbol)).collect(),
+                table.imports().filter(is_wanted).map(|symbol| ImportedSymbol::new(module, symbol)).collect(),
+            ),
         };
-        let mut exports: Vec<ExportedSymbol> = table
-            .exports()
-            .filter(|symbol| wanted(symbol.name()))
-            .map(|symbol| ExportedSymbol::new(table, symbol))
-            .collect();
-        exports.sort();
-        let mut imports: Vec<ImportedSymbol> = match module.macho() {
-            Some(macho) => mach_imports(module, macho, wanted),
-            None => table
-                .imports()
-                .filter(|symbol| wanted(symbol.name()))
-                .map(|symbol| ImportedSymbol::new(module, symbol))
-                .collect(),
-        };
-        imports.sort();
-        Self { path, error: None, exports, imports }
+        symbols.exports.sort();
+        symbols.imports.sort();
+        symbols
     }
 }
 
@@ -143,6 +168,7 @@ impl ExportedSymbol {
                 Binding::Global | Binding::Local | Binding::Other(_) => "global",
             },
             visibility: if symbol.visibility() == Visibility::Protected { "protected" } else { "default" },
+            macho: None,
         }
     }
 }
@@ -160,42 +186,9 @@ impl ImportedSymbol {
             version: version.map(|version| version.name).into(),
             weak: symbol.binding() == Binding::Weak,
             kind: kind_word(symbol.kind()),
+            macho: None,
         }
     }
-}
-
-/// The imports of a Mach-O file: each symbol once for each library that it is bound to.
-fn mach_imports(module: &Module, macho: &MachO, wanted: &dyn Fn(&[u8]) -> bool) -> Vec<ImportedSymbol> {
-    let imports = macho.imports.get().map_or(&[][..], Vec::as_slice);
-    let mut found: Vec<ImportedSymbol> = imports
-        .iter()
-        // A weak definition of the image's own stands in the table to be coalesced.
-        .filter(|import| import.from != Ordinal::Weak || macho.export(import.name.as_bytes()).is_none())
-        .filter(|import| wanted(without_underscore(import.name.as_bytes())))
-        .map(|import| {
-            let named = |name: &str| Some(Name::from(name));
-            let library = match import.from {
-                Ordinal::SelfImage => named("(itself)"),
-                Ordinal::Executable => named("(the program)"),
-                Ordinal::Library(number) => {
-                    let at = macho.dylibs.iter().position(|dylib| dylib.ordinal == Some(number));
-                    at.and_then(|at| module.needed().get(at)).map(|dependency| dependency.name.clone())
-                }
-                // Any image may define it.
-                Ordinal::Flat | Ordinal::Weak | Ordinal::Unknown(_) => None,
-            };
-            ImportedSymbol {
-                library: library.as_ref().into(),
-                name: without_underscore(import.name.as_bytes()).into(),
-                version: None::<&Name>.into(),
-                weak: import.is_weak,
-                kind: "none",
-            }
-        })
-        .collect();
-    found.sort();
-    found.dedup();
-    found
 }
 
 pub(super) fn kind_word(kind: SymbolKind) -> &'static str {
@@ -217,7 +210,8 @@ impl Document for Symbols {
             if index > 0 {
                 writeln!(out)?;
             }
-            writeln!(out, "{}", paint(palette.heading, &file.path))?;
+            let slice = file.slice.as_ref().map(|slice| format!(" ({slice})")).unwrap_or_default();
+            writeln!(out, "{}", paint(palette.heading, format!("{}{slice}", file.path)))?;
             if let Some(error) = &file.error {
                 writeln!(out, "  {}: {error}", paint(palette.error, "unreadable"))?;
                 continue;
@@ -231,18 +225,23 @@ impl Document for Symbols {
                     if symbol.binding == "global" { String::new() } else { format!("  {}", symbol.binding) };
                 let at = if symbol.default { "@@" } else { "@" };
                 let name = versioned(&symbol.name, at, &symbol.version);
+                let from = symbol.macho.as_ref().and_then(MachExportLine::origin).unwrap_or_default();
                 writeln!(
                     out,
                     "    {}{name}{}",
                     paint(palette.dim, class),
-                    paint(palette.dim, kind + &binding)
+                    paint(palette.dim, kind + &binding + &from)
                 )?;
             }
             writeln!(out, "  {}", count(file.imports.len(), "import"))?;
             for symbol in &file.imports {
                 let name = versioned(&symbol.name, "@", &symbol.version);
                 let weak = if symbol.weak { "  weak" } else { "" };
-                match symbol.library.name() {
+                let library = match (&symbol.macho, symbol.library.name()) {
+                    (Some(line), None) => Some(line.provider_words()),
+                    (_, library) => library.map(ToString::to_string),
+                };
+                match library {
                     Some(library) => {
                         writeln!(out, "    {}{}{weak}", pad(&name, 44), paint(palette.dim, library))?;
                     }

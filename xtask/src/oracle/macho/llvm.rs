@@ -45,6 +45,22 @@ pub(super) fn facts(file: &Path, arch: &str, llvm: &Path) -> Result<Llvm> {
     })
 }
 
+/// The architectures of a file, in its order.
+pub(super) fn architectures(file: &Path, llvm: &Path) -> Result<Vec<String>> {
+    let mut lipo = clean(llvm.join("llvm-lipo"));
+    let printed = run_well(lipo.arg(file).arg("-archs"), LIMIT)?.stdout();
+    Ok(printed.split_whitespace().map(str::to_owned).collect())
+}
+
+/// The names in the export trie of one slice.
+pub(super) fn export_names(file: &Path, arch: &str, llvm: &Path) -> Result<BTreeSet<String>> {
+    let mut objdump = clean(llvm.join("llvm-objdump"));
+    objdump.args(["--macho", &format!("--arch={arch}"), "--exports-trie"]).arg(file);
+    let printed = run_well(&mut objdump, LIMIT)?.stdout();
+    let name = |line: &str| line.split_once(' ')?.1.split_whitespace().next().map(str::to_owned);
+    Ok(table(&printed, "Exports trie:").filter_map(name).collect())
+}
+
 /// Each command on a line with what it says.
 fn commands(text: &str) -> String {
     let mut out = String::new();

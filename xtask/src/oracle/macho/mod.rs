@@ -1,23 +1,25 @@
-//! The Mach-O reader against LLVM's: for every binary of real PostgreSQL builds for macOS, and every slice of it, the
+//! Mach-O against LLVM's tools: for every binary of real PostgreSQL builds for macOS, and every slice of it, the
 //! load commands, libraries, search paths, exports and imports that `llvm-objdump` and `llvm-nm` print and those
-//! that pgsym reads must be the same text.
+//! in the JSON of `pgsym inspect` and `pgsym symbols` must be the same text. Then each installation as a whole: the
+//! libraries that are absent, and the symbols of its C functions. What cannot be fetched is told as not run; the
+//! fixtures of the checkout are compared in any case.
 
 mod corpus;
 mod llvm;
 mod ours;
+mod trees;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
 use pgsym_core::fs::{Fs as _, RealFs};
-use pgsym_core::model::Module;
-use pgsym_core::parse::{Facets, macho, parse};
+use pgsym_core::parse::macho;
 use pgsym_core::source::read_range;
 use rayon::prelude::*;
 
 use crate::support::report::{Exception, Report};
-use crate::support::{Outcome, debian};
+use crate::support::{Outcome, debian, workspace};
 
 /// What to compare.
 #[derive(Debug, Args)]
@@ -46,17 +48,28 @@ pub(crate) fn run(options: &Options) -> Result<Outcome> {
     if !options.no_fetch {
         debian::need(&[LLVM])?;
     }
-    let roots = match (&*options.paths, options.no_fetch) {
-        ([], true) => corpus::unpacked(),
-        ([], false) => corpus::fetch()?,
-        (paths, _) => paths.to_vec(),
+    let mut report = Report::new("the JSON of Mach-O files against llvm-objdump and llvm-nm");
+    let packages = match (&*options.paths, options.no_fetch) {
+        ([], true) => corpus::unpacked(&mut report),
+        ([], false) => corpus::fetch(&mut report),
+        _ => Vec::new(),
+    };
+    let roots = match &*options.paths {
+        [] => packages.iter().cloned().chain([workspace().join("testdata/macho")]).collect(),
+        paths => paths.to_vec(),
     };
     let mut files = Vec::new();
     for root in &roots {
         files.extend(binaries(root)?);
     }
-    let mut report = Report::new("the Mach-O reader against llvm-objdump and llvm-nm");
-    let parts: Vec<Result<Report>> = files.par_iter().map(|file| compare(file, &options.llvm)).collect();
+    let pgsym = ours::build()?;
+    let parts: Vec<Result<Report>> =
+        files.par_iter().map(|file| compare(&pgsym, file, &options.llvm)).collect();
+    for part in parts {
+        report.absorb(part?);
+    }
+    let parts: Vec<Result<Report>> =
+        packages.par_iter().map(|package| trees::compare(&pgsym, package, &options.llvm)).collect();
     for part in parts {
         report.absorb(part?);
     }
@@ -81,36 +94,20 @@ fn binaries(root: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn compare(file: &Path, llvm: &Path) -> Result<Report> {
-    let (source, metadata) = RealFs::new().open(file)?;
+fn compare(pgsym: &Path, file: &Path, llvm: &Path) -> Result<Report> {
     let mut report = Report::default();
-    let module = match parse(file, metadata, &*source, Facets::SYMBOLS) {
-        Ok(module) => module,
-        Err(error) => {
-            report.same(&format!("{}: readable", file.display()), "", &error.to_string());
-            return Ok(report);
-        }
-    };
+    let slices = ours::slices(pgsym, file)?;
     report.compared("files", 1);
-    let further = module.macho().into_iter().flat_map(|macho| &macho.further_slices);
-    let mut slices: Vec<&Module> = vec![&module];
-    for slice in further {
-        match &slice.module {
-            Ok(module) => slices.push(module),
-            Err(error) => {
-                report.same(
-                    &format!("{} ({}): readable", file.display(), slice.arch),
-                    "",
-                    &error.to_string(),
-                );
-            }
-        }
-    }
     for slice in slices {
-        let Some(detail) = slice.macho() else { continue };
-        let subject = format!("{} ({})", file.display(), slice.arch());
-        let expected = llvm::facts(file, &slice.arch(), llvm)?;
-        let found = ours::facts(slice, detail, &expected);
+        let subject = format!("{} ({})", file.display(), slice.arch);
+        let expected = llvm::facts(file, &slice.arch, llvm)?;
+        let found = match ours::facts(&slice, &expected) {
+            Ok(found) => found,
+            Err(error) => {
+                report.same(&format!("{subject}: readable"), "", &error);
+                continue;
+            }
+        };
         report.compared("slices", 1);
         for ((aspect, expected), (_, found)) in expected.facts.iter().zip(&found) {
             report.compared(aspect, expected.lines().count());

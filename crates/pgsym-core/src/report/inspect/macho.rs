@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{UnreadableLine, read};
+use super::super::field::{Field, key};
+use super::{ModuleFacts, UnreadableLine, read};
 use crate::model::{ExportSource, HashKind, ImportSource, MachO, platform_name};
 
 /// What only Mach-O has.
@@ -21,7 +22,7 @@ pub struct MachOFacts {
     pub slice_offset: u64,
     /// Bytes of the slice.
     pub slice_size: u64,
-    /// The architectures of the file's other slices, with why one cannot be read.
+    /// The file's other slices, in file order.
     pub further_slices: Vec<SliceLine>,
     /// LC_UUID in hex.
     pub uuid: Option<String>,
@@ -31,6 +32,8 @@ pub struct MachOFacts {
     pub current_version: Option<String>,
     /// `compatibility_version` of LC_ID_DYLIB.
     pub compatibility_version: Option<String>,
+    /// `timestamp` of LC_ID_DYLIB.
+    pub timestamp: Option<u32>,
     /// The versions of the libraries, in the order of `needed`.
     pub libraries: Vec<LibraryLine>,
     /// Bytes that `install_name_tool` can use behind the load commands.
@@ -41,6 +44,8 @@ pub struct MachOFacts {
     pub import_source: &'static str,
     /// LC_CODE_SIGNATURE; null where there is none.
     pub signature: Option<SignatureFacts>,
+    /// The segments, in file order.
+    pub segments: Vec<MachSegmentLine>,
     /// The load commands, in file order.
     pub commands: Vec<CommandLine>,
 }
@@ -52,6 +57,8 @@ pub struct SliceLine {
     pub arch: String,
     /// Why it cannot be read; null where it can.
     pub error: Option<String>,
+    /// What it says; null where it cannot be read.
+    pub facts: Option<Box<ModuleFacts>>,
 }
 
 /// One platform.
@@ -59,6 +66,8 @@ pub struct SliceLine {
 pub struct PlatformLine {
     /// "macOS".
     pub platform: &'static str,
+    /// The number of the platform.
+    pub number: u32,
     /// The oldest release.
     pub minimum: String,
     /// The SDK.
@@ -74,6 +83,28 @@ pub struct LibraryLine {
     pub current_version: String,
     /// `compatibility_version`.
     pub compatibility_version: String,
+    /// `timestamp`.
+    pub timestamp: u32,
+}
+
+/// One segment.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct MachSegmentLine {
+    /// `segname`.
+    #[serde(flatten)]
+    pub name: Field<key::NameKey>,
+    /// `vmaddr`.
+    pub address: u64,
+    /// `vmsize` in bytes.
+    pub memory_size: u64,
+    /// `fileoff`: bytes from the start of the slice.
+    pub offset: u64,
+    /// `filesize` in bytes.
+    pub file_size: u64,
+    /// `initprot`: "r-x".
+    pub protection: String,
+    /// Its sections.
+    pub sections: usize,
 }
 
 /// The code signature.
@@ -131,6 +162,7 @@ impl MachOFacts {
                 .map(|slice| SliceLine {
                     arch: slice.arch.name(),
                     error: slice.module.as_ref().err().map(ToString::to_string),
+                    facts: slice.module.as_ref().ok().map(|module| Box::new(ModuleFacts::new(module))),
                 })
                 .collect(),
             uuid: macho.uuid.map(|uuid| {
@@ -145,12 +177,14 @@ impl MachOFacts {
                 .iter()
                 .map(|entry| PlatformLine {
                     platform: platform_name(entry.platform),
+                    number: entry.platform.0,
                     minimum: entry.minimum.to_string(),
                     sdk: entry.sdk.to_string(),
                 })
                 .collect(),
             current_version: macho.id.map(|id| id.current.to_string()),
             compatibility_version: macho.id.map(|id| id.compatibility.to_string()),
+            timestamp: macho.id.map(|id| id.timestamp),
             libraries: macho
                 .dylibs
                 .iter()
@@ -158,6 +192,7 @@ impl MachOFacts {
                     ordinal: dylib.ordinal,
                     current_version: dylib.versions.current.to_string(),
                     compatibility_version: dylib.versions.compatibility.to_string(),
+                    timestamp: dylib.versions.timestamp,
                 })
                 .collect(),
             header_padding: macho.header_padding,
@@ -191,6 +226,19 @@ impl MachOFacts {
                     })
                     .collect(),
             }),
+            segments: macho
+                .segments
+                .iter()
+                .map(|segment| MachSegmentLine {
+                    name: (&segment.name).into(),
+                    address: segment.address,
+                    memory_size: segment.memory_size,
+                    offset: segment.offset,
+                    file_size: segment.file_size,
+                    protection: protection_words(segment.protection),
+                    sections: segment.sections.len(),
+                })
+                .collect(),
             commands: macho
                 .commands
                 .iter()
@@ -249,4 +297,13 @@ impl MachOFacts {
         lines.push(("signature", signature));
         lines
     }
+}
+
+/// `initprot` as `ls` would write it: VM_PROT_READ, VM_PROT_WRITE, VM_PROT_EXECUTE.
+fn protection_words(protection: u32) -> String {
+    "rwx"
+        .chars()
+        .enumerate()
+        .map(|(bit, letter)| if protection & 1 << bit != 0 { letter } else { '-' })
+        .collect()
 }

@@ -11,7 +11,8 @@ pub use elf::{
     VersionDefinitionLine, VersionNeedLine,
 };
 pub use macho::{
-    CommandLine, DirectoryLine, LibraryLine, MachOFacts, PlatformLine, SignatureFacts, SliceLine,
+    CommandLine, DirectoryLine, LibraryLine, MachOFacts, MachSegmentLine, PlatformLine, SignatureFacts,
+    SliceLine,
 };
 pub use second_opinion::{Disagreement, Opinion, SecondOpinion, SymbolOpinion};
 
@@ -64,12 +65,13 @@ pub struct ModuleFacts {
     pub flags: u32,
     /// "shared object", "executable", …
     pub kind: String,
-    /// DT_SONAME.
+    /// DT_SONAME, or the install name of LC_ID_DYLIB.
     #[serde(flatten)]
     pub soname: Field<key::Soname>,
-    /// DT_NEEDED, DT_AUXILIARY and DT_FILTER, in file order; null where there is no dynamic table.
+    /// DT_NEEDED, DT_AUXILIARY and DT_FILTER, or LC_LOAD_DYLIB and its kin, in file order; null where there is no dynamic
+    /// table.
     pub needed: Option<Vec<NeededLine>>,
-    /// DT_RPATH and DT_RUNPATH.
+    /// DT_RPATH and DT_RUNPATH, or LC_RPATH.
     pub search_paths: Vec<SearchPathLine>,
     /// The dynamic symbol table; null where there is none.
     pub symbols: Option<SymbolFacts>,
@@ -91,7 +93,7 @@ pub struct NeededLine {
     pub name: Field<key::NameKey>,
     /// "needed", "auxiliary" or "filter"; of Mach-O files also "weak", "reexport", "upward" and "lazy".
     pub kind: &'static str,
-    /// Index in `.dynamic`.
+    /// Index in `.dynamic`, or the load command's number from 0.
     pub entry: u32,
 }
 
@@ -103,7 +105,7 @@ pub struct SearchPathLine {
     /// The string, tokens unexpanded.
     #[serde(flatten)]
     pub raw: Field<key::Raw>,
-    /// Index in `.dynamic`.
+    /// Index in `.dynamic`, or the load command's number from 0.
     pub entry: u32,
 }
 

@@ -61,6 +61,16 @@ impl FileFacts {
         let mut lines = Lines { out, palette };
         if let Some(facts) = &self.facts {
             facts.write_text(&mut lines)?;
+            for slice in facts.macho.iter().flat_map(|macho| &macho.further_slices) {
+                let heading = format!("{} ({})", self.path, slice.arch);
+                writeln!(lines.out, "{}", paint(palette.heading, heading))?;
+                if let Some(error) = &slice.error {
+                    writeln!(lines.out, "  {}: {error}", paint(palette.error, "unreadable"))?;
+                }
+                if let Some(facts) = &slice.facts {
+                    facts.write_text(&mut lines)?;
+                }
+            }
         }
         if let Some(opinion) = &self.second_opinion {
             opinion.write_text(&mut lines)?;
@@ -77,7 +87,8 @@ impl ModuleFacts {
             lines.fact(label, &text)?;
         }
         if self.soname.name().is_some() {
-            lines.fact("soname", &self.soname.to_string())?;
+            let label = if self.macho.is_some() { "name" } else { "soname" };
+            lines.fact(label, &self.soname.to_string())?;
         }
         if let Some(needed) = &self.needed {
             lines.list("needed", needed, |line| {
