@@ -66,7 +66,7 @@ impl Capture {
 }
 
 /// Groups of captured symbols by (victim, meant, captor, cause).
-type Groups = BTreeMap<(MemberId, MemberId, MemberId, Cause), Vec<CapturedSymbol>>;
+pub(super) type Groups = BTreeMap<(MemberId, MemberId, MemberId, Cause), Vec<CapturedSymbol>>;
 
 pub(super) fn find(tree: &Tree, server: &Process, universe: &Universe) -> Vec<Capture> {
     let libc = server.env().libc;
@@ -134,6 +134,11 @@ pub(super) fn find(tree: &Tree, server: &Process, universe: &Universe) -> Vec<Ca
             }
         }
     }
+    captures_of(groups)
+}
+
+/// The groups as captures, each symbol once.
+pub(super) fn captures_of(groups: Groups) -> Vec<Capture> {
     groups
         .into_iter()
         .map(|((victim, meant, captor, cause), mut symbols)| {

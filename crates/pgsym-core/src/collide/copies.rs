@@ -32,8 +32,15 @@ impl Copies {
     /// Why it is judged so.
     pub fn reason(&self) -> String {
         let crossing = match (self.crossings, self.relation) {
-            (0, Relation::Disjoint | Relation::OtherNodes) => return self.relation.reason().to_owned(),
+            (0, Relation::Disjoint | Relation::OtherNodes | Relation::TwoLevel) => {
+                return self.relation.reason().to_owned();
+            }
             (0, _) => "no relocation crosses from the users of one to the other".to_owned(),
+            (count, Relation::TwoLevel) => {
+                return format!(
+                    "{count} symbols are looked up in every image, and cross from the users of one to the other"
+                );
+            }
             (count, _) => format!("{count} symbols cross from the users of one to the other"),
         };
         format!("{}; {crossing}", self.relation.reason())
@@ -51,6 +58,8 @@ pub enum Relation {
     SameNodes,
     /// Some names have no version on one side: it serves references to the other side's versions as well.
     Unversioned,
+    /// Mach-O: each import names the library that it means.
+    TwoLevel,
 }
 
 impl Relation {
@@ -66,6 +75,9 @@ impl Relation {
             }
             Self::Unversioned => {
                 "one side defines names without versions, which serve references to any version"
+            }
+            Self::TwoLevel => {
+                "each import names the library that defines it (two-level namespace), so each user finds its own copy"
             }
         }
     }
@@ -137,6 +149,7 @@ fn compare(a: &Member, b: &Member) -> (usize, Relation) {
         let Some(other) = more.lookup(symbol.name(), NameHash::of(symbol.name())).next() else { continue };
         shared += 1;
         let here = match (symbol.version(), other.version()) {
+            _ if a.module.macho().is_some() => Relation::TwoLevel,
             (Some(one), Some(two)) if one.name == two.name => Relation::SameNodes,
             (Some(_), Some(_)) => Relation::OtherNodes,
             _ => Relation::Unversioned,
@@ -149,22 +162,43 @@ fn compare(a: &Member, b: &Member) -> (usize, Relation) {
 fn worse(a: Relation, b: Relation) -> Relation {
     let rank = |relation: Relation| match relation {
         Relation::Disjoint => 0,
-        Relation::OtherNodes => 1,
+        Relation::OtherNodes | Relation::TwoLevel => 1,
         Relation::SameNodes => 2,
         Relation::Unversioned => 3,
     };
     if rank(a) >= rank(b) { a } else { b }
 }
 
-/// What a library is called without versions and hashes: the soname up to `.so`, without `-` and eight hexadecimal
+/// What a library is called without versions and hashes: the soname up to `.so`, or the leaf of the install name up to
+/// `.dylib`, without `-` and eight hexadecimal
 /// digits (how wheels name what they bundle) and without a trailing version such as `-1.2`. Modules are no libraries.
 fn family(member: &Member) -> Option<String> {
     if member.file.is_some() {
         return None;
     }
     let soname = member.module.soname.as_ref().and_then(|soname| soname.to_str());
-    let name = soname.or_else(|| std::str::from_utf8(path_bytes(&member.path)).ok()?.rsplit('/').next())?;
-    Some(stem(name).to_owned())
+    let name = soname.or_else(|| std::str::from_utf8(path_bytes(&member.path)).ok())?;
+    let leaf = name.rsplit('/').next().unwrap_or(name);
+    Some(
+        match leaf.strip_suffix(".dylib") {
+            Some(base) if member.module.macho().is_some() => mach_stem(base),
+            _ => stem(leaf),
+        }
+        .to_owned(),
+    )
+}
+
+/// On macOS the versions stand before the suffix: `libicuuc.77.1.dylib`, `libSystem.B.dylib`.
+fn mach_stem(base: &str) -> &str {
+    let is_version = |part: &str| {
+        part.bytes().all(|byte| byte.is_ascii_digit())
+            || part.len() == 1 && part.bytes().all(|byte| byte.is_ascii_uppercase())
+    };
+    match (stem(base), base.rsplit_once('.')) {
+        (plain, _) if plain != base => plain,
+        (_, Some((rest, version))) if is_version(version) => mach_stem(rest),
+        _ => base,
+    }
 }
 
 fn stem(soname: &str) -> &str {
@@ -187,7 +221,7 @@ fn stem(soname: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::stem;
+    use super::{mach_stem, stem};
 
     #[test]
     fn versions_and_hashes_are_no_part_of_the_family() {
@@ -196,5 +230,8 @@ mod tests {
         assert_eq!(stem("libLLVM-14.so.1"), "libLLVM-14");
         assert_eq!(stem("libgdal-3.6.so"), "libgdal");
         assert_eq!(stem("libcurl-gnutls.so.4"), "libcurl-gnutls");
+        assert_eq!(mach_stem("libicuuc.77.1"), "libicuuc");
+        assert_eq!(mach_stem("libSystem.B"), "libSystem");
+        assert_eq!(mach_stem("libssl-1.1"), "libssl");
     }
 }

@@ -7,12 +7,13 @@
 
 mod captures;
 mod copies;
+mod dyld;
 mod names;
 mod universe;
 
 pub use captures::{Capture, CapturedSymbol, Cause};
 pub use copies::{Copies, Relation};
-pub use names::{NameCollision, Outvoted};
+pub use names::{NameCollision, Outvoted, Searched};
 pub use universe::{Member, MemberId, Universe};
 
 use crate::tree::Tree;
@@ -52,8 +53,16 @@ pub struct Collisions {
 }
 
 impl Collisions {
-    /// Looks for meetings in a tree under a server; without one there is no process to meet in.
+    /// Looks for meetings in a tree under a server; without one there is no process to meet in. Of a server with
+    /// several architectures the first is looked at: its slices are built from one source.
     pub fn find(tree: &Tree) -> Option<Self> {
+        if let Some(server) = tree.dyld_processes().first() {
+            let universe = Universe::of_dyld(tree, server);
+            let captures = dyld::captures(tree, server, &universe);
+            let copies = copies::find(&universe, &captures);
+            let names = dyld::names(tree, server, &universe);
+            return Some(Self { universe, captures, copies, names });
+        }
         let server = tree.process()?;
         let universe = Universe::build(tree, server);
         let captures = captures::find(tree, server, &universe);

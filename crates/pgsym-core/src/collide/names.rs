@@ -2,13 +2,14 @@
 //! different files. The first loaded serves both; the other is never opened.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Judgement;
 use super::universe::{MemberId, Universe};
 use crate::fs::FileId;
 use crate::model::{NameHash, Table};
 use crate::name::Name;
+use crate::resolve::dyld::DyldProbe;
 use crate::resolve::{Probe, Process, Via};
 use crate::tree::{Role, Tree};
 
@@ -26,9 +27,34 @@ pub struct NameCollision {
     /// The files of the tree whose search leads to the loser, as indices into [`Tree::files`].
     pub wanted_by: Vec<usize>,
     /// The search of the first of them.
-    pub searched: Vec<Probe>,
+    pub searched: Searched,
     /// What the users of the loser lack in the winner.
     pub lacking: Vec<Outvoted>,
+}
+
+/// A search for a library, in its loader's terms.
+#[derive(Debug, Clone)]
+pub enum Searched {
+    /// Of the loaders of ELF.
+    Elf(Vec<Probe>),
+    /// Of dyld.
+    Dyld(Vec<DyldProbe>),
+}
+
+impl Searched {
+    /// Each candidate: the rule that led to it, its path, what came of it.
+    pub fn lines(&self) -> Vec<(&'static str, &Path, String)> {
+        match self {
+            Self::Elf(probes) => probes
+                .iter()
+                .map(|probe| (probe.via.as_str(), &*probe.path, probe.outcome.to_string()))
+                .collect(),
+            Self::Dyld(probes) => probes
+                .iter()
+                .map(|probe| (probe.via.as_str(), &*probe.path, probe.outcome.to_string()))
+                .collect(),
+        }
+    }
 }
 
 /// Something that the passed-over file has, its users ask for, and the winner has not.
@@ -102,7 +128,7 @@ pub(super) fn find(tree: &Tree, server: &Process, universe: &Universe) -> Vec<Na
                     is_server,
                     loser: wish.path.clone(),
                     wanted_by: wish.modules.iter().copied().collect(),
-                    searched: wish.searched.clone(),
+                    searched: Searched::Elf(wish.searched.clone()),
                     lacking,
                 });
             }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::fs::FileId;
 use crate::model::Module;
 use crate::resolve::Process;
+use crate::resolve::dyld::{DyldProcess, ImageId};
 use crate::tree::{Role, Tree};
 
 /// A file of the universe.
@@ -60,6 +61,34 @@ impl Universe {
                     member.brought_by.push(index);
                 }
                 if file.module.as_ref().is_ok_and(|module| module.id == object.id()) {
+                    member.file = Some(index);
+                }
+            }
+        }
+        universe.share_names();
+        universe
+    }
+
+    /// The same for Mach-O. What only the shared cache has is no file.
+    pub(super) fn of_dyld(tree: &Tree, server: &DyldProcess) -> Self {
+        let mut universe = Self { members: Vec::new(), by_file: HashMap::new(), shared: HashMap::new() };
+        for (_, image) in server.images() {
+            if let Some(module) = image.module() {
+                let id = universe.member(image.path().to_owned(), module);
+                universe.members[id.0 as usize].is_server = true;
+            }
+        }
+        for (index, process, new) in dyld_loads(tree, server) {
+            let own =
+                tree.files().get(index).and_then(|file| file.module.as_ref().ok()).map(|module| module.id);
+            for image in new.filter_map(|id| process.image(id)) {
+                let Some(module) = image.module() else { continue };
+                let id = universe.member(image.path().to_owned(), module);
+                let member = &mut universe.members[id.0 as usize];
+                if !member.is_server {
+                    member.brought_by.push(index);
+                }
+                if own == image.id() {
                     member.file = Some(index);
                 }
             }
@@ -162,4 +191,20 @@ impl Default for Repeated {
         let words = || vec![0; Self::SLOTS / 64].into();
         Self { once: words(), twice: words() }
     }
+}
+
+/// The modules that a Mach-O server loads: index in the tree, the process afterwards, and the images that were
+/// not there before.
+pub(super) fn dyld_loads<'t>(
+    tree: &'t Tree,
+    server: &DyldProcess,
+) -> impl Iterator<Item = (usize, &'t DyldProcess, impl Iterator<Item = ImageId>)> {
+    let arch = server.env().arch;
+    tree.files().iter().enumerate().filter(|(_, file)| file.role == Role::Module).filter_map(
+        move |(index, file)| {
+            let load = file.dyld.iter().find(|load| load.arch == arch && load.in_server)?;
+            let process = load.process.as_ref()?;
+            Some((index, process, process.images().skip(load.before).map(|(id, _)| id)))
+        },
+    )
 }

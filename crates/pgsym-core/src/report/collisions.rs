@@ -10,7 +10,9 @@ use super::dependencies::SearchedPlace;
 use super::document::Document;
 use super::field::{Field, key};
 use super::text::{Palette, count, paint, write_labelled};
-use crate::collide::{Capture, Cause, Collisions, Copies, Judgement, MemberId, NameCollision, Outvoted};
+use crate::collide::{
+    Capture, Cause, Collisions, Copies, Judgement, MemberId, NameCollision, Outvoted, Searched,
+};
 use crate::tree::Tree;
 
 /// The answer of `pgsym collisions`.
@@ -172,7 +174,19 @@ impl View<'_> {
                     Outvoted::Symbol(symbol) => format!("symbol {symbol}"),
                 })
                 .collect(),
-            searched: name.searched.iter().map(SearchedPlace::new).collect(),
+            searched: match &name.searched {
+                Searched::Elf(probes) => probes.iter().map(SearchedPlace::new).collect(),
+                dyld @ Searched::Dyld(_) => dyld
+                    .lines()
+                    .into_iter()
+                    .map(|(via, path, outcome)| SearchedPlace {
+                        via,
+                        element: Field::null(),
+                        path: path.into(),
+                        outcome,
+                    })
+                    .collect(),
+            },
         }
     }
 
@@ -265,7 +279,7 @@ impl SymbolCollision {
             if self.user.path == self.meant.path { "itself".to_owned() } else { base(&self.meant) },
         )?;
         let order = match self.cause {
-            "server" => "always: the server is first in the global scope".to_owned(),
+            "server" => "always: the server is searched first".to_owned(),
             _ => format!("when {} is loaded first", self.taken.words()),
         };
         write_labelled(out, palette, 4, "when", &order)?;

@@ -45,6 +45,19 @@ pub(crate) fn with_symbols(mut finding: Finding, capture: &Capture) -> Finding {
     finding
 }
 
+/// How the user of a capture keeps its references at home, by its format.
+pub(crate) fn keep_private(collisions: &Collisions, capture: &Capture) -> &'static str {
+    match collisions.universe.get(capture.victim).module.macho() {
+        Some(_) => KEEP_PRIVATE_MACH,
+        None => KEEP_PRIVATE,
+    }
+}
+
+/// The same for Mach-O.
+const KEEP_PRIVATE_MACH: &str = "link with -bundle_loader $(pg_config --bindir)/postgres instead of -undefined \
+    dynamic_lookup, so that no other image is searched, or export only the entry points with \
+    -exported_symbols_list";
+
 /// How a module keeps its own definitions to itself.
 pub(crate) const KEEP_PRIVATE: &str = "compile the module with -fvisibility=hidden, link static libraries with \
     -Wl,--exclude-libs,ALL, or export only the entry points with -Wl,--version-script";

@@ -364,7 +364,7 @@ impl DyldProcess {
     }
 
     /// A file and what it says.
-    fn file(&self, path: &Path) -> Result<(FileId, Arc<Module>), DyldOutcome> {
+    pub(super) fn file(&self, path: &Path) -> Result<(FileId, Arc<Module>), DyldOutcome> {
         // Relative to a directory that nobody knows, nothing is found.
         let path = self.absolute(path).ok_or(DyldOutcome::Missing { maybe_cached: false })?;
         match &*self.store.open(&path) {
@@ -454,7 +454,7 @@ fn wrong_architecture(module: &Module, arch: MachArch) -> String {
 }
 
 /// What dyld refuses in an image of the right architecture (`makeJustInTimeLoaderDisk`, `UnsafeHeader::valid`).
-fn refusal(module: &Module, path: &Path, is_static: bool) -> Option<String> {
+pub(super) fn refusal(module: &Module, path: &Path, is_static: bool) -> Option<String> {
     let detail = module.macho()?;
     let shown = path.display();
     let is_macos = |platform: macho::Platform| platform == macho::PLATFORM_MACOS;

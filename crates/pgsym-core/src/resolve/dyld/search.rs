@@ -1,14 +1,16 @@
 //! The candidates for one name, in dyld's order (`forEachPathVariant` composed with `forEachResolvedAtPathVar`).
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::environment::{CRYPTEX, SDK_WITHOUT_FALLBACKS};
-use super::image::ImageId;
-use super::process::DyldProcess;
-use super::trace::DyldVia;
+use super::image::{ImageId, slice_for};
+use super::process::{DyldProcess, refusal};
+use super::trace::{DyldOutcome, DyldProbe, DyldVia};
+use crate::fs::FileId;
 use crate::limits;
-use crate::model::SearchPathKind;
-use crate::name::{path_bytes, path_from_bytes};
+use crate::model::{Module, SearchPathKind};
+use crate::name::{Name, path_bytes, path_from_bytes};
 
 /// One path that dyld would look at.
 pub(super) struct Candidate {
@@ -54,6 +56,31 @@ pub(super) fn candidates(process: &DyldProcess, request: Request<'_>, name: &[u8
     }
     found.truncate(limits::DYLD_PROBES);
     found
+}
+
+impl DyldProcess {
+    /// What an image would find under the name of a library if no image answered to it: the file, what its slice
+    /// says, and the way there. None where only the shared cache has it.
+    pub fn search_afresh(&self, id: ImageId, name: &Name) -> Option<(FileId, Arc<Module>, Vec<DyldProbe>)> {
+        let request = Request { chain: self.image(id)?.rpath_stack(), is_static: true };
+        let mut searched = Vec::new();
+        for Candidate { via, path, .. } in candidates(self, request, name.as_bytes()) {
+            let (outcome, found) = match self.file(&path) {
+                Err(outcome) => (outcome, None),
+                Ok((id, module)) => match slice_for(&module, self.env().arch) {
+                    Some(slice) if refusal(&slice, &path, true).is_none() => {
+                        (DyldOutcome::Found, Some((id, slice)))
+                    }
+                    _ => (DyldOutcome::Refused("it cannot be loaded".to_owned()), None),
+                },
+            };
+            searched.push(DyldProbe { via, path, outcome });
+            if let Some((id, module)) = found {
+                return Some((id, module, searched));
+            }
+        }
+        None
+    }
 }
 
 /// What an `@` path stands for.

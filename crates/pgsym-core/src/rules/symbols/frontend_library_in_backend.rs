@@ -49,7 +49,10 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     let Some(collisions) = tree.collisions() else { return };
     let mut said = BTreeSet::new();
     for (id, member) in collisions.universe.members().filter(|(_, member)| !member.is_server) {
-        let Some(symbols) = member.module.symbols.get() else { continue };
+        // Mach-O imports name the server, and flat lookups find it first.
+        let Some(symbols) = member.module.symbols.get().filter(|_| member.module.elf().is_some()) else {
+            continue;
+        };
         if symbols.lookup(CANARY, NameHash::of(CANARY)).next().is_none() || !said.insert(&member.path) {
             continue;
         }

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use crate::check::{Severity, Sink, TreeCx, declare_rule};
 use crate::collide::{Capture, Cause, MemberId};
-use crate::rules::meeting::{KEEP_PRIVATE, home, who, with_symbols};
+use crate::rules::meeting::{home, keep_private, who, with_symbols};
 
 declare_rule! {
     /// Two modules define the same symbol, and the one that is loaded first serves both.
@@ -13,7 +13,8 @@ declare_rule! {
     /// file that another module brings has a definition that they would take as well. Definitions that are hidden,
     /// protected, or bound by DT_SYMBOLIC are nobody else's business; nor are inline functions of C++, of which one
     /// definition is meant to serve all. Versioned references that an unversioned definition takes are
-    /// unversioned-capture's.
+    /// unversioned-capture's. On macOS only imports are looked at that name no library (`-undefined dynamic_lookup`) or
+    /// that are coalesced with other images' weak definitions.
     ///
     /// ## Why it matters
     ///
@@ -101,13 +102,17 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
                 ),
             )
         });
-        sink.report(finding.help(if severity == Severity::Info { "" } else { KEEP_PRIVATE }));
+        let help = if severity == Severity::Info { "" } else { keep_private(collisions, capture) };
+        sink.report(finding.help(help));
     }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use pgsym_testkit::{ExportForm, From};
+
     use super::*;
+    use crate::rules::testing::bundle;
     use crate::rules::testing::{Case, library, module};
 
     pub(crate) fn firing() -> Case {
@@ -141,5 +146,27 @@ pub(crate) mod tests {
             .object("/lib/x86_64-linux-gnu/liba.so.1", &library("liba.so.1").export("helper").export("other"))
             .object("/lib/x86_64-linux-gnu/libb.so.1", &library("libb.so.1").export("helper"));
         assert_eq!(case.one(&INTERPOSED_EXPORT).severity, Severity::Info);
+    }
+
+    #[test]
+    fn on_macos_only_lookups_in_every_image_can_be_taken() {
+        let both = |from| {
+            let a = bundle().export("shared").import("shared", from);
+            Case::mac().image("a.so", &a).image("b.so", &bundle().export("shared"))
+        };
+        let finding = both(From::Flat).one(&INTERPOSED_EXPORT);
+        assert!(finding.message.starts_with("shared is defined by a.so and by b.so"), "{}", finding.message);
+        assert!(finding.help.contains("-bundle_loader"), "{}", finding.help);
+        assert!(both(From::SelfImage).run(&INTERPOSED_EXPORT).is_empty());
+    }
+
+    #[test]
+    fn weak_definitions_are_coalesced_and_those_of_cpp_are_meant_to_be() {
+        let both = |name: &str| {
+            let image = bundle().export_as(name, ExportForm::Weak).import(name, From::Weak);
+            Case::mac().image("a.so", &image).image("b.so", &image).run(&INTERPOSED_EXPORT)
+        };
+        assert_eq!(both("shared").len(), 1);
+        assert_eq!(both("_ZN1x4sizeEv").len(), 0);
     }
 }

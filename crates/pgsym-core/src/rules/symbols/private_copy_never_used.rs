@@ -1,5 +1,5 @@
 use crate::check::{Sink, TreeCx, declare_rule};
-use crate::collide::{NameCollision, Outvoted};
+use crate::collide::{NameCollision, Outvoted, Searched};
 use crate::name::shown_path;
 use crate::rules::evidence::{base_name, listed};
 use crate::tree::Tree;
@@ -10,7 +10,9 @@ declare_rule! {
     /// ## What it checks
     ///
     /// The searches that the module's DT_NEEDED entries would make by themselves, against the objects of the server's
-    /// process. A name that an object of the process answers to is never searched.
+    /// process. A name that an object of the process answers to is never searched. On macOS an image answers to its path
+    /// and its install name, so this is about `@rpath/…` and absolute names; what is named by `@loader_path` is
+    /// always opened.
     ///
     /// ## Why it matters
     ///
@@ -32,7 +34,8 @@ declare_rule! {
     ///
     /// ## References
     ///
-    /// glibc elf/dl-load.c `_dl_map_object`: names and sonames of loaded objects come before any search.
+    /// glibc elf/dl-load.c `_dl_map_object`: names and sonames of loaded objects come before any search; dyld Loader.cpp
+    /// `getLoader`, JustInTimeLoader.cpp `matchesPath`.
     pub(crate) static PRIVATE_COPY_NEVER_USED = {
         code: "PGS213",
         name: "private-copy-never-used",
@@ -58,11 +61,18 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
             ),
         );
         let finding = with_details(finding, tree, name);
+        let own_name = set_soname(&name.searched, &shown_path(&name.loser).to_string());
         sink.report(finding.help(format!(
-            "drop the private copy and depend on the package of {winner}, or give it a soname of its own: \
-             patchelf --set-soname NEW {}",
-            shown_path(&name.loser)
+            "drop the private copy and depend on the package of {winner}, or give it a name of its own: {own_name}"
         )));
+    }
+}
+
+/// The command that gives a library another name.
+pub(super) fn set_soname(searched: &Searched, path: &str) -> String {
+    match searched {
+        Searched::Elf(_) => format!("patchelf --set-soname NEW {path}"),
+        Searched::Dyld(_) => format!("install_name_tool -id NEW {path} && codesign -f -s - {path}"),
     }
 }
 
@@ -81,19 +91,18 @@ pub(super) fn with_details(
         });
         finding = finding.evidence("it lacks", listed(lacking));
     }
-    for probe in &name.searched {
-        let path = shown_path(&probe.path);
-        finding = finding.evidence("searched", format!("{} {path}: {}", probe.via.as_str(), probe.outcome));
+    for (via, path, outcome) in name.searched.lines() {
+        finding = finding.evidence("searched", format!("{via} {}: {outcome}", shown_path(path)));
     }
     finding
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use pgsym_testkit::{Kind, Magic, SharedObject};
+    use pgsym_testkit::{From, Kind, MachImage, Magic, SharedObject};
 
     use super::*;
-    use crate::rules::testing::{Case, library, module};
+    use crate::rules::testing::{CPU, Case, bundle, library, module};
 
     fn server() -> SharedObject {
         SharedObject::new()
@@ -138,5 +147,32 @@ pub(crate) mod tests {
             )
             .object("priv/libfoo.so.1", &library("libfoo.so.1").export("foo").export("bar"));
         assert_eq!(case.one(&PRIVATE_COPY_NEVER_USED).texts("it lacks"), ["bar"]);
+    }
+
+    #[test]
+    fn on_macos_the_servers_image_answers_to_its_install_name() {
+        let case = |lacks: bool| {
+            let server = MachImage::executable(CPU)
+                .library("@rpath/libfoo.dylib")
+                .rpath("@loader_path/../deps")
+                .export("palloc")
+                .constant(b"postgres (PostgreSQL) 15.8")
+                .magic(15);
+            let foo = MachImage::dylib(CPU, "@rpath/libfoo.dylib").export("foo");
+            let module = bundle().library("@rpath/libfoo.dylib").rpath("@loader_path/priv");
+            Case::mac()
+                .image("/pg/bin/postgres", &server)
+                .image("/pg/deps/libfoo.dylib", &foo)
+                .image("priv/libfoo.dylib", &foo.export("newer"))
+                .image("a.so", &module.import(if lacks { "newer" } else { "foo" }, From::Library(2)))
+        };
+        let finding = case(false).one(&PRIVATE_COPY_NEVER_USED);
+        assert!(
+            finding.message.starts_with("/pg/lib/priv/libfoo.dylib is never opened"),
+            "{}",
+            finding.message
+        );
+        assert!(finding.texts("it lacks").is_empty());
+        assert_eq!(case(true).one(&PRIVATE_COPY_NEVER_USED).texts("it lacks"), ["newer"]);
     }
 }

@@ -1,5 +1,6 @@
-use super::private_copy_never_used::with_details;
+use super::private_copy_never_used::{set_soname, with_details};
 use crate::check::{Sink, TreeCx, declare_rule};
+use crate::collide::Searched;
 use crate::name::shown_path;
 use crate::rules::meeting::who;
 
@@ -31,7 +32,8 @@ declare_rule! {
     ///
     /// ## References
     ///
-    /// glibc elf/dl-load.c `_dl_map_object`.
+    /// glibc elf/dl-load.c `_dl_map_object`; dyld Loader.cpp `getLoader`, JustInTimeLoader.cpp `matchesPath`: on macOS an
+    /// image whose install name is asked for is reused, wherever it lies.
     pub(crate) static SEARCH_PATH_COLLISION = {
         code: "PGS211",
         name: "search-path-collision",
@@ -58,16 +60,23 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
             ),
         );
         let finding = finding.evidence("the other", who(tree, collisions, name.winner));
-        sink.report(with_details(finding, tree, name).help(format!(
-            "give one of the two a soname and version nodes of its own: patchelf --set-soname NEW {}",
-            shown_path(&name.loser)
-        )));
+        let command = set_soname(&name.searched, &shown_path(&name.loser).to_string());
+        let help = match name.searched {
+            Searched::Elf(_) => {
+                format!("give one of the two a soname and version nodes of its own: {command}")
+            }
+            Searched::Dyld(_) => format!("give one of the two an install name of its own: {command}"),
+        };
+        sink.report(with_details(finding, tree, name).help(help));
     }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use pgsym_testkit::{From, MachImage};
+
     use super::*;
+    use crate::rules::testing::{CPU, bundle};
     use crate::rules::testing::{Case, library, module};
 
     pub(crate) fn firing() -> Case {
@@ -95,5 +104,23 @@ pub(crate) mod tests {
             "{}",
             finding.message
         );
+    }
+
+    #[test]
+    fn on_macos_an_image_is_reused_where_its_install_name_is_asked_for() {
+        let case = |name: &str| {
+            let user = |rpath: &str| bundle().library(name).rpath(rpath).import("duck", From::Library(2));
+            let duck = MachImage::dylib(CPU, "@rpath/libduck.dylib").export("duck");
+            Case::mac()
+                .image("a.so", &user("@loader_path/a"))
+                .image("b.so", &user("@loader_path/b"))
+                .image("a/libduck.dylib", &duck)
+                .image("b/libduck.dylib", &duck)
+        };
+        let finding = case("@rpath/libduck.dylib").one(&SEARCH_PATH_COLLISION);
+        assert!(finding.message.starts_with("@rpath/libduck.dylib leads to"), "{}", finding.message);
+        assert!(finding.help.contains("install_name_tool -id"), "{}", finding.help);
+        // A name that becomes a path of its own is nobody else's.
+        assert!(case("@loader_path/a/libduck.dylib").run(&SEARCH_PATH_COLLISION).is_empty());
     }
 }

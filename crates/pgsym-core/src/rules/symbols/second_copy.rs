@@ -11,7 +11,8 @@ declare_rule! {
     ///
     /// The sonames of everything that the server and the modules bring, without their versions and hashes:
     /// `libssl.so.1.1`, `libssl.so.3` and `libssl-9ad06800.so.1.1` are one library. Of each pair: which names both define,
-    /// with which version nodes, and whether any relocation really crosses from the users of one to the other.
+    /// with which version nodes, and whether any relocation really crosses from the users of one to the other. On macOS
+    /// each import names its library, so two copies stay apart: a note says so.
     ///
     /// ## Why it matters
     ///
@@ -74,7 +75,9 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
                 format!("{} {}", shown_path(&second.path), who(tree, collisions, copies.second)),
             )
             .evidence("both define", format!("{} names", copies.shared_names));
-        let help = if severity == Severity::Info {
+        let help = if severity != Severity::Info && first.module.macho().is_some() {
+            format!("link against {}, with a two-level namespace", base_name(&first.path))
+        } else if severity == Severity::Info {
             String::new()
         } else {
             format!(
@@ -88,10 +91,10 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use pgsym_testkit::VersionDefault;
+    use pgsym_testkit::{From, MachImage, VersionDefault};
 
     use super::*;
-    use crate::rules::testing::{Case, library, module};
+    use crate::rules::testing::{CPU, Case, bundle, library, module};
 
     /// Two modules, each with its own release of libfoo.
     fn two(old: &pgsym_testkit::SharedObject, new: &pgsym_testkit::SharedObject) -> Case {
@@ -132,5 +135,19 @@ pub(crate) mod tests {
             .one(&SECOND_COPY);
         assert_eq!(finding.severity, Severity::Warning);
         assert!(finding.message.contains("which are mixed"), "{}", finding.message);
+    }
+
+    #[test]
+    fn on_macos_two_copies_stay_apart_because_imports_name_their_library() {
+        let user = |name: &str| bundle().library(name).import("foo", From::Library(2));
+        let copy = |id: &str| MachImage::dylib(CPU, id).export("foo");
+        let finding = Case::mac()
+            .image("a.so", &user("@loader_path/a/libfoo.1.dylib"))
+            .image("b.so", &user("@loader_path/b/libfoo.2.dylib"))
+            .image("a/libfoo.1.dylib", &copy("@rpath/libfoo.1.dylib"))
+            .image("b/libfoo.2.dylib", &copy("@rpath/libfoo.2.dylib"))
+            .one(&SECOND_COPY);
+        assert_eq!(finding.severity, Severity::Info);
+        assert!(finding.message.contains("two-level namespace"), "{}", finding.message);
     }
 }

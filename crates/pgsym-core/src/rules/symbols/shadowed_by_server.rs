@@ -1,6 +1,6 @@
 use crate::check::{Severity, Sink, TreeCx, declare_rule};
 use crate::collide::Cause;
-use crate::rules::meeting::{KEEP_PRIVATE, home, who, with_symbols};
+use crate::rules::meeting::{home, keep_private, who, with_symbols};
 
 declare_rule! {
     /// The server defines a symbol that the module defines too, and the server's definition is taken.
@@ -61,7 +61,8 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
                 format!("{name} means {whose} with {names}, and {captor} takes it: the server is first in the global scope."),
             )
             .severity(severity);
-        sink.report(with_symbols(finding, capture).help(if is_own { KEEP_PRIVATE } else { "" }));
+        let help = if is_own { keep_private(collisions, capture) } else { "" };
+        sink.report(with_symbols(finding, capture).help(help));
     }
 }
 
@@ -69,7 +70,10 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
 pub(crate) mod tests {
     use pgsym_testkit::{Kind, Magic, SharedObject};
 
+    use pgsym_testkit::From;
+
     use super::*;
+    use crate::rules::testing::bundle;
     use crate::rules::testing::{Case, library, module};
 
     fn with(server_exports: &str) -> Case {
@@ -102,5 +106,14 @@ pub(crate) mod tests {
             "x.so means libx.so.1 (brought by x.so) with copied, and postgres takes it: the server is first in the global \
              scope."
         );
+    }
+
+    #[test]
+    fn on_macos_the_server_takes_only_lookups_in_every_image() {
+        let own =
+            |from| Case::mac().image("a.so", &bundle().export("hash_create").import("hash_create", from));
+        let finding = own(From::Flat).one(&SHADOWED_BY_SERVER);
+        assert!(finding.message.contains("postgres takes it"), "{}", finding.message);
+        assert!(own(From::SelfImage).run(&SHADOWED_BY_SERVER).is_empty());
     }
 }

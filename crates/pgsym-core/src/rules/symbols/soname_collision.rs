@@ -49,7 +49,13 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     let Some(collisions) = tree.collisions() else { return };
     let mut by_soname: BTreeMap<&Name, Vec<MemberId>> = BTreeMap::new();
     for (id, member) in collisions.universe.members() {
-        if let Some(soname) = &member.module.soname {
+        // What begins with another token is a path by the time that anybody is asked.
+        let is_asked_for = |soname: &&Name| {
+            member.module.macho().is_none()
+                || !soname.as_bytes().starts_with(b"@")
+                || soname.as_bytes().starts_with(b"@rpath/")
+        };
+        if let Some(soname) = member.module.soname.as_ref().filter(is_asked_for) {
             by_soname.entry(soname).or_default().push(id);
         }
     }
@@ -73,7 +79,11 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
                 .evidence("first", who(tree, collisions, first))
                 .evidence("second", who(tree, collisions, second));
             let name = base_name(&other.path);
-            sink.report(finding.help(format!("patchelf --set-soname {name} {}", shown_path(&other.path))));
+            let path = shown_path(&other.path);
+            sink.report(finding.help(match other.module.macho() {
+                Some(_) => format!("install_name_tool -id @rpath/{name} {path} && codesign -f -s - {path}"),
+                None => format!("patchelf --set-soname {name} {path}"),
+            }));
         }
     }
 }
