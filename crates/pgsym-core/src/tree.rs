@@ -309,8 +309,14 @@ impl Tree {
             control_directories: &self.control_directories,
             installation: self.server.as_ref().map(|server| &server.installation),
             major: self.pg_major(),
-            is_macos: formats().any(|format| *format == Format::MachO)
-                && !formats().any(|format| *format == Format::Elf),
+            // In a tree that mixes formats the server decides which modules are its own.
+            is_macos: self.server.as_ref().map_or_else(
+                || {
+                    formats().any(|format| *format == Format::MachO)
+                        && !formats().any(|format| *format == Format::Elf)
+                },
+                |server| server.module.macho().is_some(),
+            ),
             open: &|path| self.handle_scope(path),
         };
         Inventory::read(&around, &self.settings.extensions)
@@ -487,13 +493,30 @@ fn find_server(
                 find_installation(fs, root).or_else(|| find_installation(fs, &absolute(root)))
             }) {
                 Some(installation) => installation,
-                None => return Ok(None),
+                None => match the_only_installation(fs, candidates) {
+                    Some(installation) => installation,
+                    None => return Ok(None),
+                },
             }
         }
     };
     let mut server = read_server(store, installation)?;
     override_directories(&mut server, settings);
     Ok(Some(server))
+}
+
+/// The installation below the roots, where there is exactly one: an unpacked package has it some levels down. Of
+/// several none is the server of all files.
+fn the_only_installation(fs: &dyn Fs, candidates: &[Candidate]) -> Option<Installation> {
+    let mut servers = candidates.iter().filter(|candidate| {
+        // A symbolic link to the server says nothing of the directories around it.
+        candidate.format.is_ok()
+            && candidate.path.ends_with("bin/postgres")
+            && fs.canonicalize(&candidate.path).is_ok_and(|path| path.ends_with("bin/postgres"))
+    });
+    let server = servers.next()?;
+    let is_same = |other: &Candidate| fs.canonicalize(&other.path).ok() == fs.canonicalize(&server.path).ok();
+    servers.all(is_same).then(|| find_installation(fs, &server.path)).flatten()
 }
 
 /// `--pkglibdir` and `--sharedir`.

@@ -4,6 +4,7 @@ mod demo;
 mod documents;
 mod exports;
 mod hostile;
+mod macho;
 mod output;
 mod questions;
 mod readme;

@@ -47,6 +47,8 @@ pub struct AuditServer {
     pub version: Option<String>,
     /// The machine it is for.
     pub arch: String,
+    /// The architectures that it can run as, where it is a universal file: each is modelled.
+    pub slices: Vec<String>,
     /// Its C library: "glibc 2.36".
     pub libc: Option<String>,
 }
@@ -229,6 +231,10 @@ impl AuditServer {
             path: server.installation.server.as_path().into(),
             version: server.facts.version.clone(),
             arch: server.module.arch(),
+            slices: match tree.dyld_processes() {
+                [] | [_] => Vec::new(),
+                several => several.iter().map(|process| process.env().arch.name()).collect(),
+            },
             libc: tree.process().map(|process| process.env().libc.to_string()),
         }
     }
@@ -387,7 +393,9 @@ impl Audit {
                 let version = server.version.as_deref().unwrap_or("of unknown version");
                 let libc = server.libc.as_deref().map(|libc| format!(", {libc}")).unwrap_or_default();
                 let path = paint(palette.dim, format!("({})", server.path));
-                writeln!(out, "server  PostgreSQL {version}, {}{libc}  {path}", server.arch)?;
+                let arch =
+                    if server.slices.is_empty() { server.arch.clone() } else { server.slices.join(" and ") };
+                writeln!(out, "server  PostgreSQL {version}, {arch}{libc}  {path}")?;
             }
             None => writeln!(
                 out,

@@ -5,12 +5,12 @@ use std::collections::HashSet;
 
 use super::audit::{ModuleLoad, Verdict};
 use super::dependencies::{FileDependencies, FoundDependency, SearchedPlace};
-use super::load::{Cause, LoadedModule};
+use super::load::{Cause, LoadedModule, not_for_server};
 use crate::model::{DependencyKind, Ordinal, without_underscore};
 use crate::name::Name;
 use crate::postgres;
 use crate::resolve::dyld::{DyldEdge, DyldProbe, DyldProcess, DyldVia, Image, Provider};
-use crate::tree::{DyldLoad, TreeFile};
+use crate::tree::{DyldLoad, Tree, TreeFile};
 
 /// The load that a report shows of a file: that of the slice which the tree shows, or the first.
 pub(super) fn shown_load(file: &TreeFile) -> Option<&DyldLoad> {
@@ -80,12 +80,12 @@ fn found(process: &DyldProcess, load: &DyldLoad, requester: &Image, edge: &DyldE
 }
 
 /// The LC_RPATH that a candidate comes from.
-fn element(process: &DyldProcess, probe: &DyldProbe) -> Option<Name> {
+pub(super) fn element(process: &DyldProcess, probe: &DyldProbe) -> Option<Name> {
     let DyldVia::Rpath { owner, entry } = probe.via else { return None };
     Some(process.image(owner)?.module()?.search_paths.get(entry as usize)?.raw.clone())
 }
 
-fn searched(process: &DyldProcess, probe: &DyldProbe) -> SearchedPlace {
+pub(super) fn searched(process: &DyldProcess, probe: &DyldProbe) -> SearchedPlace {
     SearchedPlace {
         via: probe.via.as_str(),
         element: element(process, probe).as_ref().into(),
@@ -109,7 +109,7 @@ pub(super) fn module_load(file: &TreeFile) -> Option<ModuleLoad> {
 }
 
 /// Fills in what `pgsym load` says of a Mach-O file.
-pub(super) fn answer(file: &TreeFile, answer: &mut LoadedModule) {
+pub(super) fn answer(tree: &Tree, file: &TreeFile, answer: &mut LoadedModule) {
     let Some(load) = deciding_load(file) else { return };
     match (&load.verdict, &load.failure) {
         (Some(postgres::Verdict::Loads), _) => answer.verdict = Verdict::Loads,
@@ -126,9 +126,9 @@ pub(super) fn answer(file: &TreeFile, answer: &mut LoadedModule) {
             answer.verdict = Verdict::Fails;
             answer.error = Some(failure.clone());
         }
-        (None, None) => answer
-            .notes
-            .push("no server is known: what the module imports from it is not checked (--server)".to_owned()),
+        (None, None) => answer.notes.push(not_for_server(tree).unwrap_or_else(|| {
+            "no server is known: what the module imports from it is not checked (--server)".to_owned()
+        })),
     }
     if file.dyld.len() > 1 && answer.verdict == Verdict::Fails {
         answer.notes.push(format!("this is what the {} server says", load.arch));

@@ -114,6 +114,15 @@ fn server_words(tree: &Tree) -> String {
     format!("PostgreSQL {version} ({path})")
 }
 
+/// Why a file that no process was modelled for is nothing for the server, where one is known.
+pub(super) fn not_for_server(tree: &Tree) -> Option<String> {
+    let (server, other) = match tree.server()?.module.macho() {
+        Some(_) => ("a Mach-O", "an ELF"),
+        None => ("an ELF", "a Mach-O"),
+    };
+    Some(format!("the server is {server} program, and this is {other} file: another server's"))
+}
+
 impl LoadedModule {
     fn new(tree: &Tree, file: &TreeFile) -> Self {
         let mut answer = Self {
@@ -127,7 +136,7 @@ impl LoadedModule {
             notes: Vec::new(),
         };
         if !file.dyld.is_empty() {
-            super::dyld::answer(file, &mut answer);
+            super::dyld::answer(tree, file, &mut answer);
             return answer;
         }
         match file.load.as_ref().and_then(|load| load.verdict.as_ref()) {
@@ -155,10 +164,10 @@ impl LoadedModule {
                 self.verdict = Verdict::Fails;
                 self.error = Some(failure.message.clone());
             }
-            (Ok(_), None) => self.notes.push(
+            (Ok(_), None) => self.notes.push(not_for_server(tree).unwrap_or_else(|| {
                 "no server is known: what the module imports from it is not checked (--server, --pg-version)"
-                    .to_owned(),
-            ),
+                    .to_owned()
+            })),
         }
     }
 

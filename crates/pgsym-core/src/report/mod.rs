@@ -18,6 +18,7 @@ mod symbols;
 mod text;
 mod verification;
 mod why;
+mod why_dyld;
 mod why_symbol;
 
 pub use audit::{

@@ -11,6 +11,7 @@ use super::dependencies::{SearchedPlace, rule_words};
 use super::document::Document;
 use super::field::{Field, key};
 use super::text::{Palette, count, paint};
+use super::why_dyld;
 use super::why_symbol::{self, SymbolProvider};
 use crate::discover::short_path;
 use crate::name::{Name, bytes_as_path, path_bytes};
@@ -84,7 +85,7 @@ impl Why {
     }
 
     /// Asks every file of a tree, and its server, for a library: by the name that it is needed by, its file name, its
-    /// DT_SONAME or its path.
+    /// DT_SONAME or install name, or its path.
     pub fn new(tree: &Tree, name: &Name) -> Self {
         let mut providers: BTreeMap<Field<key::FoundPath>, Vec<Chain>> = BTreeMap::new();
         let mut add = |process: &Process, root, module: Field<key::Module>, is_server| {
@@ -103,6 +104,9 @@ impl Why {
             {
                 add(&load.process, root, file.path.as_path().into(), false);
             }
+        }
+        for (path, chain) in why_dyld::chains(tree, name) {
+            providers.entry(path).or_default().push(chain);
         }
         let symbols = if providers.is_empty() { why_symbol::providers(tree, name) } else { Vec::new() };
         Self {

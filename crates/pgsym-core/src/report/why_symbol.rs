@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::field::{Field, key};
 use super::text::{Palette, count, paint, write_labelled};
 use super::why::is_server;
+use super::why_dyld;
 use crate::discover::short_path;
 use crate::model::{Binding, NameHash};
 use crate::name::{Name, bytes_as_path, path_bytes};
@@ -39,7 +40,7 @@ pub struct SymbolProvider {
 pub struct SymbolUser {
     /// Whether it is of the server's own start.
     #[serde(skip)]
-    after_start: bool,
+    pub(super) after_start: bool,
     /// The file of the tree whose loading brings the reference, or the server.
     #[serde(flatten)]
     pub module: Field<key::Module>,
@@ -75,11 +76,14 @@ pub struct Exporter {
 }
 
 /// What tells answers apart: the definition and those passed over.
-type Answer = (Field<key::FoundPath>, Field<key::Version>, Vec<OtherDefinition>);
+pub(super) type Answer = (Field<key::FoundPath>, Field<key::Version>, Vec<OtherDefinition>);
+
+/// The users of each answer.
+pub(super) type Answers = BTreeMap<Answer, Vec<SymbolUser>>;
 
 /// Asks every file of a tree, and its server, for a symbol.
 pub(super) fn providers(tree: &Tree, name: &Name) -> Vec<SymbolProvider> {
-    let mut answers: BTreeMap<Answer, Vec<SymbolUser>> = BTreeMap::new();
+    let mut answers = Answers::new();
     if let (Some(process), Some(server)) = (tree.process(), tree.server())
         && let Some((main, _)) = process.load_order().next()
     {
@@ -96,6 +100,7 @@ pub(super) fn providers(tree: &Tree, name: &Name) -> Vec<SymbolProvider> {
             load.process.closure(root).into_iter().filter(|id| is_own_process || is_new(id)).collect();
         ask(&mut answers, &load.process, &objects, name, (&file.path, true));
     }
+    why_dyld::symbols(tree, name, &mut answers);
     answers
         .into_iter()
         .map(|((path, version, passed_over), mut users)| {
@@ -117,7 +122,7 @@ fn file_id(file: &crate::tree::TreeFile) -> Option<crate::fs::FileId> {
 }
 
 fn ask(
-    answers: &mut BTreeMap<Answer, Vec<SymbolUser>>,
+    answers: &mut Answers,
     process: &Process,
     objects: &[ObjectId],
     name: &Name,

@@ -51,9 +51,12 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
         let finding = with_search(finding, missing.process, missing.edge);
         let finding = with_verdict(finding, missing.load, missing.edge.failure.as_deref());
         let leaf = base(missing.edge.name.as_path());
-        sink.report(
-            finding.help(format!("ship {leaf} at that place, or restore the symbolic link of that name")),
-        );
+        let name = &missing.edge.name;
+        sink.report(finding.help(if name.as_bytes().starts_with(b"/") {
+            format!("install what has {name}, or ship {leaf} in the tree and name it by @loader_path")
+        } else {
+            format!("ship {leaf} at that place, or restore the symbolic link of that name")
+        }));
     }
 }
 

@@ -70,7 +70,9 @@ pub(crate) fn entry_of(image: &Image, edge: &DyldEdge) -> String {
 
 /// Adds every candidate of a search with the LC_RPATH that it comes from.
 pub(crate) fn with_search(mut finding: Finding, process: &DyldProcess, edge: &DyldEdge) -> Finding {
-    for probe in &edge.searched {
+    let mut told = BTreeSet::new();
+    // dyld looks at an absolute path twice, without and with the shared cache; its message has both.
+    for probe in edge.searched.iter().filter(|probe| told.insert((&probe.path, probe.outcome.to_string()))) {
         let rule = match probe.via {
             DyldVia::Rpath { owner, entry } => {
                 let owner = process.image(owner);
