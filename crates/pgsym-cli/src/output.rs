@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use pgsym_core::FileError;
-use pgsym_core::discover::discover;
+use pgsym_core::discover::{Roots, discover};
 use pgsym_core::fs::Fs;
 use pgsym_core::model::Module;
 use pgsym_core::parse::{Facets, parse};
 use pgsym_core::report::{Document, Palette, write_json};
 use pgsym_core::tree::{Settings, Tree};
 
-use crate::args::{Common, Format, Process};
+use crate::args::{Common, Format, Process, Root};
 use crate::terminal::{self, Progress};
 
 /// Writes a command's answer as the common options say.
@@ -126,18 +126,24 @@ pub(crate) struct NamedFile {
 }
 
 /// Parses the binaries that paths lead to, in path order.
-pub(crate) fn parse_named(fs: &dyn Fs, paths: &[PathBuf], facets: Facets) -> anyhow::Result<Vec<NamedFile>> {
+pub(crate) fn parse_named(
+    fs: &dyn Fs,
+    root: &Root,
+    paths: &[PathBuf],
+    facets: Facets,
+) -> anyhow::Result<Vec<NamedFile>> {
     let read = |path: &Path| {
         let (source, metadata) = fs.open(path)?;
         parse(path, metadata, &*source, facets)
     };
-    let candidates = discover(fs, paths)?.candidates;
+    let roots = Roots::new(fs, paths, root.working_directory().as_deref());
+    let candidates = discover(fs, &roots)?.candidates;
     Ok(candidates
         .into_iter()
         .map(|candidate| NamedFile {
             module: candidate.format.and_then(|_| read(&candidate.path)),
             is_named: candidate.is_named,
-            path: candidate.path,
+            path: candidate.shown,
         })
         .collect())
 }

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why one file, or one table of it, cannot be used.
 ///
@@ -94,6 +94,18 @@ impl fmt::Display for FileError {
 }
 
 impl std::error::Error for FileError {}
+
+impl Error {
+    /// The same about a path as the caller spelled it.
+    pub(crate) fn about(self, given: &Path) -> Self {
+        match self {
+            Self::Path { what, seen, advice, .. } => {
+                Self::Path { what, path: given.to_owned(), seen, advice }
+            }
+            other @ Self::Value { .. } => other,
+        }
+    }
+}
 
 /// Why a question cannot be answered. Programs exit with status 2 on it.
 #[derive(Debug, thiserror::Error)]

@@ -9,7 +9,9 @@ use std::sync::{Arc, OnceLock};
 use rayon::prelude::*;
 
 use crate::collide::Collisions;
-use crate::discover::{Candidate, Discovery, Format, Installation, discover, find_installation, server_at};
+use crate::discover::{
+    Candidate, Discovery, Format, Installation, Roots, discover, find_installation, server_at, standing,
+};
 use crate::error::{Error, FileError, FileErrorKind};
 use crate::extension::{ExtensionSettings, Inventory, Surroundings};
 use crate::fs::{FileId, FileKind, Fs, Metadata};
@@ -47,8 +49,8 @@ pub struct Settings {
     pub max_glibc: Option<(u32, u32)>,
     /// How much of control files and scripts is read, and where the server looks for them.
     pub extensions: ExtensionSettings,
-    /// Where the relative ones of the given paths stand. A server opens modules by absolute path, so without this
-    /// `$ORIGIN` of a module that was given by a relative path is not known.
+    /// Where the relative ones of the given paths stand, those of these settings included. A server opens modules by
+    /// absolute path, so without this `$ORIGIN` of a module that was given by a relative path is not known.
     pub working_directory: Option<PathBuf>,
     /// The architecture that universal files are loaded for; every one of the server's where none is named.
     pub arch: Option<MachArch>,
@@ -59,12 +61,16 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// A path of the question as a server would open it.
-    fn absolute(&self, path: &Path) -> PathBuf {
-        match &self.working_directory {
-            Some(directory) => directory.join(path.strip_prefix(".").unwrap_or(path)),
-            None => path.to_owned(),
-        }
+    /// Where a path of the question stands.
+    fn standing(&self, fs: &dyn Fs, path: &Path) -> PathBuf {
+        standing(fs, path, self.working_directory.as_deref())
+    }
+
+    /// Makes every directory of these settings absolute.
+    fn stand(&mut self, fs: &dyn Fs) {
+        let stand = |path: &mut PathBuf| *path = standing(fs, path, self.working_directory.as_deref());
+        let search = &mut self.extensions.search;
+        search.sharedir.iter_mut().chain(&mut search.pkglibdir).chain(&mut self.sdk).for_each(stand);
     }
 }
 
@@ -128,8 +134,10 @@ pub struct Server {
 
 /// One file of a tree.
 pub struct TreeFile {
-    /// Its path inside the tree.
+    /// Its path inside the tree, absolute: what rules and processes work on.
     pub path: PathBuf,
+    /// The same as the caller would name it: what answers show.
+    pub shown: PathBuf,
     /// What it is, or why that cannot be told.
     pub format: Result<Format, FileError>,
     /// The parsed binary, or why it cannot be parsed.
@@ -203,7 +211,7 @@ pub struct Tree {
     process: Option<Process>,
     dyld_processes: Vec<DyldProcess>,
     store: Arc<FileStore>,
-    roots: Vec<PathBuf>,
+    roots: Roots,
     control_directories: BTreeSet<PathBuf>,
     inventory: OnceLock<Inventory>,
     collisions: OnceLock<Option<Collisions>>,
@@ -217,10 +225,12 @@ impl Tree {
     /// Fails only when the question cannot be answered: a root that does not exist, a server that is none. A broken
     /// file is a file of the tree like any other.
     #[expect(clippy::needless_pass_by_value, reason = "the tree keeps it")]
-    pub fn load(fs: Arc<dyn Fs>, roots: &[PathBuf], settings: Settings) -> Result<Self, Error> {
-        let Discovery { candidates, control_directories } = discover(&*fs, roots)?;
+    pub fn load(fs: Arc<dyn Fs>, roots: &[PathBuf], mut settings: Settings) -> Result<Self, Error> {
+        settings.stand(&*fs);
+        let roots = Roots::new(&*fs, roots, settings.working_directory.as_deref());
+        let Discovery { candidates, control_directories } = discover(&*fs, &roots)?;
         let store = Arc::new(FileStore::new(Arc::clone(&fs), settings.reading.others()));
-        let server = find_server(&*fs, &store, roots, &candidates, &settings)?;
+        let server = find_server(&*fs, &store, roots.paths(), &candidates, &settings)?;
         let mut files = parse_all(&store, candidates, &settings);
         let elf_server = server.as_ref().filter(|server| server.module.elf().is_some());
         let process = elf_server.map(|server| start_server(&store, server, &settings)).transpose()?;
@@ -252,12 +262,11 @@ impl Tree {
             Reading::Loading | Reading::Links => HashSet::new(),
         };
         let load = |file: &TreeFile, env: Arc<LoaderEnv>, module: &Module| {
-            let path = settings.absolute(&file.path);
             let elements = match settings.reading {
-                Reading::Everything => elements_of(module, &path, &env, &store),
+                Reading::Everything => elements_of(module, &file.path, &env, &store),
                 Reading::Loading | Reading::Links => Vec::new(),
             };
-            (load_file(file, &path, &store, env, process.as_ref(), expected.as_ref(), &own), elements)
+            (load_file(file, &store, env, process.as_ref(), expected.as_ref(), &own), elements)
         };
         let loaded = load_all(&files, env_of, process.as_ref(), load);
         for (file, loaded) in files.iter_mut().zip(loaded) {
@@ -268,10 +277,7 @@ impl Tree {
         }
         let dyld_loads: Vec<Vec<DyldLoad>> = files
             .par_iter()
-            .map(|file| {
-                let path = settings.absolute(&file.path);
-                tree_dyld::load(file, &path, &store, &settings, &dyld_processes, expected.as_ref())
-            })
+            .map(|file| tree_dyld::load(file, &store, &settings, &dyld_processes, expected.as_ref()))
             .collect();
         for (file, loads) in files.iter_mut().zip(dyld_loads) {
             file.dyld = loads;
@@ -280,11 +286,11 @@ impl Tree {
         let is_directory =
             |path: &PathBuf| fs.metadata(path).is_ok_and(|metadata| metadata.kind == FileKind::Directory);
         let resolved_roots = roots
+            .paths()
             .iter()
             .filter(|root| is_directory(root))
             .filter_map(|root| fs.canonicalize(root).ok())
             .collect();
-        let roots = roots.to_vec();
         let (inventory, collisions) = (OnceLock::new(), OnceLock::new());
         Ok(Self {
             settings,
@@ -305,7 +311,7 @@ impl Tree {
         let formats = || self.files.iter().filter_map(|file| file.format.as_ref().ok());
         let around = Surroundings {
             fs: self.store.fs(),
-            roots: &self.roots,
+            roots: self.roots.paths(),
             control_directories: &self.control_directories,
             installation: self.server.as_ref().map(|server| &server.installation),
             major: self.pg_major(),
@@ -413,13 +419,18 @@ impl Tree {
     }
 
     /// The paths that were asked about.
-    pub fn roots(&self) -> &[PathBuf] {
+    pub fn roots(&self) -> &Roots {
         &self.roots
+    }
+
+    /// A path as the caller would name it.
+    pub fn shown(&self, path: &Path) -> PathBuf {
+        self.roots.shown(path)
     }
 
     /// Whether a path lies below one of the roots.
     pub fn contains(&self, path: &Path) -> bool {
-        self.roots.iter().any(|root| path.starts_with(root))
+        self.roots.paths().iter().any(|root| path.starts_with(root))
     }
 
     /// The files of the tree that export a symbol, in path order.
@@ -474,10 +485,13 @@ fn find_server(
 ) -> Result<Option<Server>, Error> {
     let installation = match &settings.server {
         ServerChoice::None => return Ok(None),
-        ServerChoice::At(path) => match read_profile(fs, path)? {
-            Some(profile) => return Ok(Some(enter_profile(store, profile, path, settings))),
-            None => server_at(fs, path)?,
-        },
+        ServerChoice::At(given) => {
+            let path = settings.standing(fs, given);
+            match read_profile(fs, &path).map_err(|error| error.about(given))? {
+                Some(profile) => return Ok(Some(enter_profile(store, profile, &path, settings))),
+                None => server_at(fs, &path).map_err(|error| error.about(given))?,
+            }
+        }
         ServerChoice::Version(major) => {
             let mut profile = built_in(fs, candidates, *major)?;
             // The directories are those of the tree, where it has any.
@@ -603,7 +617,7 @@ fn start_server(store: &Arc<FileStore>, server: &Server, settings: &Settings) ->
             advice: "name another one with --server",
         })?;
     for name in &settings.preload {
-        let path = settings.absolute(&preload_path(store.fs(), server, name));
+        let path = preload_path(store.fs(), server, name);
         let attempt = process.dlopen(&path);
         if let Some(failure) = attempt.failure {
             return Err(Error::Value {
@@ -624,8 +638,8 @@ fn start_dyld_servers(
     server: &Server,
     settings: &Settings,
 ) -> Result<Vec<DyldProcess>, Error> {
-    let absolute = |name: &String| settings.absolute(&preload_path(store.fs(), server, name));
-    let preloads: Vec<PathBuf> = settings.preload.iter().map(absolute).collect();
+    let path = |name: &String| preload_path(store.fs(), server, name);
+    let preloads: Vec<PathBuf> = settings.preload.iter().map(path).collect();
     tree_dyld::start_servers(store, server, settings, &preloads)
 }
 
@@ -659,7 +673,7 @@ fn parse_all(store: &FileStore, candidates: Vec<Candidate>, settings: &Settings)
 }
 
 fn parse_one(store: &FileStore, candidate: Candidate, reading: Reading) -> TreeFile {
-    let Candidate { path, format, is_named } = candidate;
+    let Candidate { path, shown, format, is_named } = candidate;
     let module = match &format {
         Ok(Format::Elf | Format::MachO) => parse_caught(store, &path, reading.own()),
         Ok(Format::Empty) => Err(FileError::too_short("the file is empty")),
@@ -679,6 +693,7 @@ fn parse_one(store: &FileStore, candidate: Candidate, reading: Reading) -> TreeF
         is_for_rules && module.as_ref().is_ok_and(|module| has_soname_sibling(store.fs(), &path, module));
     TreeFile {
         path,
+        shown,
         format,
         slices: module.as_ref().map_or_else(|_| Vec::new(), slices),
         module,
@@ -814,7 +829,6 @@ fn interpreter_of(module: &Module) -> Option<PathBuf> {
 /// own process.
 fn load_file(
     file: &TreeFile,
-    absolute: &Path,
     store: &Arc<FileStore>,
     env: Arc<LoaderEnv>,
     server: Option<&Process>,
@@ -827,9 +841,9 @@ fn load_file(
         Role::Program => MainObject::Program,
         Role::Module | Role::Library => match server {
             Some(server) if file.role == Role::Module || server.env().target.same_machine(module.target) => {
-                let Attempt { process, root, failure, .. } = server.dlopen(absolute);
+                let Attempt { process, root, failure, .. } = server.dlopen(&file.path);
                 let verdict = (file.role == Role::Module)
-                    .then(|| verdict(&process, root, failure.as_ref(), absolute, expected));
+                    .then(|| verdict(&process, root, failure.as_ref(), &file.path, expected));
                 let lucky = lucky_edges(&process, Some(server), own);
                 return Some(Load { process, root, failure, verdict, lucky });
             }
@@ -839,7 +853,7 @@ fn load_file(
     };
     // A file that is its own process keeps the name it was given by, as `ld.so --list` does, when the directory that the
     // name starts from is known.
-    let path = if env.current_directory.is_some() { &file.path } else { absolute };
+    let path = if env.current_directory.is_some() { &file.shown } else { &file.path };
     let process = Process::start(Arc::clone(store), env, path, kind).ok()?;
     let root = process.find_file(module.id);
     let failure = process.failure().cloned();

@@ -119,7 +119,6 @@ pub(crate) fn start_servers(
 /// own process for each of its slices.
 pub(crate) fn load(
     file: &TreeFile,
-    absolute: &Path,
     store: &Arc<FileStore>,
     settings: &Settings,
     servers: &[DyldProcess],
@@ -130,25 +129,20 @@ pub(crate) fn load(
         return Vec::new();
     }
     if file.role != Role::Program && !servers.is_empty() {
-        return servers.iter().map(|server| in_server(file, absolute, server, expected)).collect();
+        return servers.iter().map(|server| in_server(file, server, expected)).collect();
     }
     architectures_of(file)
         .into_iter()
         .filter(|arch| settings.arch.is_none_or(|wanted| arch.grade(wanted).is_some()))
-        .map(|arch| alone(absolute, module, arch, store, settings))
+        .map(|arch| alone(&file.path, module, arch, store, settings))
         .collect()
 }
 
-fn in_server(
-    file: &TreeFile,
-    absolute: &Path,
-    server: &DyldProcess,
-    expected: Option<&MagicBlock>,
-) -> DyldLoad {
-    let attempt = server.dlopen(absolute);
+fn in_server(file: &TreeFile, server: &DyldProcess, expected: Option<&MagicBlock>) -> DyldLoad {
+    let attempt = server.dlopen(&file.path);
     let (process, root, failure) = (attempt.process, attempt.root, attempt.failure);
     let verdict = (file.role == Role::Module)
-        .then(|| dyld_verdict(&process, root, failure.as_deref(), absolute, expected));
+        .then(|| dyld_verdict(&process, root, failure.as_deref(), &file.path, expected));
     let arch = process.env().arch;
     DyldLoad { arch, process: Some(process), root, before: attempt.before, failure, verdict, in_server: true }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
-use pgsym_core::discover::discover;
+use pgsym_core::discover::{Roots, discover};
 use pgsym_core::fs::{Fs, RealFs};
 use pgsym_core::model::SymbolTable;
 use pgsym_core::parse::{Facets, parse};
@@ -56,7 +56,8 @@ fn read(threads: usize, place: &Path) -> Result<(usize, usize)> {
     pool.build_global().context("cannot start threads")?;
     let fs = RealFs::new();
     let files = if place.is_dir() {
-        discover(&fs, &[place.to_owned()])?.candidates.into_iter().map(|candidate| candidate.path).collect()
+        let roots = Roots::new(&fs, &[place.to_owned()], None);
+        discover(&fs, &roots)?.candidates.into_iter().map(|candidate| candidate.path).collect()
     } else {
         listed(place)?
     };

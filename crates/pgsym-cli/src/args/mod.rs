@@ -73,4 +73,12 @@ impl Root {
             None => Arc::new(RealFs::new()),
         })
     }
+
+    /// Where relative paths stand. Inside a foreign root there is no current directory but its top.
+    pub(crate) fn working_directory(&self) -> Option<PathBuf> {
+        match &self.directory {
+            Some(_) => Some(PathBuf::from("/")),
+            None => std::env::current_dir().ok(),
+        }
+    }
 }

@@ -133,11 +133,7 @@ impl Process {
 
     fn settings_for(&self, default: ServerChoice, pg_version: Option<u32>) -> Settings {
         let name = |text: &OsString| Name::from(text.as_bytes());
-        let working_directory = match &self.root.directory {
-            // Inside a foreign root there is no current directory but its top.
-            Some(_) => Some(PathBuf::from("/")),
-            None => std::env::current_dir().ok(),
-        };
+        let working_directory = self.root.working_directory();
         let server = match (&self.server, pg_version) {
             (Some(path), _) => ServerChoice::At(path.clone()),
             (None, Some(major)) if Profile::built_in_majors().contains(&major) => {

@@ -39,7 +39,7 @@ impl Args {
         }
         let tree = output.load(&self.process, &self.paths, settings)?;
         let wanted = |name: &[u8]| self.extension.as_ref().is_none_or(|pattern| pattern.is_match(name));
-        let functions = Functions::new(tree.inventory(), &FunctionsOptions { extension: &wanted });
+        let functions = Functions::new(&tree, &FunctionsOptions { extension: &wanted });
         output.write(&functions)?;
         Ok(Status::from_findings(functions.has_failures()))
     }

@@ -33,7 +33,7 @@ impl Args {
         let mut inspection = Inspection::default();
         let mut unread = Vec::new();
         let mut is_doubtful = false;
-        for file in crate::output::parse_named(&*fs, &self.paths, Facets::ALL)? {
+        for file in crate::output::parse_named(&*fs, &self.root, &self.paths, Facets::ALL)? {
             let mut facts = inspect(&file.path, &file.module);
             if file.is_named {
                 unread.extend(file.module.as_ref().err().map(|error| (file.path.clone(), error.clone())));

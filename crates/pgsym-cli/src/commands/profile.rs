@@ -27,7 +27,11 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn run(self) -> anyhow::Result<Status> {
-        let settings = Settings { server: ServerChoice::At(self.server.clone()), ..Settings::default() };
+        let settings = Settings {
+            server: ServerChoice::At(self.server.clone()),
+            working_directory: self.root.working_directory(),
+            ..Settings::default()
+        };
         let tree = Tree::load(self.root.fs()?, &[], settings)?;
         let (Some(server), Some(process)) = (tree.server(), tree.process()) else {
             anyhow::bail!("no server was read from {}; name the postgres binary", self.server.display());

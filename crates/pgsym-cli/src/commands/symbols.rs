@@ -32,7 +32,7 @@ impl Args {
         let wanted = |name: &[u8]| self.pattern.as_ref().is_none_or(|pattern| pattern.is_match(name));
         let mut symbols = Symbols::default();
         let mut unread = Vec::new();
-        for file in crate::output::parse_named(&*fs, &self.paths, Facets::SYMBOLS)? {
+        for file in crate::output::parse_named(&*fs, &self.root, &self.paths, Facets::SYMBOLS)? {
             if file.is_named {
                 unread.extend(file.module.as_ref().err().map(|error| (file.path.clone(), error.clone())));
             }

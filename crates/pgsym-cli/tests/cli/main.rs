@@ -9,4 +9,5 @@ mod output;
 mod questions;
 mod readme;
 mod second_opinion;
+mod spellings;
 mod support;

@@ -91,7 +91,7 @@ impl Lookup<'_> {
     /// The images that export the name and that this lookup comes to.
     fn definers(&self) -> Vec<MemberId> {
         let hash = NameHash::of(without_underscore(self.import.name.as_bytes()));
-        let definers = self.universe.definers(hash).iter().copied();
+        let definers = self.universe.definers(hash.word()).iter().copied();
         definers.filter(|&id| self.export(id).is_some_and(|_| self.comes_to(id))).collect()
     }
 

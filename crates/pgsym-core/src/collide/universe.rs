@@ -30,7 +30,7 @@ pub struct Member {
 }
 
 /// All files of all processes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Universe {
     members: Vec<Member>,
     by_file: HashMap<FileId, MemberId>,
@@ -42,12 +42,7 @@ pub struct Universe {
 
 impl Universe {
     pub(super) fn build(tree: &Tree, server: &Process) -> Self {
-        let mut universe = Self {
-            members: Vec::new(),
-            by_file: HashMap::new(),
-            shared: HashMap::new(),
-            repeated: Repeated::default(),
-        };
+        let mut universe = Self::default();
         for (_, object) in server.load_order() {
             let id = universe.member(object.path().to_owned(), object.module());
             universe.members[id.0 as usize].is_server = true;
@@ -71,7 +66,7 @@ impl Universe {
 
     /// The same for Mach-O. What only the shared cache has is no file.
     pub(super) fn of_dyld(tree: &Tree, server: &DyldProcess) -> Self {
-        let mut universe = Self { members: Vec::new(), by_file: HashMap::new(), shared: HashMap::new() };
+        let mut universe = Self::default();
         for (_, image) in server.images() {
             if let Some(module) = image.module() {
                 let id = universe.member(image.path().to_owned(), module);

@@ -2,9 +2,11 @@
 //! works on this sorted list.
 
 mod layout;
+mod roots;
 mod sniff;
 
 pub use layout::{Installation, find_installation, server_at};
+pub use roots::{Roots, standing};
 use sniff::format_of;
 pub use sniff::{Format, has_library_name, sniff};
 
@@ -19,8 +21,10 @@ use crate::name::path_bytes;
 /// One file that a run looks at.
 #[derive(Debug, Clone)]
 pub struct Candidate {
-    /// Where it was found.
+    /// Where it was found, absolute as its root is.
     pub path: PathBuf,
+    /// The same as the caller would name it.
+    pub shown: PathBuf,
     /// What its first bytes say; why they cannot be read.
     pub format: Result<Format, FileError>,
     /// Whether the caller named it, rather than a directory above it.
@@ -38,16 +42,16 @@ pub struct Discovery {
 }
 
 /// Walks the roots, once for all who look for something in them.
-pub fn discover(fs: &dyn Fs, roots: &[PathBuf]) -> Result<Discovery, Error> {
+pub fn discover(fs: &dyn Fs, roots: &Roots) -> Result<Discovery, Error> {
     let mut found: Vec<(WalkEntry, bool)> = Vec::new();
     let mut control_directories = BTreeSet::new();
-    for root in roots {
+    for (given, root) in roots.given().iter().zip(roots.paths()) {
         let metadata = fs.metadata(root).or_else(|error| match fs.symlink_metadata(root) {
             // A link that leads nowhere is a file to report, not a question that cannot be answered.
             Ok(link) => Ok(link),
             Err(_) => Err(Error::Path {
                 what: "cannot read",
-                path: root.clone(),
+                path: given.clone(),
                 seen: os_text(&error),
                 advice: "name a module, a directory or an installation prefix",
             }),
@@ -55,7 +59,7 @@ pub fn discover(fs: &dyn Fs, roots: &[PathBuf]) -> Result<Discovery, Error> {
         if metadata.kind == FileKind::Directory {
             let entries = fs.walk(root).map_err(|error| Error::Path {
                 what: "cannot read",
-                path: root.clone(),
+                path: given.clone(),
                 seen: os_text(&error),
                 advice: "run as a user who may read it",
             })?;
@@ -69,7 +73,7 @@ pub fn discover(fs: &dyn Fs, roots: &[PathBuf]) -> Result<Discovery, Error> {
     }
     found.sort_by(|(a, a_is_named), (b, b_is_named)| (&a.path, !a_is_named).cmp(&(&b.path, !b_is_named)));
     found.dedup_by(|(a, _), (b, _)| a.path == b.path);
-    Ok(Discovery { candidates: keep_binaries(fs, found), control_directories })
+    Ok(Discovery { candidates: keep_binaries(fs, roots, found), control_directories })
 }
 
 fn is_control(path: &Path) -> bool {
@@ -77,10 +81,10 @@ fn is_control(path: &Path) -> bool {
     matches!(control_name(name), Some(ControlName::Primary(_)))
 }
 
-fn keep_binaries(fs: &dyn Fs, found: Vec<(WalkEntry, bool)>) -> Vec<Candidate> {
+fn keep_binaries(fs: &dyn Fs, roots: &Roots, found: Vec<(WalkEntry, bool)>) -> Vec<Candidate> {
     use rayon::prelude::*;
     let looked_at: Vec<Option<(Candidate, Option<FileId>, bool)>> =
-        found.into_par_iter().map(|(entry, is_named)| look_at(fs, entry, is_named)).collect();
+        found.into_par_iter().map(|(entry, is_named)| look_at(fs, roots, entry, is_named)).collect();
     // A file's own name goes before symbolic links to it, which then add nothing.
     let mut seen: HashSet<FileId> =
         looked_at.iter().flatten().filter(|(_, _, is_link)| !is_link).filter_map(|(_, id, _)| *id).collect();
@@ -98,13 +102,21 @@ fn keep_binaries(fs: &dyn Fs, found: Vec<(WalkEntry, bool)>) -> Vec<Candidate> {
 }
 
 /// A candidate with its identity and whether its path is a symbolic link; nothing for what is no business of ours.
-fn look_at(fs: &dyn Fs, entry: WalkEntry, is_named: bool) -> Option<(Candidate, Option<FileId>, bool)> {
+fn look_at(
+    fs: &dyn Fs,
+    roots: &Roots,
+    entry: WalkEntry,
+    is_named: bool,
+) -> Option<(Candidate, Option<FileId>, bool)> {
     let WalkEntry { path, kind } = entry;
     let wanted = is_named || has_library_name(&path);
     let kind = match kind {
         Ok(kind) => kind,
         // A directory that cannot be entered may hide modules, so it is always reported.
-        Err(error) => return Some((Candidate { path, format: Err(error), is_named }, None, false)),
+        Err(error) => {
+            let shown = roots.shown(&path);
+            return Some((Candidate { path, shown, format: Err(error), is_named }, None, false));
+        }
     };
     let opened = if kind == FileKind::File { fs.open_regular(&path) } else { fs.open(&path) };
     let (format, id) = match opened {
@@ -115,7 +127,10 @@ fn look_at(fs: &dyn Fs, entry: WalkEntry, is_named: bool) -> Option<(Candidate, 
         Ok(Format::Elf | Format::MachO) => true,
         Ok(Format::Other | Format::Empty | Format::LinkerScript) | Err(_) => wanted,
     };
-    keep.then_some((Candidate { path, format, is_named }, id, kind == FileKind::Symlink))
+    keep.then(|| {
+        let shown = roots.shown(&path);
+        (Candidate { path, shown, format, is_named }, id, kind == FileKind::Symlink)
+    })
 }
 
 /// The path below a directory as a person would name it: relative to the root where it is below one.

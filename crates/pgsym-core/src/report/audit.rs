@@ -207,8 +207,8 @@ impl Audit {
                 infos: number(Severity::Info),
                 suppressed: suppressed.len(),
             },
-            findings: findings.iter().map(AuditFinding::new).collect(),
-            roots: tree.roots().to_vec(),
+            findings: findings.iter().map(|finding| AuditFinding::new(tree, finding)).collect(),
+            roots: tree.roots().given().to_vec(),
             shown_from: Severity::Warning,
             cpu: uses_hwcaps(tree).then_some(tree.settings().loader.cpu),
         }
@@ -228,7 +228,7 @@ impl Audit {
 impl AuditServer {
     fn new(server: &Server, tree: &Tree) -> Self {
         Self {
-            path: server.installation.server.as_path().into(),
+            path: tree.shown(&server.installation.server).as_path().into(),
             version: server.facts.version.clone(),
             arch: server.module.arch(),
             slices: match tree.dyld_processes() {
@@ -249,7 +249,7 @@ impl AuditModule {
         });
         let load = ModuleLoad::new(file);
         Self {
-            path: file.path.as_path().into(),
+            path: file.shown.as_path().into(),
             format: file.format.as_ref().ok().and_then(|format| format_word(*format)),
             arch: module.map(|module| module.arch()),
             soname: module.and_then(|module| module.soname.as_ref()).into(),
@@ -289,21 +289,21 @@ fn format_word(format: Format) -> Option<&'static str> {
 }
 
 impl AuditFinding {
-    fn new(finding: &Finding) -> Self {
+    fn new(tree: &Tree, finding: &Finding) -> Self {
         Self {
             code: finding.rule.code,
             name: finding.rule.name,
             severity: finding.severity.as_str(),
             level: finding.severity,
-            path: finding.path.as_path().into(),
-            subject: finding.subject.clone(),
-            message: finding.message.clone(),
+            path: tree.shown(&finding.path).as_path().into(),
+            subject: tree.roots().shown_in(&finding.subject),
+            message: tree.roots().shown_in(&finding.message),
             evidence: finding
                 .evidence
                 .iter()
-                .map(|evidence| AuditEvidence { label: evidence.label, text: evidence.text.clone() })
+                .map(|seen| AuditEvidence { label: seen.label, text: tree.roots().shown_in(&seen.text) })
                 .collect(),
-            help: finding.help.clone(),
+            help: tree.roots().shown_in(&finding.help),
         }
     }
 }

@@ -102,7 +102,7 @@ impl FileDependencies {
         if let Some(of_dyld) = super::dyld::dependencies(file) {
             return of_dyld;
         }
-        let path = file.path.as_path().into();
+        let path = file.shown.as_path().into();
         let load = match (&file.load, &file.module) {
             (_, Err(error)) => {
                 return Self { path, error: Some(error.to_string()), dependencies: Vec::new() };

@@ -30,7 +30,7 @@ fn deciding_load(file: &TreeFile) -> Option<&DyldLoad> {
 /// The dependencies of a Mach-O file, in the order in which dyld opens them; none of another file.
 pub(super) fn dependencies(file: &TreeFile) -> Option<FileDependencies> {
     let load = shown_load(file)?;
-    let path = file.path.as_path().into();
+    let path = file.shown.as_path().into();
     let (Some(process), Some(root)) = (&load.process, load.root) else {
         return Some(FileDependencies { path, error: load.failure.clone(), dependencies: Vec::new() });
     };

@@ -1,6 +1,7 @@
 //! `pgsym functions`: the C functions that extensions declare, and the binary behind each.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -9,9 +10,10 @@ use super::document::Document;
 use super::field::{Field, key};
 use super::text::{Palette, count, pad, paint};
 use crate::extension::tree::Plan;
-use crate::extension::{ExtensionRecord, Function, Inventory, Status};
+use crate::extension::{ExtensionRecord, Function, Status};
+use crate::tree::Tree;
 
-/// Which part of an inventory is shown.
+/// Which part of a tree's inventory is shown.
 pub struct FunctionsOptions<'a> {
     /// Whether an extension of this name is.
     pub extension: &'a dyn Fn(&[u8]) -> bool,
@@ -123,24 +125,25 @@ pub struct Uninstallable {
 
 impl Functions {
     /// The functions of the extensions that a question is about.
-    pub fn new(inventory: &Inventory, options: &FunctionsOptions<'_>) -> Self {
+    pub fn new(tree: &Tree, options: &FunctionsOptions<'_>) -> Self {
+        let inventory = tree.inventory();
         let mut found = Self::default();
         for record in inventory.in_scope().filter(|record| (options.extension)(&record.extension.name)) {
-            found.add(record);
+            found.add(tree, record);
         }
         found
     }
 
-    fn add(&mut self, record: &ExtensionRecord) {
+    fn add(&mut self, tree: &Tree, record: &ExtensionRecord) {
         let extension: Field<key::Extension> = record.extension.name.as_slice().into();
         if !matches!(record.extension.plan, Plan::Chain(_)) {
             self.uninstallable.push(Uninstallable {
                 extension: extension.clone(),
-                path: record.extension.control_path.as_path().into(),
+                path: tree.shown(&record.extension.control_path).as_path().into(),
                 error: record.extension.plan_error().unwrap_or_default(),
             });
         }
-        self.functions.extend(record.functions.iter().map(|function| entry(&extension, function)));
+        self.functions.extend(record.functions.iter().map(|function| entry(tree, &extension, function)));
         for script in &record.scripts {
             let Ok(read) = &script.script else { continue };
             for (position, dynamic) in &read.dynamic {
@@ -151,7 +154,7 @@ impl Functions {
                     function: routine.map_or_else(Field::null, |routine| routine.name.as_slice().into()),
                     probin: link.map_or_else(Field::null, |(probin, _)| probin.into()),
                     prosrc: link.map_or_else(Field::null, |(_, prosrc)| prosrc.into()),
-                    script: script.path.as_path().into(),
+                    script: tree.shown(&script.path).as_path().into(),
                     line: position.line,
                 });
             }
@@ -159,8 +162,8 @@ impl Functions {
         self.loads.extend(record.loads.iter().map(|load| LoadedLibrary {
             extension: extension.clone(),
             probin: load.library.name.as_slice().into(),
-            module: load.library.path().into(),
-            script: load.script.as_path().into(),
+            module: shown(tree, load.library.path()),
+            script: tree.shown(&load.script).as_path().into(),
             line: load.position.line,
         }));
     }
@@ -173,9 +176,14 @@ impl Functions {
     }
 }
 
-fn entry(extension: &Field<key::Extension>, function: &Function) -> FunctionEntry {
+/// The file of a library, as the caller would name it.
+fn shown(tree: &Tree, path: Option<&Path>) -> Field<key::ModuleFile> {
+    path.map(|path| tree.shown(path)).as_deref().into()
+}
+
+fn entry(tree: &Tree, extension: &Field<key::Extension>, function: &Function) -> FunctionEntry {
     let provider = match &function.status {
-        Status::ThroughDependency { provider } => provider.as_path().into(),
+        Status::ThroughDependency { provider } => tree.shown(provider).as_path().into(),
         _ => Field::null(),
     };
     FunctionEntry {
@@ -184,11 +192,11 @@ fn entry(extension: &Field<key::Extension>, function: &Function) -> FunctionEntr
         function: function.name.as_slice().into(),
         probin: function.probin.as_slice().into(),
         prosrc: function.prosrc.as_slice().into(),
-        module: function.library.path().into(),
+        module: shown(tree, function.library.path()),
         status: function.status.as_str(),
         provider,
         installed: function.is_installed,
-        script: function.script.as_path().into(),
+        script: tree.shown(&function.script).as_path().into(),
         line: function.position.line,
     }
 }

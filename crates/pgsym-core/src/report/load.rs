@@ -110,7 +110,7 @@ fn server_words(tree: &Tree) -> String {
         return "none: each file is its own process".to_owned();
     };
     let version = server.facts.version.as_deref().unwrap_or("of unknown version");
-    let path = Name::from(path_bytes(&server.installation.server));
+    let path = Name::from(path_bytes(&tree.shown(&server.installation.server)));
     format!("PostgreSQL {version} ({path})")
 }
 
@@ -126,7 +126,7 @@ pub(super) fn not_for_server(tree: &Tree) -> Option<String> {
 impl LoadedModule {
     fn new(tree: &Tree, file: &TreeFile) -> Self {
         let mut answer = Self {
-            path: file.path.as_path().into(),
+            path: file.shown.as_path().into(),
             pg_version: tree.pg_major(),
             verdict: Verdict::Unknown,
             error: None,

@@ -102,7 +102,7 @@ impl Why {
             if let Some(load) = &file.load
                 && let Some(root) = load.root
             {
-                add(&load.process, root, file.path.as_path().into(), false);
+                add(&load.process, root, file.shown.as_path().into(), false);
             }
         }
         for (path, chain) in why_dyld::chains(tree, name) {
@@ -113,7 +113,7 @@ impl Why {
             name: name.into(),
             symbols,
             providers: providers.into_iter().map(|(path, chains)| Provider { path, chains }).collect(),
-            roots: tree.roots().to_vec(),
+            roots: tree.roots().given().to_vec(),
         }
     }
 }

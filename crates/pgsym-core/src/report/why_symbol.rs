@@ -98,7 +98,7 @@ pub(super) fn providers(tree: &Tree, name: &Name) -> Vec<SymbolProvider> {
         let is_own_process = load.process.main().is_some_and(|main| Some(main.id()) == file_id(file));
         let objects: Vec<ObjectId> =
             load.process.closure(root).into_iter().filter(|id| is_own_process || is_new(id)).collect();
-        ask(&mut answers, &load.process, &objects, name, (&file.path, true));
+        ask(&mut answers, &load.process, &objects, name, (&file.shown, true));
     }
     why_dyld::symbols(tree, name, &mut answers);
     answers
@@ -108,7 +108,7 @@ pub(super) fn providers(tree: &Tree, name: &Name) -> Vec<SymbolProvider> {
             users.dedup();
             let exported_by = if path.name().is_none() {
                 let exporters = tree.exporters(name.as_bytes());
-                exporters.map(|file| Exporter { path: file.path.as_path().into() }).collect()
+                exporters.map(|file| Exporter { path: file.shown.as_path().into() }).collect()
             } else {
                 Vec::new()
             };

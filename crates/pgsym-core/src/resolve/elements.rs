@@ -47,7 +47,8 @@ pub struct SearchDirectory {
     pub resolved: PathBuf,
     /// Whether it exists and is a directory.
     pub exists: bool,
-    /// It and the directories above it, as far as they exist, the nearest first.
+    /// It and the directories above it, as far as they exist, the nearest first, up to those that hold the file itself:
+    /// who can replace the file needs no search path.
     pub ancestors: Vec<(PathBuf, Metadata)>,
 }
 
@@ -59,6 +60,8 @@ pub(crate) fn elements_of(
     store: &FileStore,
 ) -> Vec<SearchElement> {
     let origin = env.absolute(path).and_then(|path| path.parent().map(Path::to_owned));
+    // Symbolic links resolved, as those of the directories are.
+    let own = store.fs().canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let tokens = Tokens {
         origin: origin.as_deref().map(path_bytes),
         lib: env.lib.as_bytes(),
@@ -75,7 +78,7 @@ pub(crate) fn elements_of(
         }
         for text in raw.split(|&byte| byte == b':').take(limits::SEARCH_PATH_ELEMENTS) {
             let meaning =
-                if is_forgotten { Meaning::Forgotten } else { meaning(text, env.libc, tokens, store) };
+                if is_forgotten { Meaning::Forgotten } else { meaning(text, env.libc, tokens, &own, store) };
             let text = Name::from(text);
             elements.push(SearchElement { kind: search_path.kind, entry: search_path.entry, text, meaning });
         }
@@ -83,7 +86,7 @@ pub(crate) fn elements_of(
     elements
 }
 
-fn meaning(text: &[u8], libc: Libc, tokens: Tokens<'_>, store: &FileStore) -> Meaning {
+fn meaning(text: &[u8], libc: Libc, tokens: Tokens<'_>, own: &Path, store: &FileStore) -> Meaning {
     if text.is_empty() {
         // musl's `path_open` skips them.
         return if libc == Libc::Musl { Meaning::Forgotten } else { Meaning::Empty };
@@ -92,11 +95,11 @@ fn meaning(text: &[u8], libc: Libc, tokens: Tokens<'_>, store: &FileStore) -> Me
         Expanded::Discarded => Meaning::Forgotten,
         Expanded::Text(text) if text.is_empty() => Meaning::Forgotten,
         Expanded::Text(text) if text.first() != Some(&b'/') => Meaning::Relative(Name::from(text)),
-        Expanded::Text(text) => Meaning::Directory(directory(path_from_bytes(text), store)),
+        Expanded::Text(text) => Meaning::Directory(directory(path_from_bytes(text), own, store)),
     }
 }
 
-fn directory(path: PathBuf, store: &FileStore) -> SearchDirectory {
+fn directory(path: PathBuf, own: &Path, store: &FileStore) -> SearchDirectory {
     let fs = store.fs();
     let canonical = fs.canonicalize(&path).ok();
     let exists = canonical.is_some() && store.is_directory(&path);
@@ -110,6 +113,7 @@ fn directory(path: PathBuf, store: &FileStore) -> SearchDirectory {
         ancestors.push((ancestor.to_owned(), metadata));
     }
     ancestors.reverse();
+    ancestors.truncate(ancestors.iter().take_while(|(ancestor, _)| !own.starts_with(ancestor)).count());
     SearchDirectory { path, resolved, exists, ancestors }
 }
 

@@ -93,10 +93,6 @@ fn danger(cx: &ModuleCx<'_>, directory: &SearchDirectory) -> Option<Danger> {
     };
     let mut foreign = None;
     for (index, (path, metadata)) in directory.ancestors.iter().enumerate() {
-        // Who can replace the file itself needs no search path.
-        if cx.path().starts_with(path) {
-            break;
-        }
         let path = shown_path(path);
         let mode = metadata.mode;
         // In a sticky directory others can add files, and not replace what is there.
