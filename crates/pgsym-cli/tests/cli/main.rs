@@ -10,4 +10,5 @@ mod questions;
 mod readme;
 mod second_opinion;
 mod spellings;
+mod staging;
 mod support;

@@ -161,7 +161,7 @@ impl Inventory {
         let places =
             find_places(fs, around.control_directories, around.installation, &settings.search, major);
         let (extensions, error) = find_extensions(fs, &places.control, major);
-        let scope = Scope::new(around, &places);
+        let scope = Scope::new(around, &settings.search);
         let jobs: Vec<Job<'_>> = extensions
             .iter()
             .enumerate()
@@ -228,7 +228,8 @@ impl Inventory {
 }
 
 /// Which extensions the question is about: those below a root; those of the installation, when a root holds its
-/// modules or its control files; and those of which a named file is a module.
+/// modules or its control files, which a staging tree of the same layout does not; and those of which a named file is a
+/// module.
 struct Scope<'a> {
     roots: &'a [PathBuf],
     whole_installation: bool,
@@ -237,14 +238,14 @@ struct Scope<'a> {
 }
 
 impl<'a> Scope<'a> {
-    fn new(around: &'a Surroundings<'_>, places: &Places) -> Self {
+    fn new(around: &'a Surroundings<'_>, search: &SearchSettings) -> Self {
         let canonical = |path: &Path| around.fs.canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let parts: Vec<PathBuf> = around
             .installation
             .into_iter()
             .flat_map(|found| [Some(&found.pkglibdir), found.sharedir.as_ref()])
             .flatten()
-            .chain(&places.libdirs)
+            .chain(search.sharedir.iter().chain(&search.pkglibdir))
             .map(|path| canonical(path))
             .collect();
         let roots: Vec<PathBuf> = around.roots.iter().map(|root| canonical(root)).collect();
