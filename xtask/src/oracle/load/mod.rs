@@ -170,7 +170,7 @@ fn predicted(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Loads => LOADS.to_owned(),
         Verdict::Fails(message) => message.to_string(),
-        Verdict::Crashes(why) => format!("crashes: {why}"),
+        Verdict::Crashes(_) => CRASHED.to_owned(),
         Verdict::Unknown(why) => format!("unknown: {why}"),
     }
 }
