@@ -74,5 +74,7 @@ pub mod source;
 pub mod tree;
 #[cfg(feature = "audit")]
 mod tree_dyld;
+#[cfg(feature = "audit")]
+mod tree_preload;
 
 pub use error::{Error, FileError, FileErrorKind};

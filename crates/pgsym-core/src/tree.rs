@@ -29,6 +29,7 @@ use crate::resolve::{
 };
 use crate::source::read_range;
 use crate::tree_dyld::{self, chosen_slice};
+use crate::tree_preload;
 
 pub use crate::tree_dyld::DyldLoad;
 
@@ -41,7 +42,8 @@ pub struct Settings {
     pub reading: Reading,
     /// What the process's environment says, and which C library it has.
     pub loader: LoaderOptions,
-    /// `shared_preload_libraries`, in order: paths or names in `$libdir`.
+    /// The names of `shared_preload_libraries`, in order, as [`preload_names`](crate::extension::preload_names) reads
+    /// the setting.
     pub preload: Vec<String>,
     /// The major version that modules should be for, where no server says it.
     pub pg_major: Option<u32>,
@@ -235,7 +237,7 @@ impl Tree {
         let elf_server = server.as_ref().filter(|server| server.module.elf().is_some());
         let process = elf_server.map(|server| start_server(&store, server, &settings)).transpose()?;
         let dyld_processes = match &server {
-            Some(server) => start_dyld_servers(&store, server, &settings)?,
+            Some(server) => tree_dyld::start_servers(&store, server, &settings)?,
             None => Vec::new(),
         };
         for file in &mut files {
@@ -616,45 +618,17 @@ fn start_server(store: &Arc<FileStore>, server: &Server, settings: &Settings) ->
             seen: error.message,
             advice: "name another one with --server",
         })?;
+    let expected = server.facts.magic.as_ref();
     for name in &settings.preload {
-        let path = preload_path(store.fs(), server, name);
-        let attempt = process.dlopen(&path);
-        if let Some(failure) = attempt.failure {
-            return Err(Error::Value {
-                option: "--preload",
-                value: name.clone(),
-                seen: format!("the server would not start: {}", failure.message),
-                advice: "name modules that load, in the order of shared_preload_libraries".to_owned(),
-            });
+        let path = tree_preload::path(store.fs(), server, settings, name)?;
+        let Attempt { process: after, root, failure, .. } = process.dlopen(&path);
+        // Without symbols nobody knows of a magic block.
+        if settings.reading != Reading::Links || failure.is_some() {
+            tree_preload::accept(name, verdict(&after, root, failure.as_ref(), &path, expected))?;
         }
-        process = attempt.process;
+        process = after;
     }
     Ok(process)
-}
-
-/// Starts a Mach-O server for each of its architectures.
-fn start_dyld_servers(
-    store: &Arc<FileStore>,
-    server: &Server,
-    settings: &Settings,
-) -> Result<Vec<DyldProcess>, Error> {
-    let path = |name: &String| preload_path(store.fs(), server, name);
-    let preloads: Vec<PathBuf> = settings.preload.iter().map(path).collect();
-    tree_dyld::start_servers(store, server, settings, &preloads)
-}
-
-/// Where a name of `shared_preload_libraries` leads (src/backend/utils/fmgr/dfmgr.c,
-/// `expand_dynamic_library_name`): in `$libdir`, as it is and then with DLSUFFIX.
-fn preload_path(fs: &dyn Fs, server: &Server, name: &str) -> PathBuf {
-    let below = name.strip_prefix("$libdir/").unwrap_or(name);
-    let plain =
-        if name.starts_with('/') { PathBuf::from(name) } else { server.installation.pkglibdir.join(below) };
-    let mut suffixed = plain.clone().into_os_string();
-    // macOS has its own suffix since 16 (src/template/darwin).
-    let is_dylib = server.module.macho().is_some() && server.facts.major().is_none_or(|major| major >= 16);
-    suffixed.push(if is_dylib { ".dylib" } else { ".so" });
-    let is_file = |path: &Path| fs.metadata(path).is_ok_and(|metadata| metadata.kind != FileKind::Directory);
-    if !is_file(&plain) && is_file(Path::new(&suffixed)) { suffixed.into() } else { plain }
 }
 
 fn parse_all(store: &FileStore, candidates: Vec<Candidate>, settings: &Settings) -> Vec<TreeFile> {

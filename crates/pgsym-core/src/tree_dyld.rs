@@ -9,8 +9,9 @@ use crate::model::{MachArch, Module};
 use crate::name::path_from_bytes;
 use crate::postgres::{MagicBlock, Verdict, dyld_verdict};
 use crate::resolve::FileStore;
-use crate::resolve::dyld::{DyldEnv, DyldProcess, ImageId, SystemLibraries, slice_for};
-use crate::tree::{Role, Server, Settings, TreeFile};
+use crate::resolve::dyld::{DyldAttempt, DyldEnv, DyldProcess, ImageId, SystemLibraries, slice_for};
+use crate::tree::{Reading, Role, Server, Settings, TreeFile};
+use crate::tree_preload;
 
 /// What loading a Mach-O file does, for one architecture.
 pub struct DyldLoad {
@@ -77,7 +78,6 @@ pub(crate) fn start_servers(
     store: &Arc<FileStore>,
     server: &Server,
     settings: &Settings,
-    preloads: &[PathBuf],
 ) -> Result<Vec<DyldProcess>, Error> {
     let refuse = |seen: String| Error::Path {
         what: "cannot model the server",
@@ -93,17 +93,15 @@ pub(crate) fn start_servers(
         let env = environment(store, settings, arch);
         let path = &server.installation.server;
         let mut process = DyldProcess::start(Arc::clone(store), env, path).map_err(refuse)?;
-        for (path, name) in preloads.iter().zip(&settings.preload) {
-            let attempt = process.dlopen(path);
-            if let Some(failure) = attempt.failure {
-                return Err(Error::Value {
-                    option: "--preload",
-                    value: name.clone(),
-                    seen: format!("the {arch} server would not start: {failure}"),
-                    advice: "name modules that load, in the order of shared_preload_libraries".to_owned(),
-                });
+        let expected = server.facts.magic.as_ref();
+        for name in &settings.preload {
+            let path = tree_preload::path(store.fs(), server, settings, name)?;
+            let DyldAttempt { process: after, root, failure, .. } = process.dlopen(&path);
+            // Without symbols nobody knows of a magic block.
+            if settings.reading != Reading::Links || failure.is_some() {
+                tree_preload::accept(name, dyld_verdict(&after, root, failure.as_deref(), &path, expected))?;
             }
-            process = attempt.process;
+            process = after;
         }
         processes.push(process);
     }

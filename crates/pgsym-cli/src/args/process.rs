@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use pgsym_core::extension::{ExtensionSettings, SearchSettings};
+use pgsym_core::extension::{ExtensionSettings, SearchSettings, preload_names};
 use pgsym_core::model::MachArch;
 use pgsym_core::name::Name;
 use pgsym_core::postgres::Profile;
@@ -32,9 +32,9 @@ pub(crate) struct Process {
     /// The server's extension_control_path (PostgreSQL 18)
     #[arg(long, value_name = "DIRS")]
     pub(crate) extension_control_path: Option<String>,
-    /// shared_preload_libraries: loaded first, in this order
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    pub(crate) preload: Vec<String>,
+    /// shared_preload_libraries, in the setting's own grammar: loaded first, in this order
+    #[arg(long, value_name = "NAMES", value_parser = parse_preload)]
+    pub(crate) preload: Vec<Preload>,
     /// glibc, glibc-VERSION or musl; read from the server's PT_INTERP when not given
     #[arg(long, value_name = "LIBC")]
     pub(crate) libc: Option<LibcName>,
@@ -102,6 +102,16 @@ impl FromStr for Cpu {
     }
 }
 
+/// `--preload`.
+#[derive(Debug, Clone)]
+pub(crate) struct Preload(Vec<String>);
+
+fn parse_preload(text: &str) -> Result<Preload, String> {
+    preload_names(text).map(Preload).ok_or_else(|| {
+        "invalid list syntax in parameter \"shared_preload_libraries\": the server starts without any of them".to_owned()
+    })
+}
+
 /// `--arch`.
 fn parse_arch(text: &str) -> Result<MachArch, String> {
     MachArch::from_name(text).ok_or_else(|| "write arm64, arm64e, x86_64, x86_64h or i386".to_owned())
@@ -150,7 +160,7 @@ impl Process {
                 cpu: self.cpu_level(),
             },
             server,
-            preload: self.preload.clone(),
+            preload: self.preload.iter().flat_map(|Preload(names)| names.clone()).collect(),
             pg_major: pg_version,
             extensions: ExtensionSettings {
                 search: SearchSettings {

@@ -1,5 +1,7 @@
 //! Exit statuses, and what the program says to a question that it cannot answer.
 
+use pgsym_testkit::{Bind, Magic, SharedObject};
+
 use super::support::{faulty_tree, pgsym, pgsym_in, sound_tree};
 
 /// A question without an answer: status 2, nothing on standard output, one line on standard error.
@@ -114,9 +116,26 @@ fn a_bad_option_is_refused_in_one_line() {
 
 #[test]
 fn a_preload_that_the_server_would_refuse_is_refused() {
-    let tree = faulty_tree();
+    let tree = faulty_tree()
+        .object("lib/old.so", &SharedObject::new().bind(Bind::Now).magic(Magic::pg(14)))
+        .object("lib/none.so", &SharedObject::new().bind(Bind::Now).export("f"));
     let root = tree.root().to_str().unwrap();
-    assert_refused(&["audit", root, "--preload", "faulty"], &["--preload", "the server would not start"]);
+    let refused = |preload: &str, says: &str| {
+        for command in ["audit", "load"] {
+            assert_refused(&[command, root, "--preload", preload], &["--preload", says]);
+        }
+    };
+    refused("faulty", "the server would not start: FATAL:  could not load library");
+    refused("sound,faulty", "the server would not start: FATAL:  could not load library");
+    refused("old", "version mismatch DETAIL:  Server is version 15, library is version 14.");
+    refused("none", "missing magic block HINT:");
+    refused("nosuch", "FATAL:  could not access file \"nosuch\": No such file or directory");
+    refused("deep/nosuch", "data directory");
+    refused("sound,", "invalid list syntax in parameter");
+    for accepted in ["sound", " sound , \"plpgsql\" ", "$libdir/sound", "sound.so", ""] {
+        let run = pgsym(["load", tree.path("lib/sound.so").to_str().unwrap(), "--preload", accepted]);
+        assert_eq!((run.status, &*run.stderr), (0, ""), "{accepted}");
+    }
 }
 
 #[test]

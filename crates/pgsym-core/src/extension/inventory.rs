@@ -148,7 +148,7 @@ pub struct Surroundings<'a> {
 }
 
 /// The major version that is taken where nothing says one: the newest that is released.
-const NEWEST_MAJOR: u32 = 18;
+pub(crate) const NEWEST_MAJOR: u32 = 18;
 
 impl Inventory {
     /// Reads the extensions around a tree. Nothing in them stops it: what cannot be read is part of the value.

@@ -13,6 +13,8 @@ mod functions;
 mod inventory;
 #[cfg(feature = "audit")]
 mod places;
+#[cfg(feature = "audit")]
+mod preload;
 
 pub mod catalog;
 pub mod config_file;
@@ -28,10 +30,16 @@ pub mod update_graph;
 #[cfg(feature = "audit")]
 pub use functions::{Library, Status};
 #[cfg(feature = "audit")]
+pub(crate) use inventory::NEWEST_MAJOR;
+#[cfg(feature = "audit")]
 pub use inventory::{
     ExtensionRecord, ExtensionSettings, Function, Inventory, LoadStatement, Objects, Reading, ScriptRecord,
     Surroundings,
 };
 #[cfg(feature = "audit")]
 pub use places::{Places, SearchSettings};
+#[cfg(feature = "audit")]
+pub use preload::preload_names;
+#[cfg(feature = "audit")]
+pub(crate) use preload::{PreloadError, preload_path};
 pub use script::{CFunction, declared_c_functions};
