@@ -85,6 +85,11 @@ impl Case {
         Self { fs: change(self.fs), ..self }
     }
 
+    /// Asks about other paths than `/pg/lib`.
+    pub(crate) fn roots(self, roots: &[&str]) -> Self {
+        Self { roots: roots.iter().map(PathBuf::from).collect(), ..self }
+    }
+
     /// Changes the question.
     pub(crate) fn settings(mut self, change: impl FnOnce(&mut Settings)) -> Self {
         change(&mut self.settings);

@@ -6,9 +6,10 @@ declare_rule! {
     ///
     /// ## What it checks
     ///
-    /// Elements of DT_RPATH and DT_RUNPATH that lead to places where software is built: home directories, `/build`,
-    /// `/builds`, `/tmp`, `/usr/src`, CI workspaces, a `buildroot` or `.libs` directory. Installations that lie in
-    /// such a place themselves are left alone.
+    /// Absolute elements of DT_RPATH and DT_RUNPATH that name places where software is built: home directories,
+    /// `/build`, `/builds`, `/tmp`, `/usr/src`, CI workspaces, a `buildroot` or `.libs` directory. The text counts, not
+    /// where the file lies today: an element that begins with `$ORIGIN` moves with the file and is none. Installations
+    /// that lie in such a place themselves are left alone.
     ///
     /// ## Why it matters
     ///
@@ -65,6 +66,24 @@ pub(crate) mod tests {
 
     pub(crate) fn silent() -> Case {
         Case::new().object("x.so", &module().runpath("/opt/geos/lib")).fs(|fs| fs.directory("/opt/geos/lib"))
+    }
+
+    #[test]
+    fn what_starts_at_the_file_itself_is_no_build_path_wherever_it_lies() {
+        let object = module().runpath("$ORIGIN/../deps:${ORIGIN}");
+        let case = Case::new()
+            .object("/home/runner/work/x/bundle/lib/x.so", &object)
+            .fs(|fs| fs.directory("/home/runner/work/x/bundle/deps"))
+            .roots(&["/home/runner/work/x/bundle/lib", "/pg/lib"]);
+        assert_eq!(case.run(&BUILD_PATH_IN_SEARCH_PATH), []);
+    }
+
+    #[test]
+    fn a_link_to_such_a_place_is_no_build_path() {
+        let case = Case::new()
+            .object("x.so", &module().runpath("/opt/geos"))
+            .fs(|fs| fs.directory("/home/builder/geos").symlink("/opt/geos", "/home/builder/geos"));
+        assert_eq!(case.run(&BUILD_PATH_IN_SEARCH_PATH), []);
     }
 
     #[test]

@@ -70,7 +70,7 @@ fn concern(cx: &ModuleCx<'_>, element: &SearchElement) -> Option<Concern> {
         Meaning::Directory(directory) => {
             if let Some(danger) = danger(cx, directory) {
                 Some(Concern::Writable(danger))
-            } else if is_build_path(cx, &directory.resolved) {
+            } else if is_build_path(cx, element, directory) {
                 Some(Concern::BuildPath)
             } else if !directory.exists {
                 Some(Concern::Missing)
@@ -113,8 +113,10 @@ fn danger(cx: &ModuleCx<'_>, directory: &SearchDirectory) -> Option<Danger> {
     foreign.map(|reason| Danger { is_everybody: false, reason })
 }
 
-/// Where builds happen; an installation that lies there itself is none.
-fn is_build_path(cx: &ModuleCx<'_>, resolved: &Path) -> bool {
+/// Whether an element was written on the machine of a build: by the text, not by where it leads, since a finished
+/// package may lie in such a place while it is audited. What starts at `$ORIGIN` moves with its file, wherever that
+/// was built; an installation that lies in such a place itself is no build.
+fn is_build_path(cx: &ModuleCx<'_>, element: &SearchElement, directory: &SearchDirectory) -> bool {
     const PLACES: [&str; 14] = [
         "/home",
         "/root",
@@ -132,10 +134,15 @@ fn is_build_path(cx: &ModuleCx<'_>, resolved: &Path) -> bool {
         "/var/lib/jenkins",
     ];
     const PARTS: [&str; 5] = ["buildroot", "BUILDROOT", "rpmbuild", "CMakeFiles", ".libs"];
-    let is_place = PLACES.iter().any(|place| resolved.starts_with(place))
-        || resolved.components().any(|part| PARTS.iter().any(|name| part.as_os_str() == *name))
-        || resolved.ancestors().any(|path| path.ends_with("debian/tmp"));
-    is_place && cx.tree().holds(resolved) != Some(true) && !is_below_installation(cx, resolved)
+    let text = element.text.as_path();
+    let is_place = PLACES.iter().any(|place| text.starts_with(place))
+        || text.components().any(|part| PARTS.iter().any(|name| part.as_os_str() == *name))
+        || text.ancestors().any(|path| path.ends_with("debian/tmp"));
+    let resolved = &*directory.resolved;
+    text.is_absolute()
+        && is_place
+        && cx.tree().holds(resolved) != Some(true)
+        && !is_below_installation(cx, resolved)
 }
 
 /// Whether a path lies in the prefix of the server.
