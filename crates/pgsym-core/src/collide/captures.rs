@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::Judgement;
 use super::universe::{Member, MemberId, Universe};
-use crate::model::{Binding, NameHash, Symbol, SymbolKind, Visibility};
+use crate::model::{Binding, Symbol, SymbolKind, Visibility};
 use crate::name::Name;
 use crate::resolve::{Libc, Process, accepts, references};
 use crate::tree::Tree;
@@ -82,11 +82,15 @@ pub(super) fn find(tree: &Tree, server: &Process, universe: &Universe) -> Vec<Ca
         for reference in references(&member.module) {
             let symbol = reference.symbol;
             let definers = universe.definers(symbols.hash_word(symbol));
-            if definers.is_empty() || is_kept_at_home(member, symbol) || is_vague(symbol, definers, universe)
-            {
+            if definers.is_empty() || is_kept_at_home(member, symbol) {
                 continue;
             }
             let accepted = |id: MemberId| accepts(&universe.get(id).module, symbol, libc);
+            let is_one_and_the_same = |meant: MemberId, captor: MemberId| {
+                accepted(meant)
+                    .zip(accepted(captor))
+                    .is_some_and(|(meant, taken)| is_vague(symbol, meant, taken))
+            };
             let captured = |id: MemberId| {
                 captured(
                     universe.get(id),
@@ -106,7 +110,7 @@ pub(super) fn find(tree: &Tree, server: &Process, universe: &Universe) -> Vec<Ca
                         && accepted(id).is_some()
                         && is_meant(universe, victim, id)
                 });
-                if let Some(meant) = meant {
+                if let Some(meant) = meant.filter(|&meant| !is_one_and_the_same(meant, captor)) {
                     groups
                         .entry((victim, meant, captor, Cause::Server))
                         .or_default()
@@ -125,7 +129,11 @@ pub(super) fn find(tree: &Tree, server: &Process, universe: &Universe) -> Vec<Ca
                 // Two files of one soname are never both loaded: that is a contest of names.
                 let soname = |id: MemberId| universe.get(id).module.soname.as_ref();
                 let is_rival = soname(captor).is_some() && soname(captor) == soname(meant);
-                if is_elsewhere && !is_rival && accepted(captor).is_some() {
+                if is_elsewhere
+                    && !is_rival
+                    && accepted(captor).is_some()
+                    && !is_one_and_the_same(meant, captor)
+                {
                     groups
                         .entry((victim, meant, captor, Cause::Module))
                         .or_default()
@@ -169,19 +177,27 @@ fn is_kept_at_home(member: &Member, symbol: Symbol<'_>) -> bool {
     symbol.is_defined() && (is_symbolic || symbol.visibility() == Visibility::Protected)
 }
 
-/// Inline functions, templates and type information of C++ are defined weak in every file that uses them, and one
-/// definition is meant to serve all of them.
-fn is_vague(symbol: Symbol<'_>, definers: &[MemberId], universe: &Universe) -> bool {
-    let name = symbol.name();
-    name.starts_with(b"_Z")
-        && definers.iter().all(|&id| {
-            let symbols = universe.get(id).module.symbols.get();
-            symbols.is_some_and(|symbols| {
-                symbols
-                    .lookup(name, NameHash::of(name))
-                    .all(|definition| matches!(definition.binding(), Binding::Weak | Binding::Unique))
-            })
-        })
+/// Whether it makes no difference which of two definitions of a C++ name is taken: inline functions, templates and type
+/// information are defined in every file that uses them, weak on both sides, and one is meant to serve all.
+fn is_vague(symbol: Symbol<'_>, meant: Symbol<'_>, taken: Symbol<'_>) -> bool {
+    let is_weak = |definition: Symbol<'_>| matches!(definition.binding(), Binding::Weak | Binding::Unique);
+    symbol.name().starts_with(b"_Z")
+        && (is_standard_data(symbol.name(), taken) || (is_weak(meant) && is_weak(taken)))
+}
+
+/// Data of namespace std: type information (`_ZTI`), its names (`_ZTS`), vtables (`_ZTV`, `_ZTT`), inline variables and
+/// statics of inline functions (`_ZZNSt`). Every file has them as its own standard library's headers say, and linkers
+/// make some of them strong when they apply a version script; the names say that they are one and the same.
+/// Itanium C++ ABI, 5.1.4 "Special Names" and 5.1.2 (`St`).
+fn is_standard_data(name: &[u8], definition: Symbol<'_>) -> bool {
+    let Some(mut entity) = name.strip_prefix(b"_Z") else { return false };
+    for prefix in [&b"TI"[..], b"TS", b"TV", b"TT", b"GV", b"Z"] {
+        entity = entity.strip_prefix(prefix).unwrap_or(entity);
+    }
+    for nested in [&b"N"[..], b"K"] {
+        entity = entity.strip_prefix(nested).unwrap_or(entity);
+    }
+    entity.starts_with(b"St") && definition.kind() == SymbolKind::Object
 }
 
 /// A definition in the victim itself, or in a library that it names, is the one its author linked against.

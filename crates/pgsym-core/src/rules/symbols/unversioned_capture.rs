@@ -8,7 +8,9 @@ declare_rule! {
     /// ## What it checks
     ///
     /// References with a version, such as `SSL_new@OPENSSL_3.0.0`, that another module's definition without any version
-    /// would take if that module were loaded first.
+    /// would take if that module were loaded first. C++ names of which one definition is meant to serve all are left out:
+    /// those that both sides define weak (inline functions, templates), and type information, vtables and inline
+    /// variables of namespace `std`.
     ///
     /// ## Why it matters
     ///
@@ -66,7 +68,7 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use pgsym_testkit::VersionDefault;
+    use pgsym_testkit::{Binding, Export, ExportKind, VersionDefault};
 
     use super::*;
     use crate::rules::testing::{Case, library, module};
@@ -90,6 +92,62 @@ pub(crate) mod tests {
 
     pub(crate) fn silent() -> Case {
         with(&module().export_versioned("tls_new", "TLS_1", VersionDefault::Default))
+    }
+
+    /// A library whose version script makes a C++ name strong, its user, and a library with a weak one.
+    fn with_cxx(name: &str, kind: ExportKind) -> Case {
+        let of = |soname: &str| library(soname).export(format!("{soname}_f"));
+        let strong = of("libllvm.so.19")
+            .add_export(Export::new(name, kind.clone()).version("LLVM_19", VersionDefault::Default));
+        let weak = of("libgeos.so.3").add_export(Export::new(name, kind).binding(Binding::Weak));
+        Case::new()
+            .object("/lib/x86_64-linux-gnu/libllvm.so.19", &strong)
+            .object("/lib/x86_64-linux-gnu/libgeos.so.3", &weak)
+            .object("geo.so", &module().needed("libgeos.so.3").import("libgeos.so.3_f"))
+            .object(
+                "jit.so",
+                &module().needed("libllvm.so.19").import_versioned(name, "libllvm.so.19", "LLVM_19"),
+            )
+    }
+
+    #[test]
+    fn data_of_the_standard_library_is_one_and_the_same_everywhere() {
+        for name in
+            ["_ZTISt11_Mutex_base", "_ZTSNSt13__future_base13_State_baseV2E", "_ZSt19piecewise_construct"]
+        {
+            let case = with_cxx(name, ExportKind::Object(16));
+            assert_eq!(case.run(&UNVERSIONED_CAPTURE), [], "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_strong_on_one_side_and_no_data_of_the_standard_library_is_told() {
+        for name in ["_ZTV6Widget", "_ZN6Widget4drawEv"] {
+            let finding = with_cxx(name, ExportKind::Object(16)).one(&UNVERSIONED_CAPTURE);
+            assert_eq!(finding.texts("data"), [format!("{name}@LLVM_19")]);
+        }
+    }
+
+    #[test]
+    fn a_third_definer_decides_nothing_for_the_other_two() {
+        let weak = |soname: &str, version: Option<&str>| {
+            let export = Export::function("_ZN3fooIiE3barEv").binding(Binding::Weak);
+            let export = match version {
+                Some(version) => export.version(version, VersionDefault::Default),
+                None => export,
+            };
+            library(soname).add_export(export)
+        };
+        let case = Case::new()
+            .object("/lib/x86_64-linux-gnu/libone.so.1", &weak("libone.so.1", Some("ONE")))
+            .object("/lib/x86_64-linux-gnu/libtwo.so.1", &weak("libtwo.so.1", None))
+            .object("strong.so", &module().export_versioned("_ZN3fooIiE3barEv", "X", VersionDefault::Default))
+            .object(
+                "one.so",
+                &module().needed("libone.so.1").import_versioned("_ZN3fooIiE3barEv", "libone.so.1", "ONE"),
+            )
+            .object("two.so", &module().needed("libtwo.so.1").import("_ZN3fooIiE3barEv"));
+        assert_eq!(case.run(&UNVERSIONED_CAPTURE), []);
     }
 
     #[test]
