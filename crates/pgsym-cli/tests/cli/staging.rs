@@ -60,6 +60,9 @@ fn the_installed_extensions_are_no_fault_of_a_staging_tree() {
     assert_eq!(installed.status, 1);
     let document = installed.json();
     let found = findings(&document);
-    assert!(found.iter().any(|(code, path)| *code == "PGS603" && path.ends_with("broken.control")), "{found:?}");
+    assert!(
+        found.iter().any(|(code, path)| *code == "PGS603" && path.ends_with("broken.control")),
+        "{found:?}"
+    );
     assert!(found.iter().any(|(code, path)| *code == "PGS101" && path.ends_with("bad.so")), "{found:?}");
 }

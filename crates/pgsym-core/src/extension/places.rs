@@ -160,7 +160,8 @@ mod tests {
         settings: &SearchSettings,
         major: u32,
     ) -> Places {
-        let directories = discover(fs, roots).unwrap().control_directories;
+        let directories =
+            discover(fs, &crate::discover::Roots::new(fs, roots, None)).unwrap().control_directories;
         find_places(fs, &directories, installation, settings, major)
     }
 
