@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use pgsym_core::FileError;
-use pgsym_core::discover::{Roots, discover};
+use pgsym_core::discover::{Candidate, Roots, discover};
 use pgsym_core::fs::Fs;
 use pgsym_core::model::Module;
 use pgsym_core::parse::{Facets, parse};
 use pgsym_core::report::{Document, Palette, write_json};
 use pgsym_core::tree::{Settings, Tree};
+use rayon::prelude::*;
 
 use crate::args::{Common, Format, Process, Root};
 use crate::terminal::{self, Progress};
@@ -125,27 +126,46 @@ pub(crate) struct NamedFile {
     pub(crate) module: Result<Module, FileError>,
 }
 
-/// Parses the binaries that paths lead to, in path order.
-pub(crate) fn parse_named(
-    fs: &dyn Fs,
-    root: &Root,
-    paths: &[PathBuf],
+/// The binaries that paths lead to, in path order.
+pub(crate) struct NamedFiles<'a> {
+    fs: &'a dyn Fs,
     facets: Facets,
-) -> anyhow::Result<Vec<NamedFile>> {
-    let read = |path: &Path| {
-        let (source, metadata) = fs.open(path)?;
-        parse(path, metadata, &*source, facets)
-    };
-    let roots = Roots::new(fs, paths, root.working_directory().as_deref());
-    let candidates = discover(fs, &roots)?.candidates;
-    Ok(candidates
-        .into_iter()
-        .map(|candidate| NamedFile {
-            module: candidate.format.and_then(|_| read(&candidate.path)),
-            is_named: candidate.is_named,
-            path: candidate.shown,
+    candidates: Vec<Candidate>,
+}
+
+/// Files parsed at a time: enough for every thread, few enough to be held.
+const BATCH: usize = 64;
+
+impl<'a> NamedFiles<'a> {
+    /// Finds them, to be read for the given tables.
+    pub(crate) fn find(
+        fs: &'a dyn Fs,
+        root: &Root,
+        paths: &[PathBuf],
+        facets: Facets,
+    ) -> anyhow::Result<Self> {
+        let roots = Roots::new(fs, paths, root.working_directory().as_deref());
+        Ok(Self { fs, facets, candidates: discover(fs, &roots)?.candidates })
+    }
+
+    /// Parses them, some at a time.
+    pub(crate) fn read(&self) -> impl Iterator<Item = NamedFile> {
+        let read = |candidate: &Candidate| {
+            candidate.format.clone()?;
+            let (source, metadata) = self.fs.open(&candidate.path)?;
+            parse(&candidate.path, metadata, &*source, self.facets)
+        };
+        self.candidates.chunks(BATCH).flat_map(move |batch| {
+            batch
+                .par_iter()
+                .map(|candidate| NamedFile {
+                    module: read(candidate),
+                    is_named: candidate.is_named,
+                    path: candidate.shown.clone(),
+                })
+                .collect::<Vec<_>>()
         })
-        .collect())
+    }
 }
 
 /// A file that was asked for by name and cannot be read leaves its question open.

@@ -7,7 +7,7 @@ use pgsym_core::report::{Inspection, inspect};
 
 use super::Status;
 use crate::args::{Common, Root};
-use crate::output::Output;
+use crate::output::{NamedFiles, Output};
 use crate::second_opinion;
 
 /// Options of `pgsym inspect`.
@@ -33,7 +33,7 @@ impl Args {
         let mut inspection = Inspection::default();
         let mut unread = Vec::new();
         let mut is_doubtful = false;
-        for file in crate::output::parse_named(&*fs, &self.root, &self.paths, Facets::ALL)? {
+        for file in NamedFiles::find(&*fs, &self.root, &self.paths, Facets::ALL)?.read() {
             let mut facts = inspect(&file.path, &file.module);
             if file.is_named {
                 unread.extend(file.module.as_ref().err().map(|error| (file.path.clone(), error.clone())));

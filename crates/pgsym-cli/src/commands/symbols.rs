@@ -1,14 +1,15 @@
 //! `pgsym symbols FILE…`: exports and imports, classified.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 
 use pgsym_core::parse::Facets;
-use pgsym_core::report::{FileSymbols, Symbols};
+use pgsym_core::report::{FileSymbols, PerFile, Symbols};
 use regex::bytes::Regex;
 
 use super::Status;
 use crate::args::{Common, Root};
-use crate::output::Output;
+use crate::output::{NamedFile, NamedFiles, Output};
 
 /// Options of `pgsym symbols`.
 #[derive(Debug, clap::Args)]
@@ -30,16 +31,16 @@ impl Args {
         let output = Output::new(&self.common)?;
         let fs = self.root.fs()?;
         let wanted = |name: &[u8]| self.pattern.as_ref().is_none_or(|pattern| pattern.is_match(name));
-        let mut symbols = Symbols::default();
-        let mut unread = Vec::new();
-        for file in crate::output::parse_named(&*fs, &self.root, &self.paths, Facets::SYMBOLS)? {
-            if file.is_named {
-                unread.extend(file.module.as_ref().err().map(|error| (file.path.clone(), error.clone())));
+        let files = NamedFiles::find(&*fs, &self.root, &self.paths, Facets::SYMBOLS)?;
+        let unread = RefCell::new(Vec::new());
+        let answer = |file: NamedFile| {
+            if let (true, Err(error)) = (file.is_named, &file.module) {
+                unread.borrow_mut().push((file.path.clone(), error.clone()));
             }
-            symbols.files.extend(FileSymbols::of_file(&file.path, &file.module, &wanted));
-        }
-        output.write(&symbols)?;
-        crate::output::refuse_unread(&unread)?;
+            FileSymbols::of_file(&file.path, &file.module, &wanted)
+        };
+        output.write(&Symbols { files: PerFile::new(|| files.read().flat_map(answer)) })?;
+        crate::output::refuse_unread(&unread.borrow())?;
         Ok(Status::Clean)
     }
 }

@@ -14,6 +14,7 @@ mod functions;
 mod inspect;
 mod load;
 mod mach_symbols;
+mod per_file;
 mod symbols;
 mod text;
 mod verification;
@@ -43,6 +44,7 @@ pub use inspect::{
 };
 pub use load::{Cause, LoadedModule, Loads};
 pub use mach_symbols::{MachExportLine, MachImportLine, ReexportLine};
+pub use per_file::PerFile;
 pub use symbols::{ExportedSymbol, FileSymbols, ImportedSymbol, Symbols};
 pub use text::{Palette, WIDTH, wrap};
 pub use verification::{ExportDifference, Verification};

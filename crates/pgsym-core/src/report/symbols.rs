@@ -9,16 +9,18 @@ use serde::Serialize;
 use super::document::Document;
 use super::field::{Field, key};
 use super::mach_symbols::{MachExportLine, MachImportLine, mach_exports, mach_imports};
+use super::per_file::PerFile;
 use super::text::{Palette, count, pad, paint};
 use crate::error::FileError;
 use crate::model::{Binding, Module, Symbol, SymbolKind, SymbolTable, Visibility};
 use crate::postgres::{FINFO_PREFIX, SymbolClass, classify};
 
 /// The answer of `pgsym symbols`.
-#[derive(Debug, Default, Serialize, JsonSchema)]
-pub struct Symbols {
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Symbols<'a> {
     /// The files, in the order given.
-    pub files: Vec<FileSymbols>,
+    #[schemars(with = "Vec<FileSymbols>")]
+    pub files: PerFile<'a, FileSymbols>,
 }
 
 /// The dynamic symbols of one file.
@@ -202,7 +204,7 @@ pub(super) fn kind_word(kind: SymbolKind) -> &'static str {
     }
 }
 
-impl Document for Symbols {
+impl Document for Symbols<'_> {
     const COMMAND: &'static str = "symbols";
 
     fn write_text(&self, out: &mut dyn Write, palette: &Palette) -> io::Result<()> {
