@@ -146,6 +146,12 @@ pub const MACH_NAME_BYTES: u64 = 256 << 20;
 /// Blobs of a code signature; real ones have 3 to 6.
 pub const SIGNATURE_BLOBS: usize = 64;
 
+/// Bytes of a text-based stub; AppKit's has 1 MB.
+pub const STUB_BYTES: u64 = 16 << 20;
+
+/// Symbols of one library in a stub.
+pub const STUB_SYMBOLS: usize = 1 << 20;
+
 /// Candidates that dyld's model looks at for one name: a chain of ten images with twenty LC_RPATHs each has 200.
 pub const DYLD_PROBES: usize = 4_096;
 

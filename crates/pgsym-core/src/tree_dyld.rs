@@ -55,9 +55,7 @@ fn environment(store: &Arc<FileStore>, settings: &Settings, arch: MachArch) -> A
             .collect()
     };
     let system = match &settings.sdk {
-        Some(directory) => {
-            SystemLibraries::Sdk { directory: directory.clone(), fs: Arc::clone(store.shared_fs()) }
-        }
+        Some(directory) => SystemLibraries::Sdk(store.sdk(directory)),
         None => SystemLibraries::ByPrefix,
     };
     Arc::new(DyldEnv {

@@ -41,7 +41,7 @@ pub(crate) struct Process {
     /// The architecture that universal Mach-O files are loaded for; every one of the server's when not given
     #[arg(long, value_name = "ARCH", value_parser = parse_arch)]
     pub(crate) arch: Option<MachArch>,
-    /// A macOS SDK, whose stubs tell which libraries the system has
+    /// A macOS SDK, whose stubs (.tbd) tell which libraries the system has and which symbols they list
     #[arg(long, value_name = "DIR")]
     pub(crate) sdk: Option<PathBuf>,
     /// The major version, when there is no server binary

@@ -3,6 +3,8 @@
 
 pub mod elf;
 pub mod macho;
+#[cfg(feature = "audit")]
+pub mod tbd;
 
 use std::ops::BitOr;
 use std::path::Path;

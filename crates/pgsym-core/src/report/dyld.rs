@@ -155,7 +155,7 @@ fn causes(load: &DyldLoad) -> Vec<Cause> {
             let is_missing = match binding.provider {
                 Provider::Missing(expected) => expected.is_some() || needs_server,
                 Provider::BadOrdinal(_) => true,
-                Provider::Image(_) | Provider::System(_) | Provider::Null => false,
+                Provider::Image(_) | Provider::System(_) | Provider::Unlisted(_) | Provider::Null => false,
             };
             if is_missing && (load.in_server || !needs_server) {
                 let name = Name::from(without_underscore(binding.import.name.as_bytes()));

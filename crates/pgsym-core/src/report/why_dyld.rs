@@ -130,8 +130,12 @@ impl Asked<'_> {
                 }
                 let provider = self.process.provider(id, import);
                 let path = match provider {
-                    Provider::Image(image) | Provider::System(Some(image)) => self.path_of(Some(image)),
-                    Provider::System(None) => b"(a library of the system)"[..].into(),
+                    Provider::Image(image)
+                    | Provider::System(Some(image))
+                    | Provider::Unlisted(Some(image)) => self.path_of(Some(image)),
+                    Provider::System(None) | Provider::Unlisted(None) => {
+                        b"(a library of the system)"[..].into()
+                    }
                     Provider::Null | Provider::Missing(_) | Provider::BadOrdinal(_) => Field::null(),
                 };
                 let passed_over = self.passed_over(import, provider);

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
+use super::dyld::Sdk;
 use super::trace::Refusal;
 use super::verify::FirstBytes;
 use crate::error::{FileError, os_text};
@@ -23,6 +24,8 @@ pub struct FileStore {
     by_id: RwLock<HashMap<FileId, Arc<File>>>,
     /// What stands at the directories of search paths, as far as anybody asked.
     places: RwLock<HashMap<Vec<u8>, Place>>,
+    /// The SDK of macOS, where one was named.
+    sdk: OnceLock<Arc<Sdk>>,
 }
 
 /// What became of opening one path.
@@ -60,7 +63,14 @@ pub(crate) struct File {
 impl FileStore {
     /// A store that reads the given tables of each file, beside those that resolution needs.
     pub fn new(fs: Arc<dyn Fs>, facets: Facets) -> Self {
-        Self { fs, facets, by_path: RwLock::default(), by_id: RwLock::default(), places: RwLock::default() }
+        Self {
+            fs,
+            facets,
+            by_path: RwLock::default(),
+            by_id: RwLock::default(),
+            places: RwLock::default(),
+            sdk: OnceLock::new(),
+        }
     }
 
     /// The tree that it reads.
@@ -68,9 +78,10 @@ impl FileStore {
         &*self.fs
     }
 
-    /// The same, to be kept by whoever reads further files.
-    pub(crate) fn shared_fs(&self) -> &Arc<dyn Fs> {
-        &self.fs
+    /// The SDK of macOS in a directory; of a run there is one.
+    pub(crate) fn sdk(&self, directory: &Path) -> Arc<Sdk> {
+        let sdk = || Arc::new(Sdk::new(directory.to_owned(), Arc::clone(&self.fs)));
+        Arc::clone(self.sdk.get_or_init(sdk))
     }
 
     /// Enters a file that was parsed elsewhere, with more tables; later openings of the same file share it.

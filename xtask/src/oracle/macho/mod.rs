@@ -7,6 +7,7 @@
 mod corpus;
 mod llvm;
 mod ours;
+mod stubs;
 mod trees;
 
 use std::path::{Path, PathBuf};
@@ -65,6 +66,17 @@ pub(crate) fn run(options: &Options) -> Result<Outcome> {
     let pgsym = ours::build()?;
     let parts: Vec<Result<Report>> =
         files.par_iter().map(|file| compare(&pgsym, file, &options.llvm)).collect();
+    for part in parts {
+        report.absorb(part?);
+    }
+    // The packages' libraries are built alike; those of one are enough.
+    let one = packages.first().or(options.paths.first());
+    let parts: Vec<Result<Report>> = files
+        .par_iter()
+        .filter(|file| one.is_some_and(|one| file.starts_with(one)))
+        .filter(|file| file.extension().is_some_and(|extension| extension == "dylib"))
+        .map(|file| stubs::compare(file, &options.llvm))
+        .collect();
     for part in parts {
         report.absorb(part?);
     }

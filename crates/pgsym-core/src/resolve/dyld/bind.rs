@@ -1,10 +1,12 @@
 //! Which image defines each import (`Loader::resolveSymbol`, `Loader::hasExportedSymbol`). What the shared cache
-//! exports is not known without an SDK, so a symbol of a system library counts as found there.
+//! exports is not known without an SDK, so a symbol of a system library counts as found there; the stubs of an SDK
+//! list what may be linked.
 
 use std::collections::HashSet;
 
 use super::image::{Image, ImageId, ImageSource};
 use super::process::DyldProcess;
+use super::sdk::Listed;
 use crate::limits;
 use crate::model::{ExportTarget, MachImport, Ordinal};
 
@@ -22,8 +24,11 @@ pub struct DyldBinding<'p> {
 pub enum Provider {
     /// This image exports it.
     Image(ImageId),
-    /// This library of the system, or one of them: what it exports is not known.
+    /// This library of the system, or one of them: what it exports is not known, or its stub lists it.
     System(Option<ImageId>),
+    /// The stub of this library of the system, or of none of them, lists it: it may have been taken out of the SDK, or
+    /// be missing in the library too.
+    Unlisted(Option<ImageId>),
     /// Nobody, which is allowed: it becomes a null pointer.
     Null,
     /// Nobody, and the image that should have it.
@@ -35,8 +40,15 @@ pub enum Provider {
 /// What a look into one image says.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Look {
-    Found { image: ImageId, is_weak: bool },
+    Found {
+        image: ImageId,
+        is_weak: bool,
+    },
+    /// The stub of this library of the system lists it.
+    Listed(ImageId),
     Unknown(ImageId),
+    /// The stub of this library of the system does not list it.
+    Unlisted(ImageId),
     Nothing,
 }
 
@@ -96,24 +108,31 @@ impl DyldProcess {
         let Some(target) = target else { return missing(None) };
         match self.look(target, name, Depth::Reexports, &mut Searched::new(), limits::REEXPORT_STEPS) {
             Look::Found { image, .. } => Provider::Image(image),
-            Look::Unknown(system) => Provider::System(Some(system)),
+            Look::Listed(system) | Look::Unknown(system) => Provider::System(Some(system)),
+            Look::Unlisted(system) => Provider::Unlisted(Some(system)),
             Look::Nothing => missing(Some(target)),
         }
     }
 
     /// All images in load order, the first that exports the name.
     fn flat(&self, name: &[u8], missing: impl Fn(Option<ImageId>) -> Provider) -> Provider {
-        let mut system = false;
+        let (mut system, mut unlisted) = (false, false);
         for (id, _) in self.images() {
             match self.look(id, name, Depth::Shallow, &mut Searched::new(), limits::REEXPORT_STEPS) {
                 // A system library before it may have the name too; an image of the tree that has it is the
                 // likelier answer, since the cache's names are its own.
                 Look::Found { image, .. } => return Provider::Image(image),
+                Look::Listed(image) => return Provider::System(Some(image)),
                 Look::Unknown(_) => system = true,
+                Look::Unlisted(_) => unlisted = true,
                 Look::Nothing => {}
             }
         }
-        if system { Provider::System(None) } else { missing(None) }
+        match (system, unlisted) {
+            (true, _) => Provider::System(None),
+            (_, true) => Provider::Unlisted(None),
+            _ => missing(None),
+        }
     }
 
     /// The first definition in an image with weak definitions; a strong one goes before.
@@ -130,7 +149,8 @@ impl DyldProcess {
                     Some((_, true)) if !is_weak => first = Some((image, false)),
                     Some(_) => {}
                 },
-                Look::Unknown(_) => system = true,
+                // Whether a library of the system has weak definitions is not known.
+                Look::Listed(_) | Look::Unknown(_) | Look::Unlisted(_) => system = true,
                 Look::Nothing => {}
             }
         }
@@ -161,7 +181,13 @@ impl DyldProcess {
         searched.looks_left -= 1;
         let Some(image) = self.image(id) else { return Look::Nothing };
         let macho = match image.source() {
-            ImageSource::SharedCache => return Look::Unknown(id),
+            ImageSource::SharedCache => {
+                return match self.env().system.lists(image.path(), name, self.env().arch) {
+                    Listed::Yes => Look::Listed(id),
+                    Listed::No => Look::Unlisted(id),
+                    Listed::Unknown => Look::Unknown(id),
+                };
+            }
             ImageSource::File { module, .. } => module.macho(),
         };
         let Some(macho) = macho else { return Look::Nothing };
@@ -194,9 +220,12 @@ impl DyldProcess {
                 continue;
             };
             match self.look(target, name, depth, searched, steps_left - 1) {
-                found @ Look::Found { .. } => return found,
-                Look::Unknown(system) if unknown == Look::Nothing => unknown = Look::Unknown(system),
-                Look::Unknown(_) | Look::Nothing => {}
+                found @ (Look::Found { .. } | Look::Listed(_)) => return found,
+                Look::Unlisted(system) if unknown == Look::Nothing => unknown = Look::Unlisted(system),
+                Look::Unknown(system) if !matches!(unknown, Look::Unknown(_)) => {
+                    unknown = Look::Unknown(system);
+                }
+                Look::Unknown(_) | Look::Unlisted(_) | Look::Nothing => {}
             }
         }
         unknown
@@ -216,7 +245,7 @@ impl DyldProcess {
         let image = self.image(id)?;
         let name = &binding.import.name;
         match binding.provider {
-            Provider::Image(_) | Provider::System(_) | Provider::Null => None,
+            Provider::Image(_) | Provider::System(_) | Provider::Unlisted(_) | Provider::Null => None,
             Provider::BadOrdinal(number) => Some(format!(
                 "unknown library ordinal {number} in {} when binding '{name}'",
                 image.path().display()

@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::sdk::{Listed, Sdk};
 use super::trace::DyldVia;
-use crate::fs::Fs;
 use crate::model::{MachArch, MachVersion};
 use crate::name::path_bytes;
 
@@ -30,12 +30,7 @@ pub enum SystemLibraries {
     /// Everything below the directories that the cache is made from; what they export is not known.
     ByPrefix,
     /// What an SDK has a stub for.
-    Sdk {
-        /// The SDK: `MacOSX.sdk`.
-        directory: PathBuf,
-        /// Where it is looked for.
-        fs: Arc<dyn Fs>,
-    },
+    Sdk(Arc<Sdk>),
 }
 
 /// A path as macOS shows the second place where it looks for system files, since macOS 13.
@@ -76,11 +71,17 @@ impl DyldEnv {
                 };
                 is_named && might_be_in_shared_cache(path)
             }
-            SystemLibraries::Sdk { directory, fs } => {
-                let Ok(below) = path.strip_prefix("/") else { return false };
-                let stub = directory.join(below).with_extension("tbd");
-                might_be_in_shared_cache(path) && fs.metadata(&stub).is_ok()
-            }
+            SystemLibraries::Sdk(sdk) => sdk.has(path),
+        }
+    }
+}
+
+impl SystemLibraries {
+    /// Whether a library of the system has a symbol, underscore included, as far as an SDK says.
+    pub(super) fn lists(&self, library: &Path, symbol: &[u8], arch: MachArch) -> Listed {
+        match self {
+            Self::ByPrefix => Listed::Unknown,
+            Self::Sdk(sdk) => sdk.lists(library, symbol, arch),
         }
     }
 }

@@ -9,6 +9,7 @@ mod image;
 mod process;
 #[cfg(test)]
 mod reference;
+mod sdk;
 mod search;
 #[cfg(test)]
 mod tests;
@@ -19,4 +20,5 @@ pub(crate) use environment::SDK_WITHOUT_DUPLICATES;
 pub use environment::{DyldEnv, SystemLibraries, might_be_in_shared_cache};
 pub use image::{Image, ImageId, ImageSource, slice_for};
 pub use process::{DyldAttempt, DyldProcess};
+pub use sdk::Sdk;
 pub use trace::{DyldEdge, DyldOutcome, DyldProbe, DyldVia};

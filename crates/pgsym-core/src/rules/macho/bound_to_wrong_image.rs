@@ -1,7 +1,7 @@
 use super::support::{shown, symbol};
 use crate::check::{ModuleCx, Sink, declare_rule};
 use crate::model::Ordinal;
-use crate::resolve::dyld::might_be_in_shared_cache;
+use crate::resolve::dyld::{Provider, might_be_in_shared_cache};
 use crate::tree::Role;
 
 declare_rule! {
@@ -59,6 +59,10 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
                 continue;
             };
             if exports.export(import.name.as_bytes()).is_none() {
+                continue;
+            }
+            // One that the SDK's stub does not list is unbound-symbol's.
+            if load.root.is_some_and(|root| matches!(process.provider(root, import), Provider::Unlisted(_))) {
                 continue;
             }
             let name = symbol(&import.name);
