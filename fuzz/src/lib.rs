@@ -2,3 +2,5 @@
 //! of pgsym-core run them on damaged copies of real files.
 
 pub mod elf;
+pub mod macho;
+pub mod tbd;

@@ -6,6 +6,7 @@ mod extensions;
 #[expect(unreachable_pub, reason = "it is the fuzz crate's public function")]
 #[path = "../../../../fuzz/src/elf.rs"]
 mod fuzz_body;
+mod macho;
 
 use std::fs;
 use std::path::Path;
@@ -34,9 +35,14 @@ const LONGEST: Duration = Duration::from_secs(5);
 
 /// Reads one file and checks what it cost.
 fn read_within_limits(bytes: &[u8], what: &dyn Fn() -> String) {
+    within_limits(bytes.len(), &|| fuzz_body::read_everything(bytes), what);
+}
+
+/// Runs something over a file of some length and checks what it cost.
+fn within_limits(len: usize, read: &dyn Fn(), what: &dyn Fn() -> String) {
     let started = Instant::now();
-    let peak = counting::peak_of(|| fuzz_body::read_everything(bytes));
-    let allowed = allowance(bytes.len());
+    let peak = counting::peak_of(read);
+    let allowed = allowance(len);
     assert!(peak <= allowed, "{}: {peak} bytes held, {allowed} allowed", what());
     let took = started.elapsed();
     assert!(took <= LONGEST, "{} took {took:?}", what());

@@ -94,12 +94,14 @@ fn a_count_of_chained_imports_beyond_the_table_is_unreadable() {
 }
 
 #[test]
-fn compressed_names_are_said_to_be_unsupported() {
+fn compressed_names_are_unreadable_because_dyld_refuses_them() {
     let mut bytes = module().build();
     let at = word(command(&mut bytes, LC_DYLD_CHAINED_FIXUPS), 8);
     put(&mut bytes, at + 24, 1);
     let parsed = read(&bytes).unwrap();
-    assert_eq!(macho(&parsed).imports.error().unwrap().kind, FileErrorKind::Unsupported);
+    let error = macho(&parsed).imports.error().unwrap();
+    assert_eq!(error.kind, FileErrorKind::Malformed);
+    assert!(error.message.contains("compressed (symbols_format 1), which dyld refuses"), "{error}");
 }
 
 #[test]

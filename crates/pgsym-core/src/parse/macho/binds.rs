@@ -110,6 +110,15 @@ fn chained(
     let bytes = range.read(source, "LC_DYLD_CHAINED_FIXUPS")?;
     let at = |error| object_error(error).at(range.offset);
     let fixups = DyldChainedFixups::parse(endian, &bytes).map_err(at)?;
+    // mach-o/fixup-chains.h has a number for zlib; dyld's own check (mach_o/ChainedFixups.cpp) refuses all but plain
+    // names, and no linker writes others.
+    let format = fixups.header().symbols_format.get(endian);
+    if format != 0 {
+        return Err(FileError::malformed(format!(
+            "the names of the chained fixups are compressed (symbols_format {format}), which dyld refuses"
+        ))
+        .at(range.offset));
+    }
     let mut imports = fixups.imports(endian).map_err(at)?;
     while let Some(import) = imports.next().map_err(at)? {
         found.add(import.name, import.dylib.into(), ImportUsage::Bind, import.weak_import)?;
