@@ -33,6 +33,13 @@ impl Args {
             ..Settings::default()
         };
         let tree = Tree::load(self.root.fs()?, &[], settings)?;
+        if tree.server().is_some_and(|server| server.module.macho().is_some()) {
+            anyhow::bail!(
+                "cannot write a profile of {}: it is a Mach-O program, and profiles are of ELF servers; give the \
+                 binary itself to --server",
+                self.server.display()
+            );
+        }
         let (Some(server), Some(process)) = (tree.server(), tree.process()) else {
             anyhow::bail!("no server was read from {}; name the postgres binary", self.server.display());
         };

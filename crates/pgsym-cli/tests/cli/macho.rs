@@ -120,6 +120,18 @@ fn a_module_of_the_other_format_is_another_servers() {
 }
 
 #[test]
+fn a_profile_of_a_mach_o_server_is_refused_in_one_sentence() {
+    let tree = mixed();
+    let run = pgsym(["profile", tree.path("pkg/native/bin/postgres").to_str().unwrap()]);
+    assert_eq!((run.status, &*run.stdout), (2, ""));
+    assert!(
+        run.stderr.contains("it is a Mach-O program") && run.stderr.lines().count() == 1,
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
 fn each_slice_of_a_fat_file_is_told_of() {
     let tree = mixed();
     let user = tree.path("pkg/native/lib/user.so");

@@ -312,7 +312,13 @@ fn write_branch(
     out: &mut dyn Write,
     palette: &Palette,
 ) -> io::Result<()> {
-    let name = pad(label, NAME_COLUMNS);
+    // What is longer than its column, as install names are, gets a line of its own.
+    let name = if label.chars().count() < NAME_COLUMNS {
+        pad(label, NAME_COLUMNS)
+    } else {
+        writeln!(out, "{label}")?;
+        pad(below, NAME_COLUMNS)
+    };
     if let Some(error) = &dependency.error {
         let what = if dependency.searched.iter().any(|place| place.outcome.starts_with("refused")) {
             "NOT LOADED"
@@ -351,6 +357,10 @@ fn write_branch(
         (None, Some(via)) => rule_words(via, &dependency.element),
         (None, None) => String::new(),
     };
+    // The system's library is no file, and its path is its name.
+    if dependency.via == Some("system") && dependency.path.as_bytes() == dependency.name.as_bytes() {
+        return writeln!(out, "{name}{}", paint(palette.dim, reason));
+    }
     writeln!(out, "{name}{}{}", pad(&place, 29), paint(palette.dim, reason))
 }
 
