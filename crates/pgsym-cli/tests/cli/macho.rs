@@ -120,6 +120,22 @@ fn a_module_of_the_other_format_is_another_servers() {
 }
 
 #[test]
+fn collisions_are_told_for_mach_o_too() {
+    let tree = mixed();
+    let root = tree.path("pkg/native");
+    let run = |root: &std::path::Path| pgsym(["collisions", root.to_str().unwrap()]);
+    let quiet = run(&root);
+    assert_eq!(quiet.status, 0, "{}", quiet.stdout);
+    let both = |from| MachImage::bundle(MachCpu::X86_64).magic(15).export("shared").import("shared", from);
+    std::fs::write(root.join("lib/one.so"), both(From::Flat).build()).unwrap();
+    std::fs::write(root.join("lib/two.so"), both(From::SelfImage).build()).unwrap();
+    let found = run(&root);
+    assert_eq!(found.status, 1, "{}", found.stdout);
+    assert!(found.stdout.contains("two.so takes what one.so meant for itself"), "{}", found.stdout);
+    assert!(!found.stdout.contains("one.so takes"), "{}", found.stdout);
+}
+
+#[test]
 fn a_profile_of_a_mach_o_server_is_refused_in_one_sentence() {
     let tree = mixed();
     let run = pgsym(["profile", tree.path("pkg/native/bin/postgres").to_str().unwrap()]);

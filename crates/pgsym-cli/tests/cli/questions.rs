@@ -1,8 +1,8 @@
 //! Exit statuses, and what the program says to a question that it cannot answer.
 
-use pgsym_testkit::{Bind, Magic, SharedObject};
+use pgsym_testkit::{Bind, Magic, SharedObject, TreeBuilder};
 
-use super::support::{faulty_tree, pgsym, pgsym_in, sound_tree};
+use super::support::{faulty_tree, module, pgsym, pgsym_in, sound_tree};
 
 /// A question without an answer: status 2, nothing on standard output, one line on standard error.
 fn assert_refused(arguments: &[&str], says: &[&str]) {
@@ -191,4 +191,20 @@ fn why_is_status_1_where_nothing_asks() {
     assert_eq!(missing.status, 1);
     assert!(missing.stdout.contains("NOT FOUND"), "{}", missing.stdout);
     assert!(missing.stdout.contains("lib/faulty.so → libpgsym-test-nowhere.so.7"), "{}", missing.stdout);
+}
+
+#[test]
+fn a_relative_root_without_a_server_finds_the_modules_of_its_extensions() {
+    let tree = TreeBuilder::new()
+        .object("volume/lib/x.so", &module())
+        .file("volume/share/extension/x.control", "default_version = '1'\nmodule_pathname = '$libdir/x'\n")
+        .file(
+            "volume/share/extension/x--1.sql",
+            "CREATE FUNCTION f() RETURNS int LANGUAGE c AS 'MODULE_PATHNAME';",
+        );
+    for (place, root) in [("volume", "."), ("", "volume")] {
+        let run = pgsym_in(&tree.path(place), ["audit", root, "--show", "info"]);
+        assert!(!run.stdout.contains("module-not-found"), "{root}: {}", run.stdout);
+        assert_eq!(run.status, 0, "{root}: {}", run.stdout);
+    }
 }

@@ -30,11 +30,14 @@ pub(super) fn captures(tree: &Tree, server: &DyldProcess, universe: &Universe) -
         for &id in &new {
             // The first module that brings a library stands for all.
             let Some(victim) = member(id).filter(|&victim| done.insert(victim)) else { continue };
-            let Some(detail) = process.image(id).and_then(|image| image.macho()) else { continue };
+            let Some(image) = process.image(id) else { continue };
+            let Some(detail) = image.macho() else { continue };
+            let linked: HashSet<MemberId> =
+                image.edges().iter().filter_map(|edge| member(edge.target?)).collect();
             for import in searched_everywhere(detail) {
                 let Provider::Image(provider) = process.provider(id, import) else { continue };
                 let Some(bound) = member(provider) else { continue };
-                let found = Lookup { universe, victim, import, company: &company };
+                let found = Lookup { universe, victim, import, company: &company, linked: &linked };
                 found.captures(bound, &mut groups);
             }
         }
@@ -56,6 +59,8 @@ struct Lookup<'u> {
     import: &'u MachImport,
     /// What comes with the victim.
     company: &'u HashSet<MemberId>,
+    /// What the victim itself is linked with.
+    linked: &'u HashSet<MemberId>,
 }
 
 impl Lookup<'_> {
@@ -71,7 +76,7 @@ impl Lookup<'_> {
         };
         if self.universe.get(bound).is_server {
             let own =
-                |id: &MemberId| self.company.contains(id) && (*id == self.victim || self.is_linked_with(*id));
+                |id: &MemberId| self.company.contains(id) && (*id == self.victim || self.linked.contains(id));
             if let Some(meant) = definers.iter().copied().find(own) {
                 add(meant, bound, Cause::Server);
             }
@@ -115,11 +120,6 @@ impl Lookup<'_> {
     fn is_vague(&self, definers: &[MemberId]) -> bool {
         self.import.name.as_bytes().starts_with(b"__Z")
             && definers.iter().all(|&id| self.export(id).is_some_and(MachExport::is_weak_definition))
-    }
-
-    fn is_linked_with(&self, definer: MemberId) -> bool {
-        let id = self.universe.get(definer).module.soname.as_ref();
-        self.universe.get(self.victim).module.needed().iter().any(|needed| Some(&needed.name) == id)
     }
 
     fn symbol(&self, captor: &Member) -> CapturedSymbol {

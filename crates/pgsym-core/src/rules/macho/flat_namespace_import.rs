@@ -11,7 +11,8 @@ declare_rule! {
     /// ## What it checks
     ///
     /// Imports of modules that name no library: linked with `-undefined dynamic_lookup` (as pgrx and many hand-written
-    /// builds do) or with `-flat_namespace`. Where two loaded images export such a name, that is told as a warning.
+    /// builds do) or with `-flat_namespace`. Where two loaded images export such a name, that is told as a warning. What the
+    /// module exports itself is shadowed-by-server's, and what another module of the tree exports interposed-export's.
     ///
     /// ## Why it matters
     ///
@@ -56,7 +57,10 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
         let process = cx.dyld().iter().find(|load| load.arch == macho.slice.arch);
         let process = process.and_then(|load| load.process.as_ref());
         let contested: Vec<(String, Vec<String>)> = process
-            .map(|process| flat.iter().filter_map(|import| contested(process, import)).collect())
+            .map(|process| {
+                let foreign = flat.iter().filter(|import| macho.export(import.name.as_bytes()).is_none());
+                foreign.filter_map(|import| contested(process, import)).collect()
+            })
             .unwrap_or_default();
         let names = listed(flat.iter().map(|import| symbol(&import.name)));
         let count = count(flat.len(), "import");
