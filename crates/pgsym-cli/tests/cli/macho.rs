@@ -1,6 +1,6 @@
 //! Mach-O trees, and trees that mix formats: every command answers on them, in text and in JSON.
 
-use pgsym_testkit::{FatWidth, From, MachCpu, MachImage, TreeBuilder, fat};
+use pgsym_testkit::{FatWidth, Fixups, From, MachCpu, MachImage, TreeBuilder, fat};
 use serde_json::Value;
 
 use super::documents::assert_fits;
@@ -180,4 +180,77 @@ fn an_unreadable_slice_is_told_of_beside_the_others() {
     let run = pgsym(["symbols", file.to_str().unwrap(), "--format", "json"]).json();
     assert_eq!(run["files"][0]["error"], Value::Null);
     assert!(run["files"][1]["error"].as_str().unwrap().contains("reaches past the end"), "{run}");
+}
+
+/// Where the load command of a number begins in a thin file.
+fn command(bytes: &[u8], number: u32) -> usize {
+    let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let mut at = 32;
+    while word(at) != number {
+        at += word(at + 4) as usize;
+    }
+    at
+}
+
+/// Overwrites what a field of a load command points at, some bytes further on.
+fn damage(image: &MachImage, number: u32, field: usize, further: usize, with: &[u8]) -> Vec<u8> {
+    let mut bytes = image.build();
+    let at = command(&bytes, number) + field;
+    let place = u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize + further;
+    bytes[place..place + with.len()].copy_from_slice(with);
+    bytes
+}
+
+const LC_SYMTAB: u32 = 0x2;
+const LC_DYLD_INFO_ONLY: u32 = 0x8000_0022;
+const LC_DYLD_EXPORTS_TRIE: u32 = 0x8000_0033;
+const LC_DYLD_CHAINED_FIXUPS: u32 = 0x8000_0034;
+
+#[test]
+fn each_damaged_table_is_one_finding() {
+    let image = MachImage::bundle(MachCpu::X86_64)
+        .library("/usr/lib/libSystem.B.dylib")
+        .export("alpha")
+        .import("a_name_that_makes_the_stream_long_enough", From::Executable)
+        .magic(15);
+    // A root that is its own child.
+    let cyclic = damage(&image, LC_DYLD_EXPORTS_TRIE, 8, 0, &[0, 1, b'a', 0, 0]);
+    // From library 1, "_x", in segment 1: bind 2^42 times.
+    let stream =
+        [0x11, 0x40, b'_', b'x', 0, 0x51, 0x71, 0, 0xc0, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1, 0, 0];
+    let endless = damage(&image.clone().fixups(Fixups::Opcodes), LC_DYLD_INFO_ONLY, 16, 0, &stream);
+    let many = damage(&image, LC_DYLD_CHAINED_FIXUPS, 8, 16, &[0xff; 4]);
+    let compressed = damage(&image, LC_DYLD_CHAINED_FIXUPS, 8, 24, &[1]);
+    let mut overlapping = image.build();
+    let trie = command(&overlapping, LC_DYLD_EXPORTS_TRIE) + 8;
+    let symtab = command(&overlapping, LC_SYMTAB) + 8;
+    overlapping.copy_within(trie..trie + 4, symtab);
+    let mut outside = universal(|cpu| MachImage::bundle(cpu).magic(15));
+    outside[36..40].copy_from_slice(&u32::MAX.to_be_bytes());
+    let files = [
+        ("cyclic.so", cyclic, "a node of the export trie has two parents"),
+        ("endless.so", endless, "more pointers than the segments have room for"),
+        ("many.so", many, ""),
+        ("compressed.so", compressed, "which dyld refuses"),
+        ("overlapping.so", overlapping, "overlaps"),
+        ("outside.so", outside, "past the end of the file"),
+    ];
+    let tree = mixed();
+    for (name, bytes, _) in &files {
+        std::fs::write(tree.path("pkg/native/lib").join(name), bytes).unwrap();
+    }
+    let run =
+        pgsym(["audit", tree.path("pkg/native").to_str().unwrap(), "--format", "json", "--show", "info"]);
+    assert_eq!((run.status, &*run.stderr), (1, ""));
+    let document = run.json();
+    for (name, _, words) in files {
+        let findings = document["findings"].as_array().unwrap();
+        let about: Vec<&Value> = findings
+            .iter()
+            .filter(|finding| finding["path"].as_str().unwrap().ends_with(&format!("/{name}")))
+            .filter(|finding| finding["code"].as_str().unwrap().starts_with("PGS9"))
+            .collect();
+        assert_eq!(about.len(), 1, "{name}: {about:#?}");
+        assert!(about[0].to_string().contains(words), "{name}: {about:#?}");
+    }
 }
