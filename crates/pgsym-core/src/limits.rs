@@ -164,6 +164,9 @@ pub const DYLD_CHAIN: usize = 256;
 /// Re-exports followed from one library to the next while a symbol is looked for under changing names.
 pub const REEXPORT_STEPS: usize = 64;
 
+/// Imports of one name in one image that `pgsym why` follows; linkers write one for each library and table.
+pub const IMPORTS_OF_ONE_NAME: usize = 64;
+
 /// Images looked into for one symbol, all names that it goes through together.
 pub const REEXPORT_LOOKS: usize = 65_536;
 

@@ -171,6 +171,28 @@ fn each_slice_of_a_fat_file_is_told_of() {
 }
 
 #[test]
+fn an_import_is_one_line_for_each_library_with_its_tables() {
+    let image = MachImage::bundle(MachCpu::X86_64)
+        .library("/usr/lib/liba.dylib")
+        .library("/usr/lib/libb.dylib")
+        .import("x", From::Library(1))
+        .import_lazily("x", From::Library(1))
+        .import("x", From::Library(2))
+        .fixups(Fixups::Opcodes);
+    let tree = TreeBuilder::new().file("x.so", image.build());
+    let run = pgsym(["symbols", tree.path("x.so").to_str().unwrap(), "--format", "json"]).json();
+    let lines: Vec<(&Value, &Value)> = run["files"][0]["imports"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|import| (&import["library"], &import["macho"]["tables"]))
+        .collect();
+    let (both, one) = (serde_json::json!(["bind", "lazy"]), serde_json::json!(["bind"]));
+    let (a, b) = (serde_json::json!("/usr/lib/liba.dylib"), serde_json::json!("/usr/lib/libb.dylib"));
+    assert_eq!(lines, [(&a, &both), (&b, &one)]);
+}
+
+#[test]
 fn an_unreadable_slice_is_told_of_beside_the_others() {
     let mut bytes = universal(|cpu| MachImage::bundle(cpu).magic(15));
     // The second slice's offset, behind magic, count, one entry of 20 bytes and two words.

@@ -96,7 +96,7 @@ pub(super) fn mach_exports<'m>(
                 (None, None, Some(line))
             }
         };
-        let coalesced = same_name(macho, &export.name).filter(|import| is_own(macho, import));
+        let coalesced = coalesced(macho, &export.name);
         MachExportLine {
             raw: (&export.name).into(),
             address,
@@ -115,20 +115,18 @@ pub(super) fn mach_imports(
     wanted: &dyn Fn(&[u8]) -> bool,
 ) -> Vec<ImportedSymbol> {
     let mut found: Vec<ImportedSymbol> = Vec::new();
-    // They are sorted by name and library, so what differs in the table alone stands together or nearly so.
-    let mut first_of_name = 0;
+    // They are sorted by name and library, so what differs in the table alone stands together.
+    let mut group = 0;
     for import in macho.imports.get().into_iter().flatten() {
         if is_own(macho, import) || !wanted(without_underscore(import.name.as_bytes())) {
             continue;
         }
-        let raw = Field::from(&import.name);
-        if found.last().is_none_or(|last| last.macho.as_ref().is_none_or(|line| line.raw != raw)) {
-            first_of_name = found.len();
+        let (raw, ordinal) = (Field::from(&import.name), ordinal(import.from));
+        let is_same = |line: &MachImportLine| line.raw == raw && line.ordinal == ordinal;
+        if !found.last().and_then(|last| last.macho.as_ref()).is_some_and(is_same) {
+            group = found.len();
         }
-        let ordinal = ordinal(import.from);
-        let same = found.iter_mut().skip(first_of_name).find(|line| {
-            line.weak == import.is_weak && line.macho.as_ref().is_some_and(|line| line.ordinal == ordinal)
-        });
+        let same = found.iter_mut().skip(group).find(|line| line.weak == import.is_weak);
         if let Some(line) = same.and_then(|same| same.macho.as_mut()) {
             line.tables.push(table(import.usage));
             continue;
@@ -157,11 +155,11 @@ fn is_own(macho: &MachO, import: &MachImport) -> bool {
     import.from == Ordinal::Weak && macho.export(import.name.as_bytes()).is_some()
 }
 
-/// The imports of a name.
-fn same_name<'m>(macho: &'m MachO, name: &'m Name) -> impl Iterator<Item = &'m MachImport> {
+/// The imports of a name that are coalesced: by their order a few, whatever the file repeats.
+fn coalesced<'m>(macho: &'m MachO, name: &'m Name) -> impl Iterator<Item = &'m MachImport> {
     let imports = macho.imports.get().map_or(&[][..], Vec::as_slice);
-    let start = imports.partition_point(|import| import.name < *name);
-    imports.iter().skip(start).take_while(move |import| import.name == *name)
+    let start = imports.partition_point(|import| (&import.name, import.from) < (name, Ordinal::Weak));
+    imports.iter().skip(start).take_while(move |import| import.name == *name && import.from == Ordinal::Weak)
 }
 
 fn library<'m>(module: &'m Module, macho: &MachO, number: u32) -> Option<&'m Name> {

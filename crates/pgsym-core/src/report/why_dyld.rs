@@ -8,6 +8,7 @@ use super::dyld::{element, searched, shown_load};
 use super::field::{Field, key};
 use super::why::{Chain, Link, is_server};
 use super::why_symbol::{Answers, OtherDefinition, SymbolUser};
+use crate::limits;
 use crate::model::{MachImport, Ordinal, without_underscore};
 use crate::name::{Name, path_bytes};
 use crate::resolve::dyld::{DyldEdge, DyldProcess, DyldVia, Image, ImageId, Provider};
@@ -124,10 +125,10 @@ impl Asked<'_> {
         for (id, image) in self.process.images().skip(self.before) {
             let imports = image.macho().and_then(|macho| macho.imports.get());
             // An image's own weak definition stands among its imports to be coalesced.
-            for import in imports.into_iter().flatten() {
-                if without_underscore(import.name.as_bytes()) != name.as_bytes() {
-                    continue;
-                }
+            let is_meant =
+                |import: &&MachImport| without_underscore(import.name.as_bytes()) == name.as_bytes();
+            let meant = imports.into_iter().flatten().filter(is_meant);
+            for import in meant.take(limits::IMPORTS_OF_ONE_NAME) {
                 let provider = self.process.provider(id, import);
                 let path = match provider {
                     Provider::Image(image)
