@@ -1,6 +1,8 @@
 //! Mach-O trees, and trees that mix formats: every command answers on them, in text and in JSON.
 
-use pgsym_testkit::{FatWidth, Fixups, From, MachCpu, MachImage, TreeBuilder, fat};
+use pgsym_testkit::{
+    Bind, FatWidth, Fixups, From, MachCpu, MachImage, Magic, SharedObject, TreeBuilder, fat,
+};
 use serde_json::Value;
 
 use super::documents::assert_fits;
@@ -115,6 +117,16 @@ fn why_tells_the_chain_and_the_provider_of_each_import() {
 #[test]
 fn a_module_of_the_other_format_is_another_servers() {
     let tree = mixed();
+    let seventeen = SharedObject::new().bind(Bind::Now).magic(Magic::pg(17)).pg_function("f");
+    std::fs::write(tree.path("pkg/linux/lib/seventeen.so"), seventeen.build()).unwrap();
+    let run = pgsym(["audit", tree.path("pkg").to_str().unwrap(), "--format", "json"]).json();
+    let findings = run["findings"].as_array().unwrap();
+    let about = |name: &str| {
+        let about = findings.iter().filter(|finding| finding["path"].as_str().unwrap().ends_with(name));
+        about.filter(|finding| finding["severity"] != "info").count()
+    };
+    assert_eq!((about("/sound.so"), about("/seventeen.so")), (0, 0), "{run:#}");
+    assert_eq!(about("/elf.so"), 1, "{run:#}");
     let run = pgsym(["load", tree.path("pkg").to_str().unwrap()]);
     assert!(run.stdout.contains("the server is a Mach-O program, and this is an ELF file"), "{}", run.stdout);
 }

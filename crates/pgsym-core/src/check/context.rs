@@ -72,9 +72,13 @@ impl<'t> ModuleCx<'t> {
         self.file.load.as_ref()
     }
 
-    /// The server that would load it, where one is known.
+    /// The server that would load it, where one is known. In a tree that mixes formats a file of the other one is another
+    /// server's.
     pub fn server(&self) -> Option<&'t Server> {
-        self.tree.server()
+        let module = self.module();
+        self.tree.server().filter(|server| {
+            module.is_none_or(|module| module.macho().is_some() == server.module.macho().is_some())
+        })
     }
 
     /// The question as it was asked.

@@ -50,9 +50,12 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
         let wanted = server.module.target;
         for file in tree.files().iter().filter(|file| file.role == Role::Module) {
             let Ok(module) = &file.module else { continue };
-            // The slices of Mach-O files are compared by `missing-slice`.
-            let is_macho = module.macho().is_some() && server.module.macho().is_some();
-            if is_macho || module.target.same_machine(wanted) {
+            // The slices of Mach-O files are compared by `missing-slice`, and a file of the other format is another
+            // server's.
+            if module.macho().is_some()
+                || server.module.macho().is_some()
+                || module.target.same_machine(wanted)
+            {
                 continue;
             }
             let message = format!(
