@@ -30,7 +30,7 @@ pub(crate) struct Process {
     #[arg(long, value_name = "DIRS")]
     pub(crate) dynamic_library_path: Option<String>,
     /// The server's extension_control_path (PostgreSQL 18)
-    #[arg(long, value_name = "DIRS")]
+    #[arg(long, value_name = "DIRS", value_parser = parse_control_path)]
     pub(crate) extension_control_path: Option<String>,
     /// shared_preload_libraries, in the setting's own grammar: loaded first, in this order
     #[arg(long, value_name = "NAMES", value_parser = parse_preload)]
@@ -110,6 +110,15 @@ fn parse_preload(text: &str) -> Result<Preload, String> {
     preload_names(text).map(Preload).ok_or_else(|| {
         "invalid list syntax in parameter \"shared_preload_libraries\": the server starts without any of them".to_owned()
     })
+}
+
+/// `--extension-control-path`: the server refuses relative directories when its search comes that far.
+fn parse_control_path(text: &str) -> Result<String, String> {
+    let is_usable = |element: &str| element == "$system" || element.starts_with('/');
+    if text.is_empty() || text.split(':').all(is_usable) {
+        return Ok(text.to_owned());
+    }
+    Err("write absolute directories or $system, separated by colons".to_owned())
 }
 
 /// `--arch`.

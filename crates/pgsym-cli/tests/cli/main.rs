@@ -4,6 +4,7 @@ mod demo;
 mod documents;
 mod exports;
 mod hostile;
+mod layouts;
 mod macho;
 mod output;
 mod questions;

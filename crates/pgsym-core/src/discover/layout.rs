@@ -71,13 +71,16 @@ fn with_directories(fs: &dyn Fs, prefix: &Path, server: PathBuf) -> Installation
     let first = |candidates: Vec<PathBuf>, marker: &str| {
         candidates.iter().find(|candidate| is_there(fs, &candidate.join(marker))).cloned()
     };
+    // Homebrew's formulas of one major: lib/postgresql@15 and share/postgresql@15.
+    let versioned = |below: &str| -> Vec<PathBuf> {
+        let entries = fs.read_dir(&prefix.join(below)).unwrap_or_default();
+        let names = entries.into_iter().map(|entry| entry.name);
+        let names = names.filter(|name| name.as_encoded_bytes().starts_with(b"postgresql@"));
+        names.map(|name| prefix.join(below).join(name)).collect()
+    };
     let libs = || {
-        vec![
-            prefix.join("lib/postgresql"),
-            prefix.join("lib64/postgresql"),
-            prefix.join("lib"),
-            prefix.join("lib64"),
-        ]
+        let plain = ["lib/postgresql", "lib64/postgresql", "lib", "lib64"].map(|below| prefix.join(below));
+        plain.into_iter().chain(versioned("lib")).collect::<Vec<_>>()
     };
     // Every server ships plpgsql; without it, the first directory that is there.
     let pkglibdir = first(libs(), "plpgsql.so")
@@ -85,6 +88,7 @@ fn with_directories(fs: &dyn Fs, prefix: &Path, server: PathBuf) -> Installation
         .or_else(|| first(libs(), ""))
         .unwrap_or_else(|| prefix.join("lib"));
     let mut shares = vec![prefix.join("share/postgresql"), prefix.join("share")];
+    shares.extend(versioned("share"));
     // Debian: /usr/lib/postgresql/15 keeps its shared files in /usr/share/postgresql/15.
     // A relative prefix, the empty one too, says nothing of the directories above it.
     let here = if prefix.as_os_str().is_empty() { Path::new(".") } else { prefix };
@@ -125,6 +129,17 @@ mod tests {
         assert_eq!(found.server, Path::new("/usr/lib/postgresql/15/bin/postgres"));
         assert_eq!(found.pkglibdir, Path::new("/usr/lib/postgresql/15/lib"));
         assert_eq!(found.sharedir.as_deref(), Some(Path::new("/usr/share/postgresql/15")));
+    }
+
+    #[test]
+    fn homebrew_of_one_major() {
+        let fs = MemoryFs::new()
+            .file("/opt/homebrew/Cellar/postgresql@15/15.20/bin/postgres", "")
+            .file("/opt/homebrew/Cellar/postgresql@15/15.20/lib/postgresql@15/plpgsql.so", "")
+            .file("/opt/homebrew/Cellar/postgresql@15/15.20/share/postgresql@15/postgres.bki", "");
+        let found = installation(&fs, "/opt/homebrew/Cellar/postgresql@15/15.20");
+        assert!(found.pkglibdir.ends_with("15.20/lib/postgresql@15"), "{found:?}");
+        assert!(found.sharedir.is_some_and(|share| share.ends_with("15.20/share/postgresql@15")));
     }
 
     #[test]

@@ -158,8 +158,7 @@ impl Inventory {
         }
         let fs = around.fs;
         let major = around.major.unwrap_or(NEWEST_MAJOR);
-        let places =
-            find_places(fs, around.control_directories, around.installation, &settings.search, major);
+        let places = find_places(around, &settings.search, major);
         let (extensions, error) = find_extensions(fs, &places.control, major);
         let scope = Scope::new(around, &settings.search);
         let jobs: Vec<Job<'_>> = extensions
@@ -245,7 +244,8 @@ impl<'a> Scope<'a> {
             .into_iter()
             .flat_map(|found| [Some(&found.pkglibdir), found.sharedir.as_ref()])
             .flatten()
-            .chain(search.sharedir.iter().chain(&search.pkglibdir))
+            .chain(&search.pkglibdir)
+            .chain(&search.sharedir)
             .map(|path| canonical(path))
             .collect();
         let roots: Vec<PathBuf> = around.roots.iter().map(|root| canonical(root)).collect();

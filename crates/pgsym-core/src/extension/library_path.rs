@@ -197,17 +197,21 @@ pub(super) fn canonicalize(path: &[u8]) -> Vec<u8> {
 /// The directories that are searched for control files, in order (`get_extension_control_directories`).
 ///
 /// Before 18 that is `SHAREDIR/extension` alone. From 18 on, `extension_control_path` names the *parents* of
-/// directories called `extension`, and `$system` stands for the server's own.
-pub fn control_directories(sharedir: &Path, extension_control_path: &[u8], major: u32) -> Vec<PathBuf> {
-    let system = sharedir.join("extension");
+/// directories called `extension`, and `$system` stands for the server's own, where there is a server.
+pub fn control_directories(
+    sharedir: Option<&Path>,
+    extension_control_path: &[u8],
+    major: u32,
+) -> Vec<PathBuf> {
+    let system = sharedir.map(|sharedir| sharedir.join("extension"));
     if major < 18 || extension_control_path.is_empty() {
-        return vec![system];
+        return system.into_iter().collect();
     }
     extension_control_path
         .split(|&b| b == b':')
-        .map(|piece| match piece {
-            b"$system" => path_from_bytes(canonicalize(path_bytes(&system))),
-            _ => path_from_bytes(canonicalize(&[piece, b"/extension"].concat())),
+        .filter_map(|piece| match piece {
+            b"$system" => Some(path_from_bytes(canonicalize(path_bytes(system.as_ref()?)))),
+            _ => Some(path_from_bytes(canonicalize(&[piece, b"/extension"].concat()))),
         })
         .collect()
 }
@@ -315,7 +319,7 @@ mod tests {
     #[test]
     fn extension_control_path_names_parents() {
         let directories = |path: &str, major| {
-            control_directories(Path::new("/usr/share/pg"), path.as_bytes(), major)
+            control_directories(Some(Path::new("/usr/share/pg")), path.as_bytes(), major)
                 .iter()
                 .map(|directory| directory.to_string_lossy().into_owned())
                 .collect::<Vec<_>>()

@@ -3,12 +3,12 @@
 //! image volumes (one directory per extension with `share/extension` and `lib`), and one directory per
 //! extension with its control file, `sql` and `lib`.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::inventory::Surroundings;
 use super::library_path::control_directories;
 use super::tree::{ControlDirectory, ScriptLayout};
-use crate::discover::Installation;
+
 use crate::fs::{FileKind, Fs};
 use crate::name::path_bytes;
 
@@ -37,13 +37,8 @@ pub struct Places {
 }
 
 /// Finds the places, given the directories below the roots that hold control files.
-pub(super) fn find_places(
-    fs: &dyn Fs,
-    with_controls: &BTreeSet<PathBuf>,
-    installation: Option<&Installation>,
-    settings: &SearchSettings,
-    major: u32,
-) -> Places {
+pub(super) fn find_places(around: &Surroundings<'_>, settings: &SearchSettings, major: u32) -> Places {
+    let (fs, installation) = (around.fs, around.installation);
     let sharedir =
         settings.sharedir.clone().or_else(|| installation.and_then(|found| found.sharedir.clone()));
     let pkglibdir = settings.pkglibdir.clone().or_else(|| installation.map(|found| found.pkglibdir.clone()));
@@ -52,7 +47,7 @@ pub(super) fn find_places(
 
     let mut found = Places::default();
     let mut library_directories: Vec<PathBuf> = Vec::new();
-    for directory in with_controls {
+    for directory in around.control_directories {
         if system.as_ref().is_some_and(|system| is_same(fs, directory, system)) {
             continue; // it comes last, below
         }
@@ -68,21 +63,21 @@ pub(super) fn find_places(
             let near = libraries_near(directory);
             library_directories.extend(near.into_iter().find(|path| is_directory(path)));
         }
-        found.control.push(ControlDirectory { path: directory.clone(), layout });
+        found.control.push(ControlDirectory { path: directory.clone(), layout, is_setting: false });
     }
     library_directories.sort();
     library_directories.dedup();
 
-    if let Some(sharedir) = &sharedir {
-        let path = settings.extension_control_path.as_deref().unwrap_or_default();
-        let given = control_directories(sharedir, path.as_bytes(), major);
-        if settings.extension_control_path.is_some() && major >= 18 {
-            found.control.clear();
-        }
-        let directories =
-            given.into_iter().map(|path| ControlDirectory { path, layout: ScriptLayout::Beside });
-        found.control.extend(directories);
+    let path = settings.extension_control_path.as_deref().unwrap_or_default();
+    if settings.extension_control_path.is_some() && major >= 18 {
+        found.control.clear();
     }
+    let given = control_directories(sharedir.as_deref(), path.as_bytes(), major);
+    found.control.extend(given.into_iter().map(|path| ControlDirectory {
+        path,
+        layout: ScriptLayout::Beside,
+        is_setting: true,
+    }));
     found.libdirs.extend(pkglibdir);
     found.libdirs.dedup();
     found.dynamic_library_path = settings.dynamic_library_path.clone().map_or_else(
@@ -92,9 +87,10 @@ pub(super) fn find_places(
         },
         String::into_bytes,
     );
-    // Without an installation the modules near the control files are all that `$libdir` can mean.
-    if found.libdirs.is_empty() {
-        found.libdirs = library_directories;
+    // Where no installation is known the modules near the control files are what `$libdir` means: a staged package
+    // that is asked about without its server, whose built-in profile knows no directories.
+    if sharedir.is_none() && settings.pkglibdir.is_none() {
+        found.libdirs.splice(0..0, library_directories);
     }
     found
 }
@@ -137,7 +133,7 @@ fn libraries_near(directory: &Path) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::discover::discover;
+    use crate::discover::{Installation, discover};
     use crate::fs::MemoryFs;
 
     fn debian() -> (MemoryFs, Installation) {
@@ -160,9 +156,17 @@ mod tests {
         settings: &SearchSettings,
         major: u32,
     ) -> Places {
-        let directories =
-            discover(fs, &crate::discover::Roots::new(fs, roots, None)).unwrap().control_directories;
-        find_places(fs, &directories, installation, settings, major)
+        let rooted = crate::discover::Roots::new(fs, roots, None);
+        let around = Surroundings {
+            fs,
+            roots,
+            control_directories: &discover(fs, &rooted).unwrap().control_directories,
+            installation,
+            major: Some(major),
+            is_macos: false,
+            open: &|_| Vec::new(),
+        };
+        find_places(&around, settings, major)
     }
 
     fn controls(places: &Places) -> Vec<&str> {
@@ -197,6 +201,10 @@ mod tests {
         // The same tree without a server.
         let places = find_at(&fs, &["/stage".into()], None, &SearchSettings::default(), 17);
         assert_eq!(places.libdirs, [PathBuf::from("/stage/usr/lib/postgresql/17/lib")]);
+        // And with a built-in profile, which has no directories but the root.
+        let profile = Installation { pkglibdir: "/stage".into(), sharedir: None, ..installation };
+        let places = find_at(&fs, &["/stage".into()], Some(&profile), &SearchSettings::default(), 17);
+        assert_eq!(places.libdirs, ["/stage/usr/lib/postgresql/17/lib", "/stage"].map(PathBuf::from));
     }
 
     #[test]
@@ -243,5 +251,8 @@ mod tests {
         let places = find_at(&fs, &["/usr".into()], Some(&installation), &settings, 18);
         assert_eq!(controls(&places), ["/y/extension", "/share/extension"]);
         assert_eq!((places.libdirs, places.dynamic_library_path), (vec!["/lib".into()], b"/x".to_vec()));
+        // Without a server there is no `$system`; the rest is searched all the same.
+        let settings = SearchSettings { sharedir: None, ..settings };
+        assert_eq!(controls(&find_at(&fs, &["/usr".into()], None, &settings, 18)), ["/y/extension"]);
     }
 }

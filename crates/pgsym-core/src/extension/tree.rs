@@ -29,6 +29,8 @@ pub struct ControlDirectory {
     pub path: PathBuf,
     /// Where its extensions keep their scripts.
     pub layout: ScriptLayout,
+    /// Whether the server's settings name it; one that was found below a root may be relative.
+    pub is_setting: bool,
 }
 
 /// An extension that CREATE EXTENSION would find.
@@ -126,7 +128,7 @@ pub fn find_extensions(
     let mut listings = Listings { fs, known: BTreeMap::new() };
     let mut found: BTreeMap<Vec<u8>, Extension> = BTreeMap::new();
     for directory in directories {
-        if major >= 18 && error.is_none() {
+        if major >= 18 && directory.is_setting && error.is_none() {
             error = control_directory_error(&directory.path).map(str::to_owned);
         }
         let files = listings.list(&directory.path).unwrap_or_default();
@@ -256,7 +258,7 @@ mod tests {
     use crate::fs::MemoryFs;
 
     fn beside(path: &str) -> ControlDirectory {
-        ControlDirectory { path: path.into(), layout: ScriptLayout::Beside }
+        ControlDirectory { path: path.into(), layout: ScriptLayout::Beside, is_setting: true }
     }
 
     fn find(fs: &MemoryFs, directories: &[ControlDirectory]) -> Vec<Extension> {
@@ -291,7 +293,11 @@ mod tests {
             .file("/else/b--1.sql", "")
             .file("/p/c/c.control", "default_version = 1")
             .file("/p/c/sql/c--1.sql", "");
-        let per_extension = ControlDirectory { path: "/p/c".into(), layout: ScriptLayout::SqlSubdirectory };
+        let per_extension = ControlDirectory {
+            path: "/p/c".into(),
+            layout: ScriptLayout::SqlSubdirectory,
+            is_setting: false,
+        };
         let extensions = find(&fs, &[beside("/s/extension"), per_extension]);
         assert!(
             extensions.iter().all(|extension| matches!(extension.plan, Plan::Chain(_))),

@@ -135,7 +135,10 @@ impl<'a> Lexer<'a> {
     fn skip_blank(&mut self) -> Option<Token> {
         loop {
             match self.byte(self.position)? {
-                b if is_space(b) => self.position += 1,
+                b if is_space(b) => {
+                    let rest = self.rest(self.position);
+                    self.position += rest.iter().position(|&b| !is_space(b)).unwrap_or(rest.len());
+                }
                 b'-' if self.byte(self.position + 1) == Some(b'-') => {
                     self.position = self.line_end(self.position);
                 }
@@ -424,8 +427,20 @@ fn is_space(byte: u8) -> bool {
 
 /// `ident_cont` of scan.l.
 fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80
+    WORD[usize::from(byte)]
 }
+
+/// [`is_word`] for each byte: most of a script is words, and a table is one load where the comparisons are six.
+const WORD: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        table[byte] = b.is_ascii_alphanumeric() || b == b'_' || b == b'$' || b >= 0x80;
+        byte += 1;
+    }
+    table
+};
 
 /// `op_chars` of scan.l.
 fn is_operator(byte: u8) -> bool {
