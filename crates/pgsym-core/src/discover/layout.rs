@@ -79,7 +79,9 @@ fn with_directories(fs: &dyn Fs, prefix: &Path, server: PathBuf) -> Installation
         names.map(|name| prefix.join(below).join(name)).collect()
     };
     let libs = || {
-        let plain = ["lib/postgresql", "lib64/postgresql", "lib", "lib64"].map(|below| prefix.join(below));
+        // Fedora's are called pgsql.
+        let plain = ["lib/postgresql", "lib64/postgresql", "lib64/pgsql", "lib/pgsql", "lib", "lib64"];
+        let plain = plain.map(|below| prefix.join(below));
         plain.into_iter().chain(versioned("lib")).collect::<Vec<_>>()
     };
     // Every server ships plpgsql; without it, the first directory that is there.
@@ -87,7 +89,7 @@ fn with_directories(fs: &dyn Fs, prefix: &Path, server: PathBuf) -> Installation
         .or_else(|| first(libs(), "plpgsql.dylib"))
         .or_else(|| first(libs(), ""))
         .unwrap_or_else(|| prefix.join("lib"));
-    let mut shares = vec![prefix.join("share/postgresql"), prefix.join("share")];
+    let mut shares = ["share/postgresql", "share/pgsql", "share"].map(|below| prefix.join(below)).to_vec();
     shares.extend(versioned("share"));
     // Debian: /usr/lib/postgresql/15 keeps its shared files in /usr/share/postgresql/15.
     // A relative prefix, the empty one too, says nothing of the directories above it.
@@ -129,6 +131,18 @@ mod tests {
         assert_eq!(found.server, Path::new("/usr/lib/postgresql/15/bin/postgres"));
         assert_eq!(found.pkglibdir, Path::new("/usr/lib/postgresql/15/lib"));
         assert_eq!(found.sharedir.as_deref(), Some(Path::new("/usr/share/postgresql/15")));
+    }
+
+    #[test]
+    fn fedora() {
+        let fs = MemoryFs::new()
+            .file("/usr/bin/postgres", "")
+            .file("/usr/lib/libz.so.1", "")
+            .file("/usr/lib64/pgsql/plpgsql.so", "")
+            .file("/usr/share/pgsql/postgres.bki", "");
+        let found = installation(&fs, "/usr/lib64/pgsql");
+        assert_eq!(found.pkglibdir, Path::new("/usr/lib64/pgsql"));
+        assert_eq!(found.sharedir.as_deref(), Some(Path::new("/usr/share/pgsql")));
     }
 
     #[test]

@@ -119,6 +119,13 @@ fn libraries_near(directory: &Path) -> Vec<PathBuf> {
         for (above, below) in [(1, "lib/postgresql"), (1, "lib"), (2, "lib/postgresql"), (2, "lib")] {
             near.extend(share.ancestors().nth(above).map(|prefix| prefix.join(below)));
         }
+        // Fedora: usr/share/pgsql/extension and usr/lib64/pgsql; openSUSE: usr/share/postgresql17/extension and
+        // usr/lib/postgresql17/lib64; Alpine: the same and usr/lib/postgresql17.
+        if let (Some(name), Some(prefix)) = (share.file_name(), share.ancestors().nth(2)) {
+            let own = [("lib", "lib64"), ("lib", "lib"), ("lib64", ""), ("lib", "")];
+            let own = own.map(|(lib, below)| prefix.join(lib).join(name).join(below));
+            near.splice(0..0, own);
+        }
         // STAGE/usr/share/postgresql/17/extension and STAGE/usr/lib/postgresql/17/lib.
         if let (Some(version), Some(usr)) = (share.file_name(), share.ancestors().nth(3)) {
             near.insert(0, usr.join("lib/postgresql").join(version).join("lib"));
@@ -205,6 +212,24 @@ mod tests {
         let profile = Installation { pkglibdir: "/stage".into(), sharedir: None, ..installation };
         let places = find_at(&fs, &["/stage".into()], Some(&profile), &SearchSettings::default(), 17);
         assert_eq!(places.libdirs, ["/stage/usr/lib/postgresql/17/lib", "/stage"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn distributions_have_directories_of_their_own() {
+        for (share, lib) in [
+            ("/stage/usr/share/pgsql", "/stage/usr/lib64/pgsql"),
+            ("/stage/usr/share/postgresql17", "/stage/usr/lib/postgresql17/lib64"),
+            ("/stage/usr/share/postgresql17", "/stage/usr/lib/postgresql17"),
+            ("/stage/usr/share/postgresql", "/stage/usr/lib/postgresql"),
+            ("/stage/usr/pgsql-17/share", "/stage/usr/pgsql-17/lib"),
+            ("/stage/usr/local/pgsql/share", "/stage/usr/local/pgsql/lib"),
+        ] {
+            let fs = MemoryFs::new()
+                .file(format!("{share}/extension/x.control"), "")
+                .file(format!("{lib}/x.so"), "");
+            let places = find_at(&fs, &["/stage".into()], None, &SearchSettings::default(), 17);
+            assert_eq!(places.libdirs, [PathBuf::from(lib)], "{share}");
+        }
     }
 
     #[test]
