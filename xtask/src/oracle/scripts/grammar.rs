@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use crate::support::command::run_well;
-use crate::support::workspace;
+use crate::support::{debian, workspace};
 
 /// The release with the grammar of 15.
 const PACKAGE: &str = "pglast==5.10";
@@ -52,10 +52,13 @@ impl Grammar {
     /// Installs it where it is missing, and starts it.
     pub(super) fn start() -> Result<Self> {
         let environment = workspace().join("target/corpus/scripts/python");
-        if !environment.join("lib").exists() {
-            let mut make = Command::new("python3");
-            run_well(make.args(["-m", "venv"]).arg(&environment), LIMIT)
-                .context("python3 cannot make an environment")?;
+        let make = || {
+            run_well(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment), LIMIT)
+                .context("python3 cannot make an environment")
+        };
+        if !environment.join("bin/pip").exists() && make().is_err() {
+            debian::need(&["python3-venv"])?;
+            make()?;
         }
         let python = environment.join("bin/python");
         if run_well(Command::new(&python).args(["-c", "import pglast"]), LIMIT).is_err() {

@@ -24,15 +24,12 @@ pub struct LiteralError {
 pub fn string_value(text: &[u8], token: &Token, uescape: u8) -> Option<Result<Vec<u8>, LiteralError>> {
     let written = token.text(text);
     match token.kind {
-        TokenKind::Text => Some(Ok(segments(written, 1, Escapes::Doubled).concat().replace("''", "'"))),
+        TokenKind::Text => Some(Ok(joined(written, 1))),
         TokenKind::EscapeText => {
             let prefix = if written.starts_with(b"'") { 1 } else { 2 };
             Some(escape_value(&segments(written, prefix, Escapes::Backslash), token.start))
         }
-        TokenKind::UnicodeText => {
-            let joined = segments(written, 3, Escapes::Doubled).concat().replace("''", "'");
-            Some(unicode_value(&joined, uescape, token.start))
-        }
+        TokenKind::UnicodeText => Some(unicode_value(&joined(written, 3), uescape, token.start)),
         TokenKind::DollarText => {
             let delimiter = written.get(1..).and_then(|w| w.find_byte(b'$')).map_or(0, |at| at + 2);
             let body = written.get(delimiter..written.len().saturating_sub(delimiter));
@@ -85,8 +82,15 @@ enum Escapes {
     Backslash,
 }
 
-/// The insides of a literal and of those that continue it, in order. The lexer has proved the structure.
-fn segments(written: &[u8], prefix: usize, escapes: Escapes) -> Vec<&[u8]> {
+/// The text of a literal without escapes.
+fn joined(written: &[u8], prefix: usize) -> Vec<u8> {
+    let segments = segments(written, prefix, Escapes::Doubled).into_iter();
+    segments.map(|(_, segment)| segment).collect::<Vec<_>>().concat().replace("''", "'")
+}
+
+/// The insides of a literal and of those that continue it, in order, each with its place. The lexer has proved the
+/// structure.
+fn segments(written: &[u8], prefix: usize, escapes: Escapes) -> Vec<(usize, &[u8])> {
     let mut found = Vec::new();
     let mut start = prefix;
     let mut at = prefix;
@@ -95,7 +99,7 @@ fn segments(written: &[u8], prefix: usize, escapes: Escapes) -> Vec<&[u8]> {
             b'\\' if escapes == Escapes::Backslash => at += 2,
             b'\'' if written.get(at + 1) == Some(&b'\'') => at += 2,
             b'\'' => {
-                found.push(written.get(start..at).unwrap_or_default());
+                found.push((start, written.get(start..at).unwrap_or_default()));
                 // White space and `--` comments lie before the next opening quote; a comment may hold quotes.
                 at += 1;
                 while let Some(&between) = written.get(at) {
@@ -117,18 +121,19 @@ fn segments(written: &[u8], prefix: usize, escapes: Escapes) -> Vec<&[u8]> {
     found
 }
 
-/// The escapes of `E'…'`.
-fn escape_value(segments: &[&[u8]], offset: usize) -> Result<Vec<u8>, LiteralError> {
+/// The escapes of `E'…'`, a literal at `offset`; the server points at the one that is wrong.
+fn escape_value(segments: &[(usize, &[u8])], offset: usize) -> Result<Vec<u8>, LiteralError> {
     let mut value = Vec::new();
-    for segment in segments {
-        let mut rest = *segment;
+    for &(start, segment) in segments {
+        let mut rest = segment;
         while let Some((&byte, tail)) = rest.split_first() {
+            let here = offset + start + segment.len() - rest.len();
             rest = match (byte, tail.first()) {
                 (b'\'', Some(b'\'')) => {
                     value.push(b'\'');
                     tail.get(1..).unwrap_or_default()
                 }
-                (b'\\', Some(&letter)) => escape(letter, tail, &mut value, offset)?,
+                (b'\\', Some(&letter)) => escape(letter, tail, &mut value, here)?,
                 _ => {
                     value.push(byte);
                     tail
@@ -314,5 +319,14 @@ mod tests {
         assert_eq!(name("U&\"d\\0061t\\+000061\""), "data");
         assert_eq!(name(&"X".repeat(70)), "x".repeat(63));
         assert_eq!(name(&format!("{}é", "x".repeat(62))), "x".repeat(62));
+    }
+
+    #[test]
+    fn a_wrong_escape_is_told_where_it_stands() {
+        for sql in [r"E'a\171b\u00'", "E'a'\n'b\\u00'", r"U&'ab\00'"] {
+            let token = Lexer::new(sql.as_bytes(), StandardConformingStrings::On).next().unwrap();
+            let error = string_value(sql.as_bytes(), &token, b'\\').unwrap().unwrap_err();
+            assert_eq!(Some(error.offset), sql.rfind('\\'), "{sql}");
+        }
     }
 }
