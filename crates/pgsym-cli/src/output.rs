@@ -2,20 +2,24 @@
 
 use std::io::{self, Write};
 use std::mem::ManuallyDrop;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use pgsym_core::FileError;
 use pgsym_core::discover::{Candidate, Roots, discover};
-use pgsym_core::fs::Fs;
+use pgsym_core::fs::{Fs, RealFs};
 use pgsym_core::model::Module;
 use pgsym_core::parse::{Facets, parse};
 use pgsym_core::report::{Document, Palette, write_json};
 use pgsym_core::tree::{Settings, Tree};
 use rayon::prelude::*;
 
-use crate::args::{Common, Format, Process, Root};
+use crate::args::{Common, Format, Jobs, Process, Root};
 use crate::terminal::{self, Progress};
+
+/// How many threads `--jobs` may start for each processor.
+const JOBS_PER_PROCESSOR: usize = 4;
 
 /// Writes a command's answer as the common options say.
 pub(crate) struct Output<'a> {
@@ -25,10 +29,13 @@ pub(crate) struct Output<'a> {
 impl<'a> Output<'a> {
     /// Prepares the run: threads are set before anything uses them.
     pub(crate) fn new(common: &'a Common) -> anyhow::Result<Self> {
-        if let Some(jobs) = common.jobs {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs.get());
+        if let Some(Jobs(jobs)) = common.jobs {
+            // Two thousand threads on two processors only wait for each other, a minute long.
+            let most = std::thread::available_parallelism().map_or(1, NonZeroUsize::get) * JOBS_PER_PROCESSOR;
+            let jobs = jobs.get().min(most);
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs);
             // One job needs no second thread: handing work over and a heap of its own cost a sixth of a short run.
-            let pool = if jobs.get() == 1 { pool.use_current_thread() } else { pool };
+            let pool = if jobs == 1 { pool.use_current_thread() } else { pool };
             pool.build_global().with_context(|| format!("cannot start {jobs} threads"))?;
         }
         Ok(Self { common })
@@ -43,7 +50,8 @@ impl<'a> Output<'a> {
     ) -> anyhow::Result<ManuallyDrop<Tree>> {
         let progress = (!self.common.quiet && !self.common.no_progress).then(Progress::start).flatten();
         settings.progress = progress.as_ref().map(Progress::callback);
-        let tree = Tree::load(process.root.fs()?, paths, settings);
+        let tree =
+            Tree::load(process.root.fs()?, paths, settings).map_err(|error| process.root.explain(error));
         if let Some(progress) = progress {
             progress.finish();
         }
@@ -116,6 +124,12 @@ pub(crate) fn write_file(path: &Path, text: &[u8]) -> io::Result<()> {
     written
 }
 
+/// The whole of a regular file of at most `limit` bytes. Anything else, such as a FIFO that nobody writes to or a device
+/// without an end, is refused before it is opened.
+pub(crate) fn read_whole(path: &Path, limit: u64) -> anyhow::Result<Vec<u8>> {
+    Ok(RealFs::new().read_small(path, limit)?)
+}
+
 /// One file that a command without a process looks at.
 pub(crate) struct NamedFile {
     /// Where it is.
@@ -145,7 +159,8 @@ impl<'a> NamedFiles<'a> {
         facets: Facets,
     ) -> anyhow::Result<Self> {
         let roots = Roots::new(fs, paths, root.working_directory().as_deref());
-        Ok(Self { fs, facets, candidates: discover(fs, &roots)?.candidates })
+        let found = discover(fs, &roots).map_err(|error| root.explain(error))?;
+        Ok(Self { fs, facets, candidates: found.candidates })
     }
 
     /// Parses them, some at a time.

@@ -83,8 +83,12 @@ pub const LD_SO_CACHE_BYTES: u64 = 64 << 20;
 /// Entries of `ld.so.cache`.
 pub const LD_SO_CACHE_ENTRIES: usize = 1 << 20;
 
-/// Bytes of a small text file read whole (`ld-musl-*.path`, `ld.so.conf`).
+/// Bytes of a small text file read whole (`ld-musl-*.path`, `ld.so.conf`, a list of exports).
 pub const TEXT_FILE_BYTES: u64 = 1 << 20;
+
+/// Bytes of an object, static archive or module that `exports` and `verify` read whole. An archive of one C++ or Rust
+/// library with debugging information has hundreds of megabytes.
+pub const LINK_INPUT_BYTES: u64 = 2 << 30;
 
 /// Objects in one modelled process. A server with every extension of Debian loaded has 400.
 pub const PROCESS_OBJECTS: usize = 4_096;

@@ -68,11 +68,28 @@ impl Settings {
         standing(fs, path, self.working_directory.as_deref())
     }
 
-    /// Makes every directory of these settings absolute.
-    fn stand(&mut self, fs: &dyn Fs) {
-        let stand = |path: &mut PathBuf| *path = standing(fs, path, self.working_directory.as_deref());
+    /// Makes every directory of these settings absolute. Fails where one is none.
+    fn stand(&mut self, fs: &dyn Fs) -> Result<(), Error> {
         let search = &mut self.extensions.search;
-        search.sharedir.iter_mut().chain(&mut search.pkglibdir).chain(&mut self.sdk).for_each(stand);
+        let directories = [
+            ("cannot use --sharedir", "name what pg_config --sharedir prints", &mut search.sharedir),
+            ("cannot use --pkglibdir", "name what pg_config --pkglibdir prints", &mut search.pkglibdir),
+            ("cannot use --sdk", "name what xcrun --show-sdk-path prints", &mut self.sdk),
+        ];
+        for (what, advice, directory) in directories {
+            let Some(path) = directory else { continue };
+            let standing = standing(fs, path, self.working_directory.as_deref());
+            let seen = match fs.metadata(&standing) {
+                Ok(metadata) if metadata.kind == FileKind::Directory => None,
+                Ok(_) => Some("it is not a directory".to_owned()),
+                Err(error) => Some(crate::error::os_text(&error)),
+            };
+            if let Some(seen) = seen {
+                return Err(Error::Path { what, path: path.clone(), seen, advice });
+            }
+            *path = standing;
+        }
+        Ok(())
     }
 }
 
@@ -228,7 +245,7 @@ impl Tree {
     /// file is a file of the tree like any other.
     #[expect(clippy::needless_pass_by_value, reason = "the tree keeps it")]
     pub fn load(fs: Arc<dyn Fs>, roots: &[PathBuf], mut settings: Settings) -> Result<Self, Error> {
-        settings.stand(&*fs);
+        settings.stand(&*fs)?;
         let roots = Roots::new(&*fs, roots, settings.working_directory.as_deref());
         let Discovery { candidates, control_directories } = discover(&*fs, &roots)?;
         let store = Arc::new(FileStore::new(Arc::clone(&fs), settings.reading.others()));
@@ -548,7 +565,7 @@ fn override_directories(server: &mut Server, settings: &Settings) {
 
 /// The profile at a path; none where the file is something else.
 fn read_profile(fs: &dyn Fs, path: &Path) -> Result<Option<Profile>, Error> {
-    let mark = profile::MARK.as_bytes();
+    let mark = profile::MARK_OF_ANY;
     let Ok((source, _)) = fs.open(path) else { return Ok(None) };
     if !read_range(&*source, 0, mark.len() as u64, "the mark").is_ok_and(|start| start == mark) {
         return Ok(None);
@@ -598,9 +615,23 @@ fn read_server(store: &FileStore, installation: Installation) -> Result<Server, 
         advice: "name another one with --server",
     };
     let (source, metadata) = store.fs().open(&path).map_err(|error| refuse(crate::error::os_text(&error)))?;
-    let module =
-        parse(&path, metadata, &*source, Facets::SYMBOLS).map_err(|error| refuse(error.to_string()))?;
+    let module = parse(&path, metadata, &*source, Facets::SYMBOLS).map_err(|error| {
+        refuse(match error.kind {
+            FileErrorKind::NotAnObject => {
+                "it is neither a program nor a profile that `pgsym profile` wrote".to_owned()
+            }
+            _ => error.to_string(),
+        })
+    })?;
     let facts = ServerFacts::read(&*source, &module);
+    if let Some(seen) = facts.why_no_server(&module) {
+        return Err(Error::Path {
+            what: "no PostgreSQL server at",
+            path: path.clone(),
+            seen: seen.to_owned(),
+            advice: "name the postgres binary, its installation prefix, or the pg_config beside it",
+        });
+    }
     let module = Arc::new(module);
     store.insert(&path, metadata, &*source, Ok(Arc::clone(&module)));
     Ok(Server { installation, module, facts })

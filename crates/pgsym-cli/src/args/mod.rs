@@ -7,9 +7,11 @@ pub(crate) use process::{Process, parse_glibc};
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use clap::ValueEnum;
+use pgsym_core::Error;
 use pgsym_core::fs::{Fs, RealFs};
 
 /// How the answer is written.
@@ -25,15 +27,27 @@ pub(crate) struct Common {
     /// Colours; `auto` asks the terminal
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub(crate) color: Colour,
-    /// Threads; as many as there are processors when not given
+    /// Threads, at most four for each processor; as many as there are processors when not given
     #[arg(long, short, value_name = "N")]
-    pub(crate) jobs: Option<NonZeroUsize>,
+    pub(crate) jobs: Option<Jobs>,
     /// No progress on standard error
     #[arg(long)]
     pub(crate) no_progress: bool,
     /// Nothing on standard error but errors
     #[arg(long, short)]
     pub(crate) quiet: bool,
+}
+
+/// `--jobs`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Jobs(pub(crate) NonZeroUsize);
+
+impl FromStr for Jobs {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self).map_err(|_| "write a number of threads, 1 or more")
+    }
 }
 
 /// The form of the answer.
@@ -72,6 +86,18 @@ impl Root {
             Some(directory) => Arc::new(RealFs::with_root(directory)?),
             None => Arc::new(RealFs::new()),
         })
+    }
+
+    /// An error, which below a foreign root says so: its paths are those inside.
+    pub(crate) fn explain(&self, error: Error) -> anyhow::Error {
+        match (&self.directory, error) {
+            (Some(directory), Error::Path { what, path, seen, advice }) => anyhow::anyhow!(
+                "{what} {} inside the root {}: {seen}; {advice}",
+                path.display(),
+                directory.display()
+            ),
+            (_, error) => error.into(),
+        }
     }
 
     /// Where relative paths stand. Inside a foreign root there is no current directory but its top.

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use pgsym_core::exports::{ExportSet, ListFormat, ObjectFile, Request, objects};
+use pgsym_core::limits;
 use pgsym_core::report::ExportList;
 
 use super::Status;
 use crate::args::Common;
-use crate::output::Output;
+use crate::output::{Output, read_whole};
 
 /// Options of `pgsym exports`.
 #[derive(Debug, clap::Args)]
@@ -70,7 +71,8 @@ impl Args {
         let output = Output::new(&self.common)?;
         let mut found = Vec::new();
         for path in &self.objects {
-            let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+            let bytes = read_whole(path, limits::LINK_INPUT_BYTES)
+                .with_context(|| format!("cannot read {}", path.display()))?;
             objects::read(&path.display().to_string(), &bytes, &mut found).with_context(|| {
                 format!("cannot read {}; name objects (.o) or static archives (.a)", path.display())
             })?;

@@ -32,7 +32,7 @@ impl Args {
             working_directory: self.root.working_directory(),
             ..Settings::default()
         };
-        let tree = Tree::load(self.root.fs()?, &[], settings)?;
+        let tree = Tree::load(self.root.fs()?, &[], settings).map_err(|error| self.root.explain(error))?;
         if tree.server().is_some_and(|server| server.module.macho().is_some()) {
             anyhow::bail!(
                 "cannot write a profile of {}: it is a Mach-O program, and profiles are of ELF servers; give the \

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use pgsym_core::exports::{ListFormat, ModuleExports};
+use pgsym_core::limits;
 use pgsym_core::report::Verification;
 
 use super::Status;
 use crate::args::Common;
-use crate::output::Output;
+use crate::output::{Output, read_whole};
 
 /// Options of `pgsym verify`.
 #[derive(Debug, clap::Args)]
@@ -29,12 +30,13 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(self) -> anyhow::Result<Status> {
         let output = Output::new(&self.common)?;
-        let text = std::fs::read_to_string(&self.map)
+        let text = read_whole(&self.map, limits::TEXT_FILE_BYTES)
+            .and_then(|bytes| String::from_utf8(bytes).context("it is not UTF-8"))
             .with_context(|| format!("cannot read the list of exports {}", self.map.display()))?;
         let intended = ListFormat::guess(&text)
             .read(&text)
             .with_context(|| format!("cannot read the list of exports {}", self.map.display()))?;
-        let bytes = std::fs::read(&self.module)
+        let bytes = read_whole(&self.module, limits::LINK_INPUT_BYTES)
             .with_context(|| format!("cannot read the module {}", self.module.display()))?;
         let exports = ModuleExports::read(&bytes)
             .with_context(|| format!("cannot read the module {}", self.module.display()))?;

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
+use clap::builder::TypedValueParser as _;
 use pgsym_core::name::Name;
 use pgsym_core::report::Why;
 use pgsym_core::tree::ServerChoice;
@@ -18,6 +19,7 @@ use crate::output::Output;
 #[command(after_help = "Exit status 1: nothing asks for it, or it is missing.")]
 pub(crate) struct Args {
     /// A library (the name it is needed by, its file name, its DT_SONAME or its path) or a symbol
+    #[arg(value_parser = clap::builder::OsStringValueParser::new().try_map(not_empty))]
     name: OsString,
     /// Modules, directories (searched recursively) or installation prefixes
     #[arg(required = true, value_name = "PATH")]
@@ -26,6 +28,10 @@ pub(crate) struct Args {
     process: Process,
     #[command(flatten)]
     common: Common,
+}
+
+fn not_empty(name: OsString) -> Result<OsString, &'static str> {
+    if name.is_empty() { Err("name a library or a symbol") } else { Ok(name) }
 }
 
 impl Args {

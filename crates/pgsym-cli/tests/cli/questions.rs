@@ -208,3 +208,74 @@ fn a_relative_root_without_a_server_finds_the_modules_of_its_extensions() {
         assert_eq!(run.status, 0, "{root}: {}", run.stdout);
     }
 }
+
+#[test]
+fn what_is_no_server_is_refused() {
+    let tree = sound_tree()
+        .object("bin/other", &server_without_facts())
+        .file("garbage", "garbage\n")
+        .file("cut.profile", "pgsym-profile 2\nmachine 62 64 little\nf palloc\n");
+    let module = tree.path("lib/plpgsql.so");
+    let module = module.to_str().unwrap();
+    for (name, says) in [
+        ("lib/plpgsql.so", "it is not a program"),
+        ("bin/other", "without PostgreSQL's magic block"),
+        ("garbage", "neither a program nor a profile"),
+        ("cut.profile", "the end of the profile is missing"),
+    ] {
+        let server = tree.path(name);
+        let server = server.to_str().unwrap();
+        assert_refused(&["load", "--server", server, module], &[server, says]);
+        assert_refused(&["profile", server], &[]);
+    }
+}
+
+/// A program that is none of PostgreSQL's.
+fn server_without_facts() -> SharedObject {
+    SharedObject::new()
+        .kind(pgsym_testkit::Kind::PieExecutable)
+        .interp("/lib64/ld-linux-x86-64.so.2")
+        .export("main")
+}
+
+#[test]
+fn directories_that_are_none_are_refused() {
+    let tree = sound_tree().file("file", "");
+    let root = tree.root().to_str().unwrap();
+    let file = tree.path("file");
+    for option in ["--sharedir", "--pkglibdir", "--sdk"] {
+        assert_refused(&["audit", root, option, "/nonexistent"], &[option, "No such file or directory"]);
+        assert_refused(&["audit", root, option, file.to_str().unwrap()], &[option, "not a directory"]);
+    }
+    assert_refused(
+        &["audit", "--root", root, "/usr/nowhere"],
+        &["cannot read /usr/nowhere inside the root", root, "No such file or directory"],
+    );
+}
+
+#[test]
+fn files_without_an_end_are_refused_at_once() {
+    let tree = sound_tree().fifo("fifo");
+    let fifo = tree.path("fifo");
+    let (fifo, module) = (fifo.to_str().unwrap(), tree.path("lib/plpgsql.so"));
+    let module = module.to_str().unwrap();
+    for endless in [fifo, "/dev/zero"] {
+        assert_refused(&["verify", module, "--map", endless], &[endless, "not a regular file"]);
+        assert_refused(&["verify", endless, "--map", module], &[]);
+        assert_refused(&["exports", endless], &[endless, "not a regular file"]);
+    }
+}
+
+#[test]
+fn threads_are_bounded() {
+    let tree = sound_tree();
+    let run = |jobs: &str| pgsym(["audit", tree.root().to_str().unwrap(), "--jobs", jobs]);
+    assert_eq!(run("99999"), run("1"));
+    assert_refused(&["audit", "/", "--jobs", "0"], &["--jobs", "1 or more"]);
+    assert_refused(&["audit", "/", "--jobs", "x"], &["1 or more"]);
+}
+
+#[test]
+fn why_wants_a_name() {
+    assert_refused(&["why", "", "/"], &["NAME", "name a library or a symbol"]);
+}

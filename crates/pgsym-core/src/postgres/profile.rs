@@ -2,7 +2,7 @@
 //! ones of the majors 13 to 18 for `--pg-version`.
 //!
 //! ```text
-//! pgsym-profile 1
+//! pgsym-profile 2
 //! version 15.18
 //! machine 62 64 little
 //! interpreter /lib64/ld-linux-x86-64.so.2
@@ -12,7 +12,10 @@
 //! library libssl.so.3 /lib/x86_64-linux-gnu/libssl.so.3
 //! f palloc
 //! d CurrentMemoryContext
+//! end 11
 //! ```
+//!
+//! The last line counts those before it, so that a part of a profile is none. Format 1 had no last line.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -31,8 +34,14 @@ use crate::name::{Name, Shown, path_bytes, path_from_bytes};
 use crate::resolve::Process;
 use crate::tree::Server;
 
-/// The first line of every profile.
-pub(crate) const MARK: &str = "pgsym-profile 1";
+/// How the first line of every profile begins.
+pub(crate) const MARK_OF_ANY: &[u8] = b"pgsym-profile ";
+
+/// The first line of a profile of today's format.
+const MARK: &str = "pgsym-profile 2";
+
+/// The first line of the format without a last line.
+const OLD_MARK: &str = "pgsym-profile 1";
 
 /// What the model needs of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,6 +124,13 @@ impl Profile {
 
     /// Writes the profile as text.
     pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        let mut text = Vec::new();
+        self.write_lines(&mut text)?;
+        out.write_all(&text)?;
+        writeln!(out, "end {}", text.split(|&byte| byte == b'\n').count() - 1)
+    }
+
+    fn write_lines(&self, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{MARK}")?;
         if let Some(version) = &self.version {
             writeln!(out, "version {version}")?;
@@ -170,9 +186,13 @@ impl Profile {
     /// Reads a profile; an error says which line is wrong and how.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
         let mut lines = bytes.split(|&byte| byte == b'\n').enumerate();
-        if lines.next().is_none_or(|(_, line)| line.trim_ascii_end() != MARK.as_bytes()) {
+        let first = lines.next().map(|(_, line)| line.trim_ascii_end()).unwrap_or_default();
+        let is_old = first == OLD_MARK.as_bytes();
+        if !is_old && first != MARK.as_bytes() {
             return Err(format!("the first line is not \"{MARK}\""));
         }
+        // Of the old format, at least the last line is whole.
+        let mut is_whole = is_old && bytes.ends_with(b"\n");
         let mut target = None;
         let mut profile = Self {
             version: None,
@@ -192,6 +212,9 @@ impl Profile {
                 continue;
             }
             let wrong = |what: &str| format!("line {}: {what}", index + 1);
+            if is_whole && !is_old {
+                return Err(wrong("there is more behind the line \"end\""));
+            }
             let at = line.iter().position(|&byte| byte == b' ').ok_or_else(|| wrong("there is no value"))?;
             let (key, value) = (&line[..at], line[at..].trim_ascii());
             let text = || std::str::from_utf8(value).map_err(|_| wrong("the value is not UTF-8"));
@@ -226,8 +249,17 @@ impl Profile {
                         text()?.split_once(' ').ok_or_else(|| wrong("a library has a soname and a path"))?;
                     profile.libraries.push((Name::from(soname), PathBuf::from(path)));
                 }
+                b"end" => {
+                    if text()?.parse() != Ok(index) {
+                        return Err(wrong(&format!("there are {index} lines before the end")));
+                    }
+                    is_whole = true;
+                }
                 _ => return Err(wrong(&format!("there is no key {}", Shown(key)))),
             }
+        }
+        if !is_whole {
+            return Err("the end of the profile is missing".to_owned());
         }
         profile.target = target.ok_or_else(|| "there is no line \"machine\"".to_owned())?;
         Ok(profile)
@@ -400,12 +432,38 @@ mod tests {
     #[test]
     fn a_wrong_line_is_named() {
         let parse = |text: &str| Profile::parse(text.as_bytes()).unwrap_err();
-        assert_eq!(parse("hello"), "the first line is not \"pgsym-profile 1\"");
+        assert_eq!(parse("hello"), "the first line is not \"pgsym-profile 2\"");
+        assert_eq!(parse("pgsym-profile 9\n"), "the first line is not \"pgsym-profile 2\"");
         assert_eq!(
-            parse("pgsym-profile 1\nmachine x"),
+            parse("pgsym-profile 2\nmachine x"),
             "line 2: the machine is not \"NUMBER 32|64 little|big\""
         );
-        assert_eq!(parse("pgsym-profile 1\nfoo bar"), "line 2: there is no key foo");
-        assert_eq!(parse("pgsym-profile 1\nf palloc"), "there is no line \"machine\"");
+        assert_eq!(parse("pgsym-profile 2\nfoo bar"), "line 2: there is no key foo");
+        assert_eq!(parse("pgsym-profile 2\nf palloc\nend 2"), "there is no line \"machine\"");
+    }
+
+    #[test]
+    fn a_part_of_a_profile_is_none() {
+        let mut text = Vec::new();
+        profile().write(&mut text).unwrap();
+        let missing = "the end of the profile is missing";
+        let ends = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at);
+        let last = ends.clone().count() - 1;
+        // The machine, which every profile has, stands near the start.
+        for at in ends.skip(2).take(last - 2).step_by(997) {
+            assert_eq!(Profile::parse(&text[..=at]).unwrap_err(), missing);
+        }
+        let more = [text.as_slice(), b"f more\n"].concat();
+        assert!(Profile::parse(&more).unwrap_err().ends_with("more behind the line \"end\""));
+        let lines: Vec<&[u8]> = text.split_inclusive(|&byte| byte == b'\n').collect();
+        let less: Vec<u8> = [&lines[..100], &lines[101..]].concat().concat();
+        assert!(Profile::parse(&less).unwrap_err().contains("lines before the end"));
+    }
+
+    #[test]
+    fn the_format_without_an_end_is_read_where_its_last_line_is_whole() {
+        let old = "pgsym-profile 1\nmachine 62 64 little\nf palloc\n";
+        assert_eq!(Profile::parse(old.as_bytes()).unwrap().exports.len(), 1);
+        assert!(Profile::parse(old.trim_end().as_bytes()).is_err());
     }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use super::{Image, MagicBlock, magic};
 use crate::error::{FileError, FileErrorKind};
-use crate::model::{Detail, Module, Segment};
+use crate::model::{Detail, Module, NameHash, ObjectKind, Segment};
 use crate::parse::elf::memory::Memory;
 use crate::parse::macho::load_segments;
 use crate::source::{Source, read_range};
@@ -27,6 +27,28 @@ impl ServerFacts {
     pub fn read(source: &dyn Source, module: &Module) -> Self {
         let (version, guards_operator_links) = texts(source, module);
         Self { version, magic: magic(source, module), guards_operator_links }
+    }
+
+    /// Why a file is no PostgreSQL server, if it is none: a server is a program that has the block which it compares
+    /// modules with, or at least exports what modules call. initdb and pg_ctl have the version string, too.
+    pub fn why_no_server(&self, module: &Module) -> Option<&'static str> {
+        let is_program = match module.kind {
+            ObjectKind::Executable | ObjectKind::PositionIndependentExecutable => true,
+            ObjectKind::SharedObject | ObjectKind::Relocatable | ObjectKind::Core | ObjectKind::Other(_) => {
+                false
+            }
+        };
+        if !is_program {
+            return Some("it is not a program");
+        }
+        let exports = |name: &[u8]| {
+            let symbols = module.symbols.get();
+            symbols.is_some_and(|symbols| symbols.lookup(name, NameHash::of(name)).next().is_some())
+        };
+        // Programs of the client side have a palloc of their own beside pg_malloc (src/common/fe_memutils.c).
+        let serves_modules = exports(b"palloc") && !exports(b"pg_malloc");
+        (self.magic.is_none() && !serves_modules)
+            .then_some("it is a program without PostgreSQL's magic block, and exports no palloc for modules")
     }
 
     /// The major version.
