@@ -90,6 +90,9 @@ pub const TEXT_FILE_BYTES: u64 = 1 << 20;
 /// library with debugging information has hundreds of megabytes.
 pub const LINK_INPUT_BYTES: u64 = 2 << 30;
 
+/// Servers below the paths of a question that are looked at.
+pub const SERVERS: usize = 64;
+
 /// Objects in one modelled process. A server with every extension of Debian loaded has 400.
 pub const PROCESS_OBJECTS: usize = 4_096;
 

@@ -10,14 +10,15 @@ use rayon::prelude::*;
 
 use crate::collide::Collisions;
 use crate::discover::{
-    Candidate, Discovery, Format, Installation, Roots, discover, find_installation, server_at, standing,
+    Candidate, Discovery, Format, Installation, Roots, discover, find_installation, installations_below,
+    server_at, serving, standing,
 };
 use crate::error::{Error, FileError, FileErrorKind};
 use crate::extension::{ExtensionSettings, Inventory, Surroundings};
 use crate::fs::{FileId, FileKind, Fs, Metadata};
 use crate::limits;
 use crate::model::{MachArch, Module, NameHash, ObjectKind, Symbol, Target};
-use crate::name::Name;
+use crate::name::{Name, shown_path};
 use crate::parse::{Facets, parse};
 use crate::postgres::{
     Magic, MagicBlock, Profile, ServerFacts, SymbolClass, Verdict, classify, profile, verdict,
@@ -149,6 +150,19 @@ pub struct Server {
     pub module: Arc<Module>,
     /// What PostgreSQL says of itself in it.
     pub facts: ServerFacts,
+    /// Where all that was read.
+    pub source: ServerSource,
+}
+
+/// Where a server's facts come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerSource {
+    /// Its binary.
+    Binary,
+    /// A profile of it.
+    Profile,
+    /// The built-in profile of a major version, which is of one of its minor releases.
+    BuiltIn,
 }
 
 /// One file of a tree.
@@ -229,6 +243,7 @@ pub struct Tree {
     server: Option<Server>,
     process: Option<Process>,
     dyld_processes: Vec<DyldProcess>,
+    other_servers: Vec<PathBuf>,
     store: Arc<FileStore>,
     roots: Roots,
     control_directories: BTreeSet<PathBuf>,
@@ -250,6 +265,10 @@ impl Tree {
         let Discovery { candidates, control_directories } = discover(&*fs, &roots)?;
         let store = Arc::new(FileStore::new(Arc::clone(&fs), settings.reading.others()));
         let server = find_server(&*fs, &store, roots.paths(), &candidates, &settings)?;
+        let (server, other_servers) = match (server, &settings.server) {
+            (None, ServerChoice::Detect) => find_server_below(&*fs, &store, &candidates, &settings),
+            (server, _) => (server, Vec::new()),
+        };
         let mut files = parse_all(&store, candidates, &settings);
         let elf_server = server.as_ref().filter(|server| server.module.elf().is_some());
         let process = elf_server.map(|server| start_server(&store, server, &settings)).transpose()?;
@@ -315,6 +334,7 @@ impl Tree {
             settings,
             files,
             server,
+            other_servers,
             process,
             dyld_processes,
             store,
@@ -405,6 +425,12 @@ impl Tree {
     /// The server that loads them, where one is known.
     pub fn server(&self) -> Option<&Server> {
         self.server.as_ref()
+    }
+
+    /// Servers below the roots that were not taken: beside the one that serves the modules, or several of which none serves
+    /// all.
+    pub fn other_servers(&self) -> &[PathBuf] {
+        &self.other_servers
     }
 
     /// The server's process before any of the tree's modules, its preloaded ones included.
@@ -507,18 +533,27 @@ fn find_server(
         ServerChoice::At(given) => {
             let path = settings.standing(fs, given);
             match read_profile(fs, &path).map_err(|error| error.about(given))? {
-                Some(profile) => return Ok(Some(enter_profile(store, profile, &path, settings))),
+                Some(profile) => {
+                    let server = enter_profile(store, profile, &path, settings);
+                    agree(&server, settings)?;
+                    return Ok(Some(server));
+                }
                 None => server_at(fs, &path).map_err(|error| error.about(given))?,
             }
         }
         ServerChoice::Version(major) => {
             let mut profile = built_in(fs, candidates, *major)?;
             // The directories are those of the tree, where it has any.
-            let around = roots.iter().find_map(|root| find_installation(fs, root));
+            let below = || {
+                let mut found = installations_below(fs, candidates);
+                serving(&found, candidates).map(|index| found.swap_remove(index))
+            };
+            let around = roots.iter().find_map(|root| find_installation(fs, root)).or_else(below);
             profile.sharedir = around.as_ref().and_then(|around| around.sharedir.clone());
             profile.pkglibdir = around.map(|around| around.pkglibdir).or_else(|| roots.first().cloned());
             let path = PathBuf::from(format!("/built-in/postgres-{major}"));
-            return Ok(Some(enter_profile(store, profile, &path, settings)));
+            let server = enter_profile(store, profile, &path, settings);
+            return Ok(Some(Server { source: ServerSource::BuiltIn, ..server }));
         }
         ServerChoice::Detect => {
             let absolute = |root: &PathBuf| fs.canonicalize(root).unwrap_or_else(|_| root.clone());
@@ -526,30 +561,46 @@ fn find_server(
                 find_installation(fs, root).or_else(|| find_installation(fs, &absolute(root)))
             }) {
                 Some(installation) => installation,
-                None => match the_only_installation(fs, candidates) {
-                    Some(installation) => installation,
-                    None => return Ok(None),
-                },
+                None => return Ok(None),
             }
         }
     };
     let mut server = read_server(store, installation)?;
     override_directories(&mut server, settings);
+    agree(&server, settings)?;
     Ok(Some(server))
 }
 
-/// The installation below the roots, where there is exactly one: an unpacked package has it some levels down. Of
-/// several none is the server of all files.
-fn the_only_installation(fs: &dyn Fs, candidates: &[Candidate]) -> Option<Installation> {
-    let mut servers = candidates.iter().filter(|candidate| {
-        // A symbolic link to the server says nothing of the directories around it.
-        candidate.format.is_ok()
-            && candidate.path.ends_with("bin/postgres")
-            && fs.canonicalize(&candidate.path).is_ok_and(|path| path.ends_with("bin/postgres"))
+/// Fails where the server that was named is of another major version than the one that was asked for.
+fn agree(server: &Server, settings: &Settings) -> Result<(), Error> {
+    match (settings.pg_major, server.facts.major()) {
+        (Some(asked), Some(found)) if asked != found => Err(Error::Value {
+            option: "--pg-version",
+            value: asked.to_string(),
+            seen: format!("the server {} is PostgreSQL {found}", shown_path(&server.installation.server)),
+            advice: "give --server or --pg-version, or have them agree".to_owned(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// The server among the files of the tree, where none is above the roots, and those that were not taken.
+fn find_server_below(
+    fs: &dyn Fs,
+    store: &FileStore,
+    candidates: &[Candidate],
+    settings: &Settings,
+) -> (Option<Server>, Vec<PathBuf>) {
+    let (mut servers, installations): (Vec<Server>, Vec<Installation>) = installations_below(fs, candidates)
+        .into_iter()
+        .take(limits::SERVERS)
+        .filter_map(|installation| Some((read_server(store, installation.clone()).ok()?, installation)))
+        .unzip();
+    let serving = serving(&installations, candidates).map(|index| servers.remove(index)).map(|mut server| {
+        override_directories(&mut server, settings);
+        server
     });
-    let server = servers.next()?;
-    let is_same = |other: &Candidate| fs.canonicalize(&other.path).ok() == fs.canonicalize(&server.path).ok();
-    servers.all(is_same).then(|| find_installation(fs, &server.path)).flatten()
+    (serving, servers.into_iter().map(|server| server.installation.server).collect())
 }
 
 /// `--pkglibdir` and `--sharedir`.
@@ -634,7 +685,7 @@ fn read_server(store: &FileStore, installation: Installation) -> Result<Server, 
     }
     let module = Arc::new(module);
     store.insert(&path, metadata, &*source, Ok(Arc::clone(&module)));
-    Ok(Server { installation, module, facts })
+    Ok(Server { installation, module, facts, source: ServerSource::Binary })
 }
 
 /// Starts the server and loads what it preloads.

@@ -76,7 +76,7 @@ fn start(prefix: &Path) -> Result<Process> {
     let module = store.module(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let interpreter =
         module.elf().and_then(|elf| elf.interpreter.get()).map(|name| name.as_path().to_owned());
-    let options = LoaderOptions { cpu: CpuLevel::of_this_machine(), ..LoaderOptions::default() };
+    let options = LoaderOptions { cpu: Some(CpuLevel::of_this_machine()), ..LoaderOptions::default() };
     let env = Arc::new(LoaderEnv::read(&*fs, module.target, interpreter.as_deref(), &options));
     Process::start(store, env, &path, MainObject::Program).map_err(|error| anyhow::anyhow!(error.message))
 }

@@ -44,8 +44,8 @@ pub(crate) struct Process {
     /// A macOS SDK, whose stubs (.tbd) tell which libraries the system has and which symbols they list
     #[arg(long, value_name = "DIR")]
     pub(crate) sdk: Option<PathBuf>,
-    /// The major version, when there is no server binary
-    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(9..=99))]
+    /// The major version: its built-in server, 13 to 18, takes the place of any that the tree has; a --server must be of it
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = parse_major)]
     pub(crate) pg_version: Vec<u32>,
     /// pg_config --sharedir, where the layout does not tell it
     #[arg(long, value_name = "DIR")]
@@ -53,7 +53,8 @@ pub(crate) struct Process {
     /// pg_config --pkglibdir, where the layout does not tell it
     #[arg(long, value_name = "DIR")]
     pub(crate) pkglibdir: Option<PathBuf>,
-    /// The processor that the process runs on, which decides about glibc-hwcaps: x86-64-v1 to v4, or native
+    /// The processor that the process runs on, which decides about glibc-hwcaps and ISA levels: x86-64-v1 to v4, or
+    /// native for this machine's [default: not known; libraries are those of the baseline]
     #[arg(long, value_name = "LEVEL")]
     pub(crate) cpu: Option<Cpu>,
 }
@@ -121,6 +122,11 @@ fn parse_control_path(text: &str) -> Result<String, String> {
     Err("write absolute directories or $system, separated by colons".to_owned())
 }
 
+/// One of `--pg-version`.
+fn parse_major(text: &str) -> Result<u32, &'static str> {
+    text.parse().map_err(|_| "write a major version such as 16")
+}
+
 /// `--arch`.
 fn parse_arch(text: &str) -> Result<MachArch, String> {
     MachArch::from_name(text).ok_or_else(|| "write arm64, arm64e, x86_64, x86_64h or i386".to_owned())
@@ -139,18 +145,18 @@ impl Process {
         if let [_, _, ..] = self.pg_version[..] {
             anyhow::bail!("--pg-version: several versions are given; this command takes one");
         }
-        Ok(self.settings_for(default, self.pg_version.first().copied()))
+        self.settings_for(default, self.pg_version.first().copied())
     }
 
     /// The settings of one run for each `--pg-version`, or of a single one where none is given.
-    pub(crate) fn matrix(&self, default: &ServerChoice) -> Vec<Settings> {
+    pub(crate) fn matrix(&self, default: &ServerChoice) -> anyhow::Result<Vec<Settings>> {
         if self.pg_version.is_empty() {
-            return vec![self.settings_for(default.clone(), None)];
+            return Ok(vec![self.settings_for(default.clone(), None)?]);
         }
         self.pg_version.iter().map(|&version| self.settings_for(default.clone(), Some(version))).collect()
     }
 
-    fn settings_for(&self, default: ServerChoice, pg_version: Option<u32>) -> Settings {
+    fn settings_for(&self, default: ServerChoice, pg_version: Option<u32>) -> anyhow::Result<Settings> {
         let name = |text: &OsString| Name::from(text.as_bytes());
         let working_directory = self.root.working_directory();
         let server = match (&self.server, pg_version) {
@@ -158,9 +164,18 @@ impl Process {
             (None, Some(major)) if Profile::built_in_majors().contains(&major) => {
                 ServerChoice::Version(major)
             }
-            (None, _) => default,
+            (None, Some(major)) => {
+                let majors = Profile::built_in_majors();
+                anyhow::bail!(
+                    "--pg-version {major}: no server of this major version is built in; write {} to {}, or name a server \
+                     with --server",
+                    majors.start(),
+                    majors.end()
+                );
+            }
+            (None, None) => default,
         };
-        Settings {
+        Ok(Settings {
             loader: LoaderOptions {
                 libc: self.libc.map(|LibcName(libc)| libc),
                 library_path: self.library_path.as_ref().map(name),
@@ -184,17 +199,15 @@ impl Process {
             arch: self.arch,
             sdk: self.sdk.clone(),
             ..Settings::default()
-        }
+        })
     }
 
-    /// This machine's level for files of this machine; the baseline for a foreign root, whose machine is unknown.
-    fn cpu_level(&self) -> CpuLevel {
-        match self.cpu {
-            Some(Cpu::Level(level)) => level,
-            Some(Cpu::Native) => CpuLevel::of_this_machine(),
-            None if self.root.directory.is_some() => CpuLevel::V1,
-            None => CpuLevel::of_this_machine(),
-        }
+    /// The level that was named. Without a name it is not known, whatever this machine has: an answer is about files.
+    fn cpu_level(&self) -> Option<CpuLevel> {
+        Some(match self.cpu? {
+            Cpu::Level(level) => level,
+            Cpu::Native => CpuLevel::of_this_machine(),
+        })
     }
 }
 

@@ -29,7 +29,7 @@ impl Args {
     pub(crate) fn run(self) -> anyhow::Result<Status> {
         let output = Output::new(&self.common)?;
         let mut answers = Vec::new();
-        for mut settings in self.process.matrix(&ServerChoice::Detect) {
+        for mut settings in self.process.matrix(&ServerChoice::Detect)? {
             settings.reading = Reading::Loading;
             let tree = output.load(&self.process, &self.paths, settings)?;
             answers.push(Loads::new(&tree));

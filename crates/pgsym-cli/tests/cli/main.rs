@@ -10,6 +10,7 @@ mod output;
 mod questions;
 mod readme;
 mod second_opinion;
+mod servers;
 mod spellings;
 mod staging;
 mod support;

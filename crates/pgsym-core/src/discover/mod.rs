@@ -1,10 +1,12 @@
 //! Which files of the roots are worth parsing, and which installation they belong to. Everything that follows
 //! works on this sorted list.
 
+mod below;
 mod layout;
 mod roots;
 mod sniff;
 
+pub use below::{installations_below, serving};
 pub use layout::{Installation, find_installation, server_at};
 pub use roots::{Roots, standing};
 use sniff::format_of;

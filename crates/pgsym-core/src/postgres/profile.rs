@@ -32,7 +32,7 @@ use crate::model::{
 };
 use crate::name::{Name, Shown, path_bytes, path_from_bytes};
 use crate::resolve::Process;
-use crate::tree::Server;
+use crate::tree::{Server, ServerSource};
 
 /// How the first line of every profile begins.
 pub(crate) const MARK_OF_ANY: &[u8] = b"pgsym-profile ";
@@ -298,6 +298,7 @@ impl Profile {
             },
             module: module.into(),
             facts: ServerFacts { version: self.version, magic: self.magic, guards_operator_links: None },
+            source: ServerSource::Profile,
         }
     }
 }

@@ -22,6 +22,8 @@ use crate::tree::{Role, Server, Tree, TreeFile};
 pub struct Audit {
     /// The server that the modules were checked against; null where none is known.
     pub server: Option<AuditServer>,
+    /// Servers below the paths that were not taken, in path order: where several have modules, none is taken.
+    pub other_servers: Vec<OtherServer>,
     /// The modules, in path order.
     pub modules: Vec<AuditModule>,
     /// The findings, by path, code, subject and message.
@@ -35,6 +37,14 @@ pub struct Audit {
     /// From which severity on text shows findings one by one; those below are counted, rule by rule.
     #[serde(skip)]
     pub shown_from: Severity,
+}
+
+/// A server that was not taken.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct OtherServer {
+    /// The binary.
+    #[serde(flatten)]
+    pub path: Field<key::PathKey>,
 }
 
 /// The server of an audit.
@@ -197,6 +207,11 @@ impl Audit {
         let number = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
         Self {
             server: tree.server().map(|server| AuditServer::new(server, tree)),
+            other_servers: tree
+                .other_servers()
+                .iter()
+                .map(|path| OtherServer { path: tree.shown(path).as_path().into() })
+                .collect(),
             modules: tree.modules().map(AuditModule::new).collect(),
             summary: AuditSummary {
                 files: tree.files().len(),
@@ -210,7 +225,7 @@ impl Audit {
             findings: findings.iter().map(|finding| AuditFinding::new(tree, finding)).collect(),
             roots: tree.roots().given().to_vec(),
             shown_from: Severity::Warning,
-            cpu: uses_hwcaps(tree).then_some(tree.settings().loader.cpu),
+            cpu: tree.settings().loader.cpu.filter(|_| uses_hwcaps(tree)),
         }
     }
 
@@ -397,10 +412,23 @@ impl Audit {
                     if server.slices.is_empty() { server.arch.clone() } else { server.slices.join(" and ") };
                 writeln!(out, "server  PostgreSQL {version}, {arch}{libc}  {path}")?;
             }
+            None if !self.other_servers.is_empty() => {
+                let first = &self.other_servers[0].path;
+                let number = self.other_servers.len();
+                writeln!(
+                    out,
+                    "server  none taken of {number}, such as {first}: name one with --server PATH"
+                )?;
+            }
             None => writeln!(
                 out,
                 "server  none found: what modules import from it is not checked (--server PATH)"
             )?,
+        }
+        if let (Some(_), [other, further @ ..]) = (&self.server, &self.other_servers[..]) {
+            let more =
+                if further.is_empty() { String::new() } else { format!(" and {} more", further.len()) };
+            writeln!(out, "        not taken: {}{more} (--server PATH)", other.path)?;
         }
         if let Some(cpu) = self.cpu {
             writeln!(out, "cpu     {cpu}: it has libraries of its own in glibc-hwcaps (--cpu LEVEL)")?;

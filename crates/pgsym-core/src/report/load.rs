@@ -107,7 +107,14 @@ impl Loads {
 
 fn server_words(tree: &Tree) -> String {
     let Some(server) = tree.server() else {
-        return "none: each file is its own process".to_owned();
+        return match tree.other_servers() {
+            [] => "none: each file is its own process".to_owned(),
+            [first, ..] => format!(
+                "none taken of {}, such as {}: name one with --server PATH",
+                tree.other_servers().len(),
+                Name::from(path_bytes(&tree.shown(first)))
+            ),
+        };
     };
     let version = server.facts.version.as_deref().unwrap_or("of unknown version");
     let path = Name::from(path_bytes(&tree.shown(&server.installation.server)));

@@ -146,8 +146,8 @@ pub struct LoaderOptions {
     pub library_path: Option<Name>,
     /// The current directory of the process, where it is known.
     pub current_directory: Option<PathBuf>,
-    /// The processor.
-    pub cpu: CpuLevel,
+    /// The processor; where it is not known, the baseline's libraries are searched, which every one has.
+    pub cpu: Option<CpuLevel>,
 }
 
 impl LoaderEnv {
@@ -177,7 +177,7 @@ impl LoaderEnv {
         };
         let lib = system_directories.first().map_or_else(|| Name::from("lib"), |first| lib_token(first));
         let platform = platform(target);
-        let hwcaps = hwcaps(target, options.cpu);
+        let hwcaps = hwcaps(target, options.cpu.unwrap_or_default());
         let mut subdirectories = Vec::new();
         if libc.is_glibc_since(2, 33) {
             subdirectories

@@ -93,7 +93,7 @@ impl Server {
 
     /// Takes another processor.
     pub(crate) fn cpu(mut self, cpu: CpuLevel) -> Self {
-        self.options.cpu = cpu;
+        self.options.cpu = Some(cpu);
         self
     }
 

@@ -108,7 +108,7 @@ fn compare(installed: &Installed, title: &str, options: &Options, report: &mut R
         &installed.roots,
         Settings {
             server: ServerChoice::At(installed.prefix.clone()),
-            loader: LoaderOptions { cpu: CpuLevel::of_this_machine(), ..LoaderOptions::default() },
+            loader: LoaderOptions { cpu: Some(CpuLevel::of_this_machine()), ..LoaderOptions::default() },
             extensions: ExtensionSettings {
                 search: installed.search.clone(),
                 ..ExtensionSettings::default()

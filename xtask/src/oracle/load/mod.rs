@@ -119,7 +119,7 @@ fn model(preload: &[String]) -> Result<(Process, Option<MagicBlock>)> {
     let settings = Settings {
         server: ServerChoice::At(DEBIAN_PREFIX.into()),
         preload: preload.to_vec(),
-        loader: LoaderOptions { cpu: CpuLevel::of_this_machine(), ..LoaderOptions::default() },
+        loader: LoaderOptions { cpu: Some(CpuLevel::of_this_machine()), ..LoaderOptions::default() },
         ..Settings::default()
     };
     let tree = Tree::load(Arc::new(RealFs::new()), &[], settings)?;

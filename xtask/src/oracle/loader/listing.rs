@@ -119,7 +119,7 @@ pub(crate) fn listed_by_pgsym(store: &Arc<FileStore>, file: &Path, variant: &Var
     let options = LoaderOptions {
         library_path: variant.library_path.as_deref().map(Name::from),
         current_directory: Some("/".into()),
-        cpu: CpuLevel::of_this_machine(),
+        cpu: Some(CpuLevel::of_this_machine()),
         ..LoaderOptions::default()
     };
     let interpreter = usual_interpreter(module.target).map(Path::new);

@@ -74,7 +74,7 @@ pub(super) fn predict(tree: &Tree, root: &Path) -> Result<Prediction> {
         libc: (tree.family == Family::Musl).then_some(Libc::Musl),
         library_path: tree.library_path.as_deref().map(Name::from),
         current_directory: Some(working_directory.clone()),
-        cpu: cpu(),
+        cpu: Some(cpu()),
     };
     let env = Arc::new(LoaderEnv::read(&*fs, target, None, &options));
     let store = Arc::new(FileStore::new(fs, Facets::SYMBOLS));

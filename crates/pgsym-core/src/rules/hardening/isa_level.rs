@@ -9,8 +9,8 @@ declare_rule! {
     ///
     /// ## What it checks
     ///
-    /// GNU_PROPERTY_X86_ISA_1_NEEDED: the x86-64 level that the linker recorded. It is an error where the processor that
-    /// is modelled lacks it, and good to know where that one has it.
+    /// GNU_PROPERTY_X86_ISA_1_NEEDED: the x86-64 level that the linker recorded. It is an error where `--cpu` names a
+    /// processor that lacks it, and good to know where that one has it.
     ///
     /// ## Why it matters
     ///
@@ -62,9 +62,7 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
     let refusal = format!("{path}: CPU ISA level is lower than required");
     let help = "build with -march=x86-64";
     let asked = cx.settings().loader.cpu;
-    // The baseline stands for "not known": nobody runs it on purpose.
-    let is_refused = asked > CpuLevel::V1
-        && asked < cpu
+    let is_refused = asked.is_some_and(|asked| asked < cpu)
         && cx.load().is_some_and(|load| load.process.env().libc.is_glibc_since(2, 33));
     if is_refused {
         let message = format!(
@@ -75,7 +73,7 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
         sink.report(told(finding, cx.tree(), cx.file(), &refusal).help(help));
         return;
     }
-    let severity = if asked >= cpu { Severity::Info } else { severity };
+    let severity = if asked.is_some_and(|asked| asked >= cpu) { Severity::Info } else { severity };
     let message =
         format!("GNU_PROPERTY_X86_ISA_1_NEEDED says {level}: older processors cannot load the file.");
     sink.report(
@@ -109,8 +107,9 @@ pub(crate) mod tests {
 
     #[test]
     fn a_known_processor_decides() {
-        let on = |cpu| firing().settings(|settings| settings.loader.cpu = cpu).one(&ISA_LEVEL);
+        let on = |cpu| firing().settings(|settings| settings.loader.cpu = Some(cpu)).one(&ISA_LEVEL);
         assert_eq!(on(CpuLevel::V3).severity, Severity::Info);
+        assert_eq!(on(CpuLevel::V1).severity, Severity::Error);
         let refused = on(CpuLevel::V2);
         assert_eq!(refused.severity, Severity::Error);
         assert_eq!(

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use crate::check::{Sink, TreeCx, declare_rule};
 use crate::model::SymbolKind;
 use crate::name::{Shown, shown_path};
-use crate::postgres::Verdict;
+use crate::postgres::{ServerFacts, Verdict};
 use crate::rules::evidence::{base_name, listed};
-use crate::tree::Role;
+use crate::tree::{Role, Server, ServerSource};
 
 declare_rule! {
     /// A symbol that the module imports is defined by nothing that is loaded before it.
@@ -134,7 +134,14 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
                 )
             }
             None => {
-                "link the library that defines it, or build for this major version of the server".to_owned()
+                let help = "link the library that defines it, or build for this major version of the server";
+                match tree.server().filter(|server| server.source == ServerSource::BuiltIn) {
+                    Some(Server { facts: ServerFacts { version: Some(version), .. }, .. }) => format!(
+                        "{help}; what a minor release after {version} added, the built-in server has not: name yours \
+                         with --server"
+                    ),
+                    _ => help.to_owned(),
+                }
             }
         };
         sink.report(finding.help(help));
@@ -152,6 +159,14 @@ pub(crate) mod tests {
 
     pub(crate) fn silent() -> Case {
         Case::new().object("x.so", &module().weak_import("nobody_has_this"))
+    }
+
+    #[test]
+    fn a_built_in_server_is_of_a_minor_release() {
+        let built_in = firing().settings(|settings| settings.server = crate::tree::ServerChoice::Version(15));
+        let help = built_in.one(&UNRESOLVED_IMPORT).help;
+        assert!(help.contains("what a minor release after 15.") && help.contains("--server"), "{help}");
+        assert!(!firing().one(&UNRESOLVED_IMPORT).help.contains("minor"));
     }
 
     #[test]
