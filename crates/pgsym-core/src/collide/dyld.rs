@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use object::macho;
 
 use super::captures::{Capture, CapturedSymbol, Cause, Groups, captures_of};
-use super::names::{NameCollision, Outvoted, Searched};
+use super::names::{NameCollision, Outvoted, Searched, whose};
 use super::universe::{Member, MemberId, Universe, dyld_loads};
 use crate::fs::FileId;
 use crate::model::{
@@ -170,11 +170,18 @@ pub(super) fn names(tree: &Tree, server: &DyldProcess, universe: &Universe) -> V
                 if !is_server && lacking.is_empty() && is_mutual && loser < member.module.id {
                     continue;
                 }
+                let members = |wish: &Wish| {
+                    let members: BTreeSet<MemberId> = wish.requesters.iter().map(|&(id, _)| id).collect();
+                    members.into_iter().collect::<Vec<_>>()
+                };
                 found.push(NameCollision {
                     name: name.clone(),
                     winner,
                     is_server,
                     loser: wish.path.clone(),
+                    loser_is: whose(tree, loser, &wish.path, &wish.modules),
+                    requesters: members(wish),
+                    winners_requesters: files.get(&member.module.id).map(members).unwrap_or_default(),
                     wanted_by: wish.modules.iter().copied().collect(),
                     searched: Searched::Dyld(wish.searched.clone()),
                     lacking,

@@ -13,7 +13,7 @@ mod universe;
 
 pub use captures::{Capture, CapturedSymbol, Cause};
 pub use copies::{Copies, Relation};
-pub use names::{NameCollision, Outvoted, Searched};
+pub use names::{NameCollision, Outvoted, Searched, Whose};
 pub use universe::{Member, MemberId, Universe};
 
 use crate::tree::Tree;

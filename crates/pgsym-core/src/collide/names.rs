@@ -24,8 +24,14 @@ pub struct NameCollision {
     pub is_server: bool,
     /// The file that is passed over then.
     pub loser: PathBuf,
+    /// Whose file that is.
+    pub loser_is: Whose,
     /// The files of the tree whose search leads to the loser, as indices into [`Tree::files`].
     pub wanted_by: Vec<usize>,
+    /// The objects that name it in DT_NEEDED and would find the loser.
+    pub requesters: Vec<MemberId>,
+    /// The same of the winner; none where the server has it.
+    pub winners_requesters: Vec<MemberId>,
     /// The search of the first of them.
     pub searched: Searched,
     /// What the users of the loser lack in the winner.
@@ -55,6 +61,17 @@ impl Searched {
                 .collect(),
         }
     }
+}
+
+/// Whose file a library is, seen from the modules that want it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// It is a file of the tree.
+    Tree,
+    /// It lies in the directory of a module that wants it, or below: the module's package ships it.
+    Beside,
+    /// Somebody else's: the system's, or another package's.
+    Others,
 }
 
 /// Something that the passed-over file has, its users ask for, and the winner has not.
@@ -122,11 +139,19 @@ pub(super) fn find(tree: &Tree, server: &Process, universe: &Universe) -> Vec<Na
                 if !is_server && lacking.is_empty() && loser_file < winner_file {
                     continue;
                 }
+                let members = |requesters: &BTreeSet<FileId>| {
+                    requesters.iter().filter_map(|&id| universe.find(id)).collect::<BTreeSet<_>>()
+                };
+                let winners =
+                    files.get(&winner_file).map(|wish| members(&wish.requesters)).unwrap_or_default();
                 found.push(NameCollision {
                     name: name.clone(),
                     winner,
                     is_server,
                     loser: wish.path.clone(),
+                    loser_is: whose(tree, loser_file, &wish.path, &wish.modules),
+                    requesters: members(&wish.requesters).into_iter().collect(),
+                    winners_requesters: winners.into_iter().collect(),
                     wanted_by: wish.modules.iter().copied().collect(),
                     searched: Searched::Elf(wish.searched.clone()),
                     lacking,
@@ -136,6 +161,20 @@ pub(super) fn find(tree: &Tree, server: &Process, universe: &Universe) -> Vec<Na
     }
     found.sort_by(|a, b| (&a.name, &a.loser).cmp(&(&b.name, &b.loser)));
     found
+}
+
+/// Whose file the loser of a collision is: `path` is where it was found, `modules` are the files of the tree that want it.
+pub(super) fn whose(tree: &Tree, loser: FileId, path: &Path, modules: &BTreeSet<usize>) -> Whose {
+    if tree.find(loser).is_some() {
+        return Whose::Tree;
+    }
+    let canonical = |path: &Path| tree.store().fs().canonicalize(path).ok();
+    let directory = path.parent().and_then(canonical);
+    let is_beside = modules
+        .iter()
+        .filter_map(|&index| canonical(tree.files().get(index)?.path.parent()?))
+        .any(|module| directory.as_ref().is_some_and(|directory| directory.starts_with(module)));
+    if is_beside { Whose::Beside } else { Whose::Others }
 }
 
 /// What each file that a module brings would find under each name it needs, if nobody had loaded it before.

@@ -2,9 +2,12 @@
 
 use std::path::Path;
 
+use super::command;
 use super::evidence::{base_name, listed};
 use crate::check::Finding;
 use crate::collide::{Capture, Collisions, Member, MemberId};
+use crate::fs::FileId;
+use crate::name::Name;
 use crate::tree::Tree;
 
 /// The file of the tree that a finding about a member belongs to: the member itself, or the first module that
@@ -57,6 +60,26 @@ pub(crate) fn keep_private(collisions: &Collisions, capture: &Capture) -> &'stat
 const KEEP_PRIVATE_MACH: &str = "link with -bundle_loader $(pg_config --bindir)/postgres instead of -undefined \
     dynamic_lookup, so that no other image is searched, or export only the entry points with \
     -exported_symbols_list";
+
+/// The commands that give a library a name of its own. None where it, or one of those who need it, is no file of the
+/// tree: nobody is advised to patch what another package installed.
+pub(crate) fn rename(
+    tree: &Tree,
+    collisions: &Collisions,
+    path: &Path,
+    name: &Name,
+    requesters: &[MemberId],
+) -> Option<String> {
+    let file_of = |id: FileId| tree.find(id).map(|file| &*file.path);
+    let module = tree.store().module(path).ok()?;
+    file_of(module.id)?;
+    let users = requesters.iter().map(|&id| file_of(collisions.universe.get(id).module.id));
+    let users = users.collect::<Option<Vec<&Path>>>().filter(|users| !users.is_empty())?;
+    Some(match module.macho() {
+        Some(_) => command::rename_image(path, name, &users),
+        None => command::rename_library(path, name, &users),
+    })
+}
 
 /// How a module keeps its own definitions to itself.
 pub(crate) const KEEP_PRIVATE: &str = "compile the module with -fvisibility=hidden, link static libraries with \

@@ -4,6 +4,7 @@ use crate::check::Rule;
 
 pub(crate) mod abi;
 pub(crate) mod catalog;
+pub(crate) mod command;
 pub(crate) mod evidence;
 pub(crate) mod file;
 pub(crate) mod hardening;

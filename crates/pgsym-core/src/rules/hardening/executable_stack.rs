@@ -5,6 +5,7 @@ use crate::fs::FileId;
 use crate::model::Module;
 use crate::name::shown_path;
 use crate::resolve::{Libc, Object};
+use crate::rules::command::file_word;
 use crate::rules::evidence::{base_name, consequence, listed, told};
 use crate::rules::reach::judged;
 use crate::tree::{Load, Role, TreeFile};
@@ -32,7 +33,7 @@ declare_rule! {
     /// ## How to fix
     ///
     /// Link with `-Wl,-z,noexecstack` after adding the note to the assembler files; for a file that cannot be rebuilt,
-    /// `patchelf --clear-execstack x.so`.
+    /// `patchelf --clear-execstack x.so`, which patchelf has since 0.18, or `execstack -c x.so` of prelink.
     ///
     /// ## What it cannot see
     ///
@@ -112,8 +113,9 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
             finding = told(finding, tree, file, &message);
         }
         sink.report(finding.help(format!(
-            "link with -Wl,-z,noexecstack, or: patchelf --clear-execstack {}",
-            base_name(object.path())
+            "link with -Wl,-z,noexecstack, or: patchelf --clear-execstack {file} (patchelf 0.18 or later; before it, \
+             execstack -c {file})",
+            file = file_word(object.path())
         )));
     }
 }

@@ -1,10 +1,13 @@
 use std::collections::HashSet;
+use std::path::Path;
 
 use crate::check::{Sink, TreeCx, declare_rule};
 use crate::fs::FileId;
-use crate::name::{Name, shown_path};
+use crate::name::{Name, path_bytes, shown_path};
+use crate::rules::command::{add_to_search_path, file_word, origin_path};
 use crate::rules::evidence::{base_name, needed_entry, probe_line};
 use crate::rules::reach::judged;
+use crate::tree::{Tree, TreeFile};
 
 declare_rule! {
     /// A dependency is satisfied only because something else loaded the library before.
@@ -28,7 +31,8 @@ declare_rule! {
     ///
     /// ## How to fix
     ///
-    /// Give the requester its own search path: `patchelf --set-rpath '$ORIGIN' liba.so.1`.
+    /// Give the requester its own search path: `patchelf --set-rpath '$ORIGIN' liba.so.1`, with the elements that it has
+    /// already before it.
     ///
     /// ## What it cannot see
     ///
@@ -71,12 +75,25 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
                 finding = finding.evidence("searched", probe_line(&load.process, probe));
             }
             sink.report(finding.help(format!(
-                "give this file a search path that leads to {}: patchelf --set-rpath '$ORIGIN' {}",
+                "give this file a search path that leads to {}: {}",
                 edge.name,
-                base_name(&file.path)
+                add_to_search_path(
+                    object.module(),
+                    way_to(tree, file, target.path()),
+                    &file_word(&file.path)
+                )
             )));
         }
     }
+}
+
+/// The element that leads from a file to a library: by `$ORIGIN` where they have a directory in common.
+fn way_to(tree: &Tree, file: &TreeFile, library: &Path) -> Vec<u8> {
+    let directory_of = |path: &Path| tree.store().fs().canonicalize(path.parent()?).ok();
+    let Some(to) = directory_of(library) else { return b"$ORIGIN".to_vec() };
+    directory_of(&file.path)
+        .and_then(|from| origin_path(&from, &to))
+        .unwrap_or_else(|| path_bytes(&to).to_vec())
 }
 
 #[cfg(test)]

@@ -1,10 +1,13 @@
+use std::path::Path;
+
 use crate::check::{Sink, TreeCx, declare_rule};
 use crate::model::DependencyKind;
-use crate::name::Name;
+use crate::name::{Name, shown_path};
 use crate::resolve::{Edge, LoadErrorKind};
-use crate::rules::evidence::{base_name, consequence, listed, told_if_first};
-use crate::rules::reach::failed_edges;
-use crate::tree::Tree;
+use crate::rules::command::{add_to_search_path, file_word, origin_path, path_word, search_path_of};
+use crate::rules::evidence::{consequence, listed, told_if_first};
+use crate::rules::reach::{Failed, failed_edges};
+use crate::tree::{Tree, TreeFile};
 
 declare_rule! {
     /// A library that a module needs is found nowhere.
@@ -30,7 +33,9 @@ declare_rule! {
     /// ## How to fix
     ///
     /// Install the package with the library, or ship it beside the module and give the object that asks for it a search
-    /// path: `patchelf --set-rpath '$ORIGIN' x.so`, or `-Wl,-rpath,'$ORIGIN'` when linking.
+    /// path that leads there: `patchelf --set-rpath '$ORIGIN' x.so`, or `-Wl,-rpath,'$ORIGIN'` when linking. `--set-rpath`
+    /// replaces the whole path: repeat the elements that the file has. Where the library is in a searched directory under
+    /// another name, the link is missing: `ln -s libfoo.so.1.2 libfoo.so.1`.
     ///
     /// ## What it cannot see
     ///
@@ -63,19 +68,19 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
         finding = failed.searched(failed.evidence(tree, finding));
         let here = providers(tree, name);
         if !here.is_empty() {
-            finding = finding.evidence("in the tree", listed(&here));
+            finding = finding.evidence("in the tree", listed(here.iter().map(|file| shown_path(&file.path))));
         }
         if let Err(error) = &failed.first().target {
             finding = told_if_first(finding, tree, file, &error.message);
         }
-        let patched = base_name(failed.path(tree));
         sink.report(finding.help(if failed.is_mendable(tree) {
-            format!(
-                "install the package that has {name}, or ship it beside this file and run: patchelf --set-rpath \
-                 '$ORIGIN' {patched}"
-            )
+            here.iter()
+                .find_map(|provider| lead_to(tree, &failed, provider))
+                .unwrap_or_else(|| install(tree, &failed))
         } else {
-            format!("install the package that has {name}: it is missing below a library that is not of this tree")
+            format!(
+                "install the package that has {name}: it is missing below a library that is not of this tree"
+            )
         }));
     }
 }
@@ -88,16 +93,56 @@ pub(super) fn is_missing(edge: &Edge) -> bool {
         && !super::wrong_architecture::met_another_machine(edge)
 }
 
-/// Files of the tree that would do, were they searched for: by name or by DT_SONAME.
-fn providers(tree: &Tree, name: &Name) -> Vec<String> {
-    tree.files()
-        .iter()
-        .filter(|file| {
-            file.path.file_name().is_some_and(|last| last == name.as_path())
-                || file.module.as_ref().is_ok_and(|module| module.soname.as_ref() == Some(name))
-        })
-        .map(|file| crate::name::shown_path(&file.path).to_string())
-        .collect()
+/// The commands that lead the requester to a file of the tree: a link where its name is another one, an element of the
+/// search path where its directory is not searched.
+fn lead_to(tree: &Tree, failed: &Failed<'_>, provider: &TreeFile) -> Option<String> {
+    let requester = tree.files().iter().find(|file| file.path == failed.path(tree))?;
+    let name = failed.name();
+    let directory_of = |path: &Path| tree.store().fs().canonicalize(path.parent()?).ok();
+    let (from, to) = (directory_of(&requester.path)?, directory_of(&provider.path)?);
+    let is_searched =
+        failed.first().searched.iter().any(|probe| directory_of(&probe.path).as_ref() == Some(&to));
+    let mut commands = Vec::new();
+    if !is_called(provider, name) {
+        let link = provider.path.with_file_name(name.as_path());
+        commands.push(format!("ln -s {} {}", file_word(&provider.path), path_word(&link)));
+    }
+    if !is_searched {
+        let element = origin_path(&from, &to)?;
+        let module = requester.module.as_ref().ok()?;
+        commands.push(add_to_search_path(module, element, &path_word(&requester.path)));
+    }
+    (!commands.is_empty()).then(|| commands.join(" && "))
+}
+
+/// What to do about a library that the tree does not have.
+fn install(tree: &Tree, failed: &Failed<'_>) -> String {
+    let name = failed.name();
+    let requester = tree.files().iter().find(|file| file.path == failed.path(tree));
+    let module = requester.and_then(|file| file.module.as_ref().ok());
+    let ship = format!("install the package that has {name}, or ship it beside this file");
+    let is_origin = |element: &Vec<u8>| matches!(&element[..], b"$ORIGIN" | b"${ORIGIN}");
+    match module {
+        Some(module) if !search_path_of(module).iter().any(is_origin) => {
+            let command = add_to_search_path(module, b"$ORIGIN".to_vec(), &file_word(failed.path(tree)));
+            format!("{ship} and run: {command}")
+        }
+        _ => ship,
+    }
+}
+
+fn is_called(file: &TreeFile, name: &Name) -> bool {
+    file.path.file_name().is_some_and(|last| last == name.as_path())
+}
+
+/// Files of the tree that would do, were they searched for: those of the name, then those of the DT_SONAME.
+fn providers<'t>(tree: &'t Tree, name: &Name) -> Vec<&'t TreeFile> {
+    let has_soname = |file: &&TreeFile| {
+        file.module.as_ref().is_ok_and(|module| module.soname.as_ref() == Some(name))
+            && !is_called(file, name)
+    };
+    let called = tree.files().iter().filter(|file| is_called(file, name));
+    called.chain(tree.files().iter().filter(has_soname)).collect()
 }
 
 #[cfg(test)]
@@ -138,6 +183,34 @@ pub(crate) mod tests {
             ]
         );
     }
+
+    #[test]
+    fn what_the_search_path_leads_to_already_stays_in_it() {
+        assert_eq!(
+            firing().one(&MISSING_DEPENDENCY).help,
+            "install the package that has libgeos_c.so.1, or ship it beside this file and run: patchelf --set-rpath \
+             '$ORIGIN/deps:$ORIGIN' geo.so"
+        );
+    }
+
+    #[test]
+    fn a_file_of_another_name_in_a_searched_directory_needs_a_link_only() {
+        let case = firing().object("deps/libgeos_c.so.1.17.1", &library("libgeos_c.so.1"));
+        assert_eq!(
+            case.one(&MISSING_DEPENDENCY).help,
+            "ln -s libgeos_c.so.1.17.1 /pg/lib/deps/libgeos_c.so.1"
+        );
+    }
+
+    #[test]
+    fn a_directory_of_the_tree_that_is_not_searched_is_added() {
+        let case = firing().object("other/libgeos_c.so.1", &library("libgeos_c.so.1"));
+        assert_eq!(
+            case.one(&MISSING_DEPENDENCY).help,
+            "patchelf --set-rpath '$ORIGIN/deps:$ORIGIN/other' /pg/lib/geo.so"
+        );
+    }
+
     #[test]
     fn one_cause_is_one_finding_however_many_modules_it_hits() {
         let case = Case::new()

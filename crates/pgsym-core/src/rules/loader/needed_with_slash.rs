@@ -1,7 +1,11 @@
+use std::path::Path;
+
 use crate::check::{Severity, Sink, TreeCx, declare_rule};
 use crate::model::DependencyKind;
+use crate::name::Name;
 use crate::resolve::{Edge, LoadErrorKind};
-use crate::rules::evidence::{base_name, consequence, needed_entry, told_if_first};
+use crate::rules::command::{file_word, word};
+use crate::rules::evidence::{consequence, needed_entry, told_if_first};
 use crate::rules::reach::failed_edges;
 
 declare_rule! {
@@ -59,10 +63,7 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
         if let Err(error) = &failed.first().target {
             finding = told_if_first(finding, tree, file, &error.message);
         }
-        let patched = base_name(failed.path(tree));
-        sink.report(
-            finding.help(format!("patchelf --replace-needed {name} {} {patched}", base_name(name.as_path()))),
-        );
+        sink.report(finding.help(replace_needed(name, failed.path(tree))));
     }
     for cx in cx.files() {
         let Some(module) = cx.module() else { continue };
@@ -81,15 +82,16 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
                     needed_entry(dependency)
                 );
                 let finding = sink.finding(cx.path(), &dependency.name, message).severity(Severity::Warning);
-                sink.report(finding.help(format!(
-                    "patchelf --replace-needed {} {} {}",
-                    dependency.name,
-                    base_name(dependency.name.as_path()),
-                    base_name(cx.path())
-                )));
+                sink.report(finding.help(replace_needed(&dependency.name, cx.path())));
             }
         }
     }
+}
+
+/// The command that leaves the file's name of a path in DT_NEEDED.
+fn replace_needed(name: &Name, path: &Path) -> String {
+    let last = name.as_path().file_name().map_or(&b""[..], std::ffi::OsStr::as_encoded_bytes);
+    format!("patchelf --replace-needed {} {} {}", word(name.as_bytes()), word(last), file_word(path))
 }
 
 fn is_missing_path(edge: &Edge) -> bool {
@@ -130,6 +132,15 @@ pub(crate) mod tests {
             ]
         );
         assert_eq!(finding.help, "patchelf --replace-needed ./libfoo.so libfoo.so x.so");
+    }
+
+    #[test]
+    fn names_are_quoted_in_the_command() {
+        let case = Case::new().object("x; touch PWNED; .so", &module().needed("/opt/$(id)/lib foo.so"));
+        assert_eq!(
+            case.one(&NEEDED_WITH_SLASH).help,
+            "patchelf --replace-needed '/opt/$(id)/lib foo.so' 'lib foo.so' 'x; touch PWNED; .so'"
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 use crate::check::{Finding, ModuleCx, Severity, Sink, declare_rule};
 use crate::name::shown_path;
-use crate::rules::evidence::{base_name, needed_entry};
+use crate::rules::command::{file_word, path_word};
+use crate::rules::evidence::needed_entry;
 use crate::tree::Role;
 
 declare_rule! {
@@ -90,11 +91,11 @@ fn without_sibling(cx: &ModuleCx<'_>, sink: &Sink<'_>) -> Option<Finding> {
         "DT_SONAME is {soname}, and the directory has no file of that name: what is linked with this library does not \
          find it here."
     );
-    Some(
-        sink.finding(cx.path(), soname, message)
-            .severity(Severity::Info)
-            .help(format!("ln -s {} {soname}", base_name(cx.path()))),
-    )
+    Some(sink.finding(cx.path(), soname, message).severity(Severity::Info).help(format!(
+        "ln -s {} {}",
+        file_word(cx.path()),
+        path_word(soname.as_path())
+    )))
 }
 
 #[cfg(test)]

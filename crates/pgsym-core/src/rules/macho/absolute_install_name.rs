@@ -1,7 +1,8 @@
-use super::support::{Once, base, library_entry, slices};
+use super::support::{Once, library_entry, slices};
 use crate::check::{ModuleCx, Severity, Sink, declare_rule};
 use crate::name::path_bytes;
 use crate::resolve::dyld::might_be_in_shared_cache;
+use crate::rules::command::{file_word, leaf_word, word};
 
 declare_rule! {
     /// A library is asked for by an absolute path outside the tree.
@@ -76,11 +77,12 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
                 "{} is {place}: where that file is missing the load fails, and nothing else is searched.",
                 library_entry(macho, dependency)
             );
-            let (leaf, file) = (base(path), base(cx.path()));
+            let file = file_word(cx.path());
             sink.report(sink.finding(cx.path(), &dependency.name, message).severity(Severity::Warning).help(
                 format!(
-                    "install_name_tool -change {} @loader_path/{leaf} {file} && codesign -f -s - {file}",
-                    dependency.name
+                    "install_name_tool -change {} {} {file} && codesign -f -s - {file}",
+                    word(dependency.name.as_bytes()),
+                    leaf_word(b"@loader_path/", path)
                 ),
             ));
         }

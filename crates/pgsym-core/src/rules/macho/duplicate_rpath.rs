@@ -1,7 +1,8 @@
-use super::support::{Once, base, slices};
+use super::support::{Once, slices};
 use crate::check::{ModuleCx, Severity, Sink, declare_rule};
 use crate::model::SearchPathKind;
 use crate::resolve::dyld::SDK_WITHOUT_DUPLICATES;
+use crate::rules::command::{file_word, word};
 
 declare_rule! {
     /// An image has the same LC_RPATH twice.
@@ -62,10 +63,10 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
                 path.entry, path.raw
             );
             let severity = if is_refused { Severity::Error } else { Severity::Warning };
-            let name = base(cx.path());
+            let name = file_word(cx.path());
             sink.report(sink.finding(cx.path(), &path.raw, message).severity(severity).help(format!(
                 "install_name_tool -delete_rpath {} {name} && codesign -f -s - {name}",
-                path.raw
+                word(path.raw.as_bytes())
             )));
         }
     }

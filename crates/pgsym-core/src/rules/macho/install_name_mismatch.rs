@@ -1,5 +1,6 @@
 use super::support::base;
 use crate::check::{ModuleCx, Sink, declare_rule};
+use crate::rules::command::file_word;
 use crate::tree::Role;
 
 declare_rule! {
@@ -49,7 +50,11 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
     let message = format!(
         "LC_ID_DYLIB is {name}, and there is no {wanted} beside {file}: what links it looks for {wanted}."
     );
-    sink.report(sink.finding(cx.path(), name, message).help(format!("ln -s {file} {wanted}")));
+    sink.report(sink.finding(cx.path(), name, message).help(format!(
+        "ln -s {} {}",
+        file_word(cx.path()),
+        file_word(name.as_path())
+    )));
 }
 
 #[cfg(test)]

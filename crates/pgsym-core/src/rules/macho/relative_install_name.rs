@@ -1,5 +1,7 @@
-use super::support::{Once, base, library_entry, slices};
+use super::support::{Once, library_entry, slices};
 use crate::check::{ModuleCx, Severity, Sink, declare_rule};
+use crate::name::Name;
+use crate::rules::command::{file_word, leaf_word, word};
 
 declare_rule! {
     /// A library's name is neither a path nor an `@` path.
@@ -43,8 +45,13 @@ fn is_relative(name: &[u8]) -> bool {
     !matches!(name.first(), None | Some(b'/' | b'@'))
 }
 
+/// The name below `@rpath`, as an argument.
+fn by_rpath(name: &Name) -> String {
+    leaf_word(b"@rpath/", name.as_path())
+}
+
 fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
-    let file = base(cx.path());
+    let file = file_word(cx.path());
     let mut once = Once::default();
     for module in slices(cx) {
         let Some(macho) = module.macho() else { continue };
@@ -57,9 +64,11 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
                 "{} is relative: dyld looks for it in the server's data directory.",
                 library_entry(macho, dependency)
             );
-            let (name, leaf) = (&dependency.name, base(dependency.name.as_path()));
+            let name = &dependency.name;
             sink.report(sink.finding(cx.path(), name, message).help(format!(
-                "install_name_tool -change {name} @rpath/{leaf} {file} && codesign -f -s - {file}"
+                "install_name_tool -change {} {} {file} && codesign -f -s - {file}",
+                word(name.as_bytes()),
+                by_rpath(name)
             )));
         }
         if let Some(name) =
@@ -68,11 +77,11 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
             let message = format!(
                 "LC_ID_DYLIB is {name}, which is relative: what links the library looks for it in the current directory."
             );
-            let leaf = base(name.as_path());
             sink.report(
-                sink.finding(cx.path(), name, message)
-                    .severity(Severity::Warning)
-                    .help(format!("install_name_tool -id @rpath/{leaf} {file} && codesign -f -s - {file}")),
+                sink.finding(cx.path(), name, message).severity(Severity::Warning).help(format!(
+                    "install_name_tool -id {} {file} && codesign -f -s - {file}",
+                    by_rpath(name)
+                )),
             );
         }
     }

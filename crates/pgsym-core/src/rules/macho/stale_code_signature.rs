@@ -1,6 +1,7 @@
-use super::support::{base, slices};
+use super::support::slices;
 use crate::check::{ModuleCx, Severity, Sink, declare_rule};
 use crate::model::{HashKind, MachO, Table};
+use crate::rules::command::file_word;
 use crate::rules::evidence::count;
 use crate::tree::Role;
 
@@ -56,7 +57,7 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
         sink.report(
             sink.finding(cx.path(), arch, message)
                 .severity(severity)
-                .help(format!("codesign --force --sign - {}", base(cx.path()))),
+                .help(format!("codesign --force --sign - {}", file_word(cx.path()))),
         );
     }
 }

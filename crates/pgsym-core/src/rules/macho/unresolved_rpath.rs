@@ -3,6 +3,7 @@ use super::support::{
 };
 use crate::check::{ModuleCx, Sink, declare_rule};
 use crate::model::SearchPathKind;
+use crate::rules::command::file_word;
 
 declare_rule! {
     /// An `@rpath` library is in no directory of the whole LC_RPATH stack.
@@ -70,7 +71,8 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
         let finding = with_search(finding, missing.process, missing.edge);
         let finding = with_verdict(finding, missing.load, missing.edge.failure.as_deref());
         sink.report(finding.help(format!(
-            "install_name_tool -add_rpath @loader_path {asker} && codesign -f -s - {asker}, with the library beside it"
+            "install_name_tool -add_rpath @loader_path {file} && codesign -f -s - {file}, with the library beside it",
+            file = file_word(missing.image.path())
         )));
     }
 }

@@ -1,4 +1,4 @@
-use super::{Concern, concerning, entry, evidence, set_path};
+use super::{Concern, concerning, entry, evidence, without};
 use crate::check::{ModuleCx, Sink, declare_rule};
 
 declare_rule! {
@@ -23,7 +23,8 @@ declare_rule! {
     ///
     /// ## How to fix
     ///
-    /// `patchelf --remove-rpath x.so`, or link with the final directory. CMake: `CMAKE_INSTALL_RPATH`; libtool:
+    /// Write the path without it (`patchelf --set-rpath` with the other elements, `--remove-rpath` where there are none),
+    /// or link with the final directory. CMake: `CMAKE_INSTALL_RPATH`; libtool:
     /// `libtool --mode=install`; PGXS: `rpathdir=`.
     ///
     /// ## What it cannot see
@@ -51,7 +52,7 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
             element.text
         );
         let finding = evidence(cx, element, sink.finding(cx.path(), &element.text, message));
-        sink.report(finding.help(set_path(cx)));
+        sink.report(finding.help(without(cx, element)));
     }
 }
 

@@ -1,4 +1,4 @@
-use super::{Concern, concerning, current_directory, entry, evidence, set_path};
+use super::{Concern, concerning, current_directory, entry, evidence, without};
 use crate::check::{ModuleCx, Sink, declare_rule};
 
 declare_rule! {
@@ -21,7 +21,7 @@ declare_rule! {
     ///
     /// ## How to fix
     ///
-    /// Write the path without it: `patchelf --set-rpath '$ORIGIN' x.so`.
+    /// Write the path without it: `patchelf --set-rpath '$ORIGIN/deps' x.so` for `:$ORIGIN/deps`.
     ///
     /// ## What it cannot see
     ///
@@ -46,7 +46,7 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
         let message =
             format!("{} {raw} has an empty element, which is {}.", entry(element), current_directory(cx));
         let finding = evidence(cx, element, sink.finding(cx.path(), raw, message));
-        sink.report(finding.help(set_path(cx)));
+        sink.report(finding.help(without(cx, element)));
     }
 }
 
@@ -75,6 +75,7 @@ pub(crate) mod tests {
              data directory."
         );
         assert_eq!(finding.texts("searched for"), ["libfoo.so.1"]);
+        assert_eq!(finding.help, "patchelf --set-rpath '$ORIGIN/deps' x.so");
     }
 
     #[test]

@@ -1,4 +1,6 @@
-use super::{Concern, concerning, current_directory, entry, evidence, set_path};
+use bstr::ByteSlice as _;
+
+use super::{Concern, concerning, current_directory, entry, evidence, with_another, without};
 use crate::check::{ModuleCx, Sink, declare_rule};
 
 declare_rule! {
@@ -52,8 +54,22 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
             element.text
         );
         let finding = evidence(cx, element, sink.finding(cx.path(), &element.text, message));
-        sink.report(finding.help(set_path(cx)));
+        sink.report(finding.help(match meant(element.text.as_bytes()) {
+            Some(meant) => with_another(cx, element, Some(&meant)),
+            None => without(cx, element),
+        }));
     }
+}
+
+/// What was meant, where "origin" is in it: `$ORIGIN/lib` for `$ORIGINlib`, `$$ORIGIN/lib`, `${ORIGIN/lib`, `$origin/lib`.
+fn meant(text: &[u8]) -> Option<Vec<u8>> {
+    const TOKEN: &[u8] = b"$ORIGIN";
+    let at = text.to_ascii_uppercase();
+    let at = at.find(&TOKEN[1..])?;
+    let is_token = text[..at].iter().all(|byte| b"${".contains(byte)) && at > 0;
+    let rest = text[at + TOKEN.len() - 1..].trim_start_with(|c| c == '}' || c == '/');
+    let below: &[u8] = if rest.is_empty() { b"" } else { b"/" };
+    is_token.then(|| [TOKEN, below, rest].concat())
 }
 
 #[cfg(test)]
@@ -67,6 +83,15 @@ pub(crate) mod tests {
 
     pub(crate) fn silent() -> Case {
         Case::new().object("x.so", &module().runpath("${ORIGIN}"))
+    }
+
+    #[test]
+    fn what_was_meant_is_written_and_what_cannot_be_guessed_left_out() {
+        let help =
+            |path: &str| Case::new().object("x.so", &module().runpath(path)).one(&MALFORMED_ORIGIN).help;
+        assert_eq!(help("$ORIGINlib:/opt"), "patchelf --set-rpath '$ORIGIN/lib:/opt' x.so");
+        assert_eq!(help("${ORIGIN/../lib"), "patchelf --set-rpath '$ORIGIN/../lib' x.so");
+        assert_eq!(help("$FOO/lib;touch x"), "patchelf --remove-rpath x.so");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use super::{Concern, concerning, entry, evidence, set_path};
+use super::{Concern, concerning, entry, evidence, without};
 use crate::check::{ModuleCx, Sink, declare_rule};
 use crate::name::shown_path;
 use crate::resolve::{Meaning, SearchElement};
@@ -21,7 +21,8 @@ declare_rule! {
     ///
     /// ## How to fix
     ///
-    /// `patchelf --remove-rpath x.so`, or install what belongs there.
+    /// Install what belongs there, or write the path without it: `patchelf --set-rpath` with the other elements,
+    /// `--remove-rpath` where there are none.
     ///
     /// ## What it cannot see
     ///
@@ -51,7 +52,7 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
         let message =
             format!("{} has {}{leads}, and there is no such directory.", entry(element), element.text);
         let finding = evidence(cx, element, sink.finding(cx.path(), &element.text, message));
-        sink.report(finding.help(set_path(cx)));
+        sink.report(finding.help(format!("install what belongs there, or: {}", without(cx, element))));
     }
 }
 

@@ -16,8 +16,9 @@ use crate::check::{Finding, ModuleCx};
 use crate::fs::Metadata;
 use crate::model::SearchPathKind;
 use crate::name::shown_path;
-use crate::resolve::{Meaning, SearchDirectory, SearchElement, Via, has_malformed_token};
-use crate::rules::evidence::{base_name, listed};
+use crate::resolve::{Meaning, Outcome, Probe, SearchDirectory, SearchElement, Via, has_malformed_token};
+use crate::rules::command;
+use crate::rules::evidence::listed;
 use crate::tree::Role;
 
 /// What is wrong with an element, the worst first.
@@ -180,12 +181,22 @@ fn entry(element: &SearchElement) -> String {
 
 /// The libraries that the loader looks for in an element when the file is loaded.
 fn searched_for(cx: &ModuleCx<'_>, element: &SearchElement) -> Vec<String> {
+    edges_at(cx, element, |_| true)
+}
+
+/// Those among them that it finds there.
+fn found_in(cx: &ModuleCx<'_>, element: &SearchElement) -> Vec<String> {
+    edges_at(cx, element, |probe| probe.outcome == Outcome::Found)
+}
+
+fn edges_at(cx: &ModuleCx<'_>, element: &SearchElement, wanted: impl Fn(&Probe) -> bool) -> Vec<String> {
     let Some(load) = cx.load() else { return Vec::new() };
     let mut names: Vec<String> = Vec::new();
     for (id, object) in load.process.load_order() {
         for edge in object.edges() {
             let is_met = edge.searched.iter().any(|probe| {
                 probe.element.as_ref() == Some(&element.text)
+                    && wanted(probe)
                     && match probe.via {
                         Via::Rpath(owner) => {
                             element.kind == SearchPathKind::Rpath && Some(owner) == load.root
@@ -216,7 +227,25 @@ fn evidence(cx: &ModuleCx<'_>, element: &SearchElement, finding: Finding) -> Fin
     if searched.is_empty() { finding } else { finding.evidence("searched for", listed(searched)) }
 }
 
-/// The command that writes another search path.
-fn set_path(cx: &ModuleCx<'_>) -> String {
-    format!("patchelf --set-rpath '$ORIGIN' {}, or --remove-rpath where none is needed", base_name(cx.path()))
+/// How to do without an element: the command that leaves it out, and where a library is found by it, the file's own
+/// directory in its place.
+fn without(cx: &ModuleCx<'_>, element: &SearchElement) -> String {
+    let found = found_in(cx, element);
+    if found.is_empty() {
+        with_another(cx, element, None)
+    } else {
+        let command = with_another(cx, element, Some(b"$ORIGIN"));
+        format!("put {} beside the file, and: {command}", listed(found))
+    }
+}
+
+/// The command that writes the search path with something else, or nothing, in the place of an element.
+fn with_another(cx: &ModuleCx<'_>, element: &SearchElement, another: Option<&[u8]>) -> String {
+    let Some(module) = cx.module() else { return String::new() };
+    let mut elements: Vec<Vec<u8>> = Vec::new();
+    for old in command::search_path_of(module) {
+        let new = if element.text.as_bytes() == old { another.map(<[u8]>::to_vec) } else { Some(old) };
+        elements.extend(new.filter(|new| !elements.contains(new)));
+    }
+    command::set_search_path(module, &elements, &command::file_word(cx.path()))
 }

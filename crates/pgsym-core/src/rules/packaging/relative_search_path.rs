@@ -1,4 +1,4 @@
-use super::{Concern, concerning, current_directory, entry, evidence, set_path};
+use super::{Concern, concerning, current_directory, entry, evidence, with_another, without};
 use crate::check::{ModuleCx, Sink, declare_rule};
 
 declare_rule! {
@@ -45,7 +45,12 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
         let message =
             format!("{} has {}, which leads below {}.", entry(element), element.text, current_directory(cx));
         let finding = evidence(cx, element, sink.finding(cx.path(), &element.text, message));
-        sink.report(finding.help(set_path(cx)));
+        let anchored = [b"$ORIGIN/", element.text.as_bytes()].concat();
+        sink.report(finding.help(format!(
+            "anchor it at the file: {}; or leave it out: {}",
+            with_another(cx, element, Some(&anchored)),
+            without(cx, element)
+        )));
     }
 }
 
@@ -76,7 +81,8 @@ pub(crate) mod tests {
         assert_eq!(finding.texts("searched for"), ["libfoo.so.1"]);
         assert_eq!(
             finding.help,
-            "patchelf --set-rpath '$ORIGIN' x.so, or --remove-rpath where none is needed"
+            "anchor it at the file: patchelf --set-rpath '$ORIGIN/../deps' x.so; or leave it out: patchelf \
+             --remove-rpath x.so"
         );
     }
 }

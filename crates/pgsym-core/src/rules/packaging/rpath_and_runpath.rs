@@ -1,6 +1,6 @@
 use crate::check::{ModuleCx, Severity, Sink, declare_rule};
 use crate::model::SearchPathKind;
-use crate::rules::evidence::base_name;
+use crate::rules::command::{file_word, word};
 
 declare_rule! {
     /// A file has both DT_RPATH and DT_RUNPATH, and the loader forgets the first.
@@ -54,9 +54,9 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
     let finding = sink.finding(cx.path(), &rpath.raw, message);
     let severity = if rpath.raw == runpath.raw { Severity::Info } else { Severity::Warning };
     sink.report(finding.severity(severity).help(format!(
-        "patchelf --remove-rpath {file}; patchelf --set-rpath '{}' {file}",
-        runpath.raw,
-        file = base_name(cx.path())
+        "patchelf --remove-rpath {file} && patchelf --set-rpath {} {file}",
+        word(runpath.raw.as_bytes()),
+        file = file_word(cx.path())
     )));
 }
 
@@ -80,7 +80,7 @@ pub(crate) mod tests {
             finding.message,
             ".dynamic[1] DT_RPATH $ORIGIN/.. is forgotten, because .dynamic[2] DT_RUNPATH $ORIGIN is there too."
         );
-        assert_eq!(finding.help, "patchelf --remove-rpath x.so; patchelf --set-rpath '$ORIGIN' x.so");
+        assert_eq!(finding.help, "patchelf --remove-rpath x.so && patchelf --set-rpath '$ORIGIN' x.so");
     }
 
     #[test]

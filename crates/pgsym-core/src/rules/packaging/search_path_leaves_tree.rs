@@ -1,7 +1,8 @@
-use super::{Concern, concerning, entry, evidence, set_path};
+use super::{Concern, concerning, entry, evidence, found_in, without};
 use crate::check::{ModuleCx, Sink, declare_rule};
 use crate::name::shown_path;
 use crate::resolve::Meaning;
+use crate::rules::evidence::listed;
 
 declare_rule! {
     /// A search path climbs from the file's own directory out of the tree.
@@ -22,7 +23,8 @@ declare_rule! {
     ///
     /// ## How to fix
     ///
-    /// Ship the library inside the tree and shorten the path, or name an absolute directory that a package owns.
+    /// Where the directory belongs to what is shipped, audit all of it. Else ship the library inside the tree and shorten
+    /// the path, or name an absolute directory that a package owns.
     ///
     /// ## What it cannot see
     ///
@@ -50,7 +52,19 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
             shown_path(&directory.resolved)
         );
         let finding = evidence(cx, element, sink.finding(cx.path(), &element.text, message));
-        sink.report(finding.help(set_path(cx)));
+        let found = found_in(cx, element);
+        let directory = shown_path(&directory.resolved);
+        sink.report(finding.help(if found.is_empty() {
+            format!(
+                "audit {directory} too, if it belongs to the tree, or do without it: {}",
+                without(cx, element)
+            )
+        } else {
+            format!(
+                "audit {directory} too, if it belongs to the tree, or ship {} inside the tree",
+                listed(found)
+            )
+        }));
     }
 }
 

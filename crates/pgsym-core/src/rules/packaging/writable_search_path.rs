@@ -1,4 +1,4 @@
-use super::{Concern, concerning, entry, evidence, searched_for, set_path};
+use super::{Concern, concerning, entry, evidence, searched_for, without};
 use crate::check::{ModuleCx, Severity, Sink, declare_rule};
 
 declare_rule! {
@@ -23,8 +23,8 @@ declare_rule! {
     ///
     /// ## How to fix
     ///
-    /// Remove the element, `patchelf --remove-rpath x.so`, or replace it by the place where the library is installed;
-    /// `chmod o-w` the directory.
+    /// Write the path without the element, or with the place where the library is installed: `patchelf --set-rpath`
+    /// with the other elements, `--remove-rpath` where there are none. Where the directory is right, `chmod o-w` it.
     ///
     /// ## What it cannot see
     ///
@@ -59,7 +59,7 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
         } else {
             Severity::Warning
         });
-        sink.report(evidence(cx, element, finding).help(set_path(cx)));
+        sink.report(evidence(cx, element, finding).help(without(cx, element)));
     }
 }
 
@@ -92,6 +92,26 @@ pub(crate) mod tests {
              runs as the server."
         );
         assert_eq!(finding.texts("searched for"), ["libfoo.so.1"]);
+        assert_eq!(finding.help, "patchelf --remove-rpath x.so");
+    }
+
+    #[test]
+    fn a_library_that_is_found_there_needs_another_place() {
+        let object = module().uses("libfoo.so.1").runpath("$ORIGIN/a b:/srv/lib");
+        let case = firing()
+            .object("x.so", &object)
+            .object("/srv/lib/libfoo.so.1", &library("libfoo.so.1"))
+            .fs(|fs| fs.mode("/srv/lib", 0o777));
+        assert_eq!(
+            case.one(&WRITABLE_SEARCH_PATH).help,
+            "put libfoo.so.1 beside the file, and: patchelf --set-rpath '$ORIGIN/a b:$ORIGIN' x.so"
+        );
+    }
+
+    #[test]
+    fn a_path_for_dependencies_stays_one() {
+        let case = firing().object("x.so", &module().rpath("/tmp/build/lib:/opt/foo"));
+        assert_eq!(case.one(&WRITABLE_SEARCH_PATH).help, "patchelf --force-rpath --set-rpath /opt/foo x.so");
     }
 
     #[test]

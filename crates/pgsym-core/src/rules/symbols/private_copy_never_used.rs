@@ -1,18 +1,19 @@
-use crate::check::{Sink, TreeCx, declare_rule};
-use crate::collide::{NameCollision, Outvoted, Searched};
+use crate::check::{Finding, Severity, Sink, TreeCx, declare_rule};
+use crate::collide::{Collisions, NameCollision, Outvoted, Whose};
 use crate::name::shown_path;
 use crate::rules::evidence::{base_name, listed};
+use crate::rules::meeting::{rename, who};
 use crate::tree::Tree;
 
 declare_rule! {
-    /// The module ships a library that the server has already, and which is therefore never opened.
+    /// The server has a library already, and another file of that name is therefore never opened.
     ///
     /// ## What it checks
     ///
-    /// The searches that the module's DT_NEEDED entries would make by themselves, against the objects of the server's
-    /// process. A name that an object of the process answers to is never searched. On macOS an image answers to its path
-    /// and its install name, so this is about `@rpath/…` and absolute names; what is named by `@loader_path` is
-    /// always opened.
+    /// The searches that DT_NEEDED entries of the module, and of the libraries that it brings, would make by themselves,
+    /// against the objects of the server's process. A name that an object of the process answers to is never searched.
+    /// On macOS an image answers to its path and its install name, so this is about `@rpath/…` and absolute names; what
+    /// is named by `@loader_path` is always opened.
     ///
     /// ## Why it matters
     ///
@@ -22,11 +23,21 @@ declare_rule! {
     /// ## When it fires
     ///
     /// A module with `$ORIGIN/priv` in its DT_RUNPATH ships libssl.so.3 there, and the server is linked with libssl.so.3.
+    /// Where the file that is passed over is not the package's own (it lies neither in the tree nor beside the module),
+    /// it is the server that comes with a copy of what the system has: good to know, and a warning where that copy
+    /// lacks something.
     ///
     /// ## How to fix
     ///
-    /// Drop the private copy and depend on the package that the server's library comes from, or give the private one a
-    /// soname and version nodes of its own.
+    /// Drop the private copy and depend on the package that the server's library comes from. Where the private build is
+    /// needed, give it a name of its own, as file, as DT_SONAME and in the DT_NEEDED of all who use it, and version nodes,
+    /// without which its symbols still meet the server's:
+    ///
+    /// ```text
+    /// mv libfoo.so.1 libfoo-private.so.1
+    /// patchelf --set-soname libfoo-private.so.1 libfoo-private.so.1
+    /// patchelf --replace-needed libfoo.so.1 libfoo-private.so.1 x.so
+    /// ```
     ///
     /// ## What it cannot see
     ///
@@ -49,39 +60,61 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     let tree = cx.tree();
     let Some(collisions) = tree.collisions() else { return };
     for name in collisions.names.iter().filter(|name| name.is_server) {
-        let winner = shown_path(&collisions.universe.get(name.winner).path).to_string();
         let Some(first) = name.wanted_by.first().and_then(|&index| tree.files().get(index)) else { continue };
-        let finding = sink.finding(
-            &first.path,
-            &name.name,
-            format!(
-                "{} is never opened: the server has loaded {winner}, which answers to {}.",
-                shown_path(&name.loser),
-                name.name
-            ),
-        );
-        let finding = with_details(finding, tree, name);
-        let own_name = set_soname(&name.searched, &shown_path(&name.loser).to_string());
-        sink.report(finding.help(format!(
-            "drop the private copy and depend on the package of {winner}, or give it a name of its own: {own_name}"
-        )));
+        let start = |message| sink.finding(&first.path, &name.name, message);
+        let finding = match name.loser_is {
+            Whose::Tree | Whose::Beside => private(tree, collisions, name, start),
+            Whose::Others => of_others(tree, collisions, name, start),
+        };
+        sink.report(with_details(finding, tree, name));
     }
 }
 
-/// The command that gives a library another name.
-pub(super) fn set_soname(searched: &Searched, path: &str) -> String {
-    match searched {
-        Searched::Elf(_) => format!("patchelf --set-soname NEW {path}"),
-        Searched::Dyld(_) => format!("install_name_tool -id NEW {path} && codesign -f -s - {path}"),
+/// A copy that the module's package ships.
+fn private(
+    tree: &Tree,
+    collisions: &Collisions,
+    name: &NameCollision,
+    start: impl FnOnce(String) -> Finding,
+) -> Finding {
+    let winner = shown_path(&collisions.universe.get(name.winner).path).to_string();
+    let finding = start(format!(
+        "{} is never opened: the server has loaded {winner}, which answers to {}.",
+        shown_path(&name.loser),
+        name.name
+    ));
+    let drop = format!("drop the private copy and depend on the package of {winner}");
+    match rename(tree, collisions, &name.loser, &name.name, &name.requesters) {
+        Some(commands) => finding.help(format!(
+            "{drop}; or, where this build is needed, give it a name of its own (and its symbols version nodes): {commands}"
+        )),
+        None => finding.help(drop),
+    }
+}
+
+/// A file of the system, or of another package: the server's copy stands in for it.
+fn of_others(
+    tree: &Tree,
+    collisions: &Collisions,
+    name: &NameCollision,
+    start: impl FnOnce(String) -> Finding,
+) -> Finding {
+    let winner = shown_path(&collisions.universe.get(name.winner).path).to_string();
+    let asker = name.requesters.first().map(|&id| who(tree, collisions, id)).unwrap_or_default();
+    let (loser, name_of) = (shown_path(&name.loser), &name.name);
+    let given = format!("{asker} would find {name_of} at {loser}, and is given the server's {winner}");
+    if name.lacking.is_empty() {
+        start(format!("{given}, which has every version and symbol that it asks for."))
+            .severity(Severity::Info)
+    } else {
+        start(format!("{given}, which lacks what it asks for.")).help(format!(
+            "give the server a {name_of} that is no older than {loser}, or build {asker} for the server's"
+        ))
     }
 }
 
 /// Who asks, what they would miss, and how they searched.
-pub(super) fn with_details(
-    mut finding: crate::check::Finding,
-    tree: &Tree,
-    name: &NameCollision,
-) -> crate::check::Finding {
+pub(super) fn with_details(mut finding: Finding, tree: &Tree, name: &NameCollision) -> Finding {
     let users = name.wanted_by.iter().filter_map(|&index| tree.files().get(index));
     finding = finding.evidence("wanted by", listed(users.map(|file| base_name(&file.path))));
     if !name.lacking.is_empty() {
@@ -136,6 +169,54 @@ pub(crate) mod tests {
             "/pg/lib/priv/libfoo.so.1 is never opened: the server has loaded \
              /lib/x86_64-linux-gnu/libfoo.so.1, which answers to libfoo.so.1."
         );
+    }
+
+    #[test]
+    fn the_commands_rename_file_soname_and_users() {
+        let help = firing().one(&PRIVATE_COPY_NEVER_USED).help;
+        assert!(
+            help.ends_with(
+                "mv /pg/lib/priv/libfoo.so.1 /pg/lib/priv/libfoo-private.so.1 && patchelf --set-soname \
+                 libfoo-private.so.1 /pg/lib/priv/libfoo-private.so.1 && patchelf --replace-needed libfoo.so.1 \
+                 libfoo-private.so.1 /pg/lib/x.so"
+            ),
+            "{help}"
+        );
+    }
+
+    /// A server that ships its own libfoo; a module brings a library of the system, which would find the system's.
+    fn relocatable(ours: &SharedObject, bar: &SharedObject) -> Case {
+        Case::new()
+            .object("/pg/bin/postgres", &server().runpath("$ORIGIN/../deps"))
+            .object("/pg/deps/libfoo.so.1", ours)
+            .object("x.so", &module().needed("libbar.so.1").import("bar"))
+            .object("/lib/x86_64-linux-gnu/libbar.so.1", bar)
+            .object("/lib/x86_64-linux-gnu/libfoo.so.1", &library("libfoo.so.1").export("foo").export("new"))
+    }
+
+    fn bar() -> SharedObject {
+        library("libbar.so.1").export("bar").needed("libfoo.so.1").import("foo")
+    }
+
+    #[test]
+    fn a_library_of_the_system_is_no_private_copy() {
+        let finding =
+            relocatable(&library("libfoo.so.1").export("foo"), &bar()).one(&PRIVATE_COPY_NEVER_USED);
+        assert_eq!((finding.severity, &*finding.help), (Severity::Info, ""));
+        assert_eq!(
+            finding.message,
+            "libbar.so.1 (brought by x.so) would find libfoo.so.1 at /lib/x86_64-linux-gnu/libfoo.so.1, and is given the \
+             server's /pg/bin/../deps/libfoo.so.1, which has every version and symbol that it asks for."
+        );
+    }
+
+    #[test]
+    fn a_servers_copy_that_lacks_something_is_a_warning_that_patches_nothing() {
+        let case = relocatable(&library("libfoo.so.1").export("foo"), &bar().import("new"));
+        let finding = case.one(&PRIVATE_COPY_NEVER_USED);
+        assert_eq!(finding.severity, Severity::Warning);
+        assert_eq!(finding.texts("it lacks"), ["new"]);
+        assert!(!finding.help.contains("patchelf"), "{}", finding.help);
     }
 
     #[test]

@@ -1,8 +1,8 @@
-use super::private_copy_never_used::{set_soname, with_details};
-use crate::check::{Sink, TreeCx, declare_rule};
-use crate::collide::Searched;
+use super::private_copy_never_used::with_details;
+use crate::check::{Severity, Sink, TreeCx, declare_rule};
+use crate::collide::{Searched, Whose};
 use crate::name::shown_path;
-use crate::rules::meeting::who;
+use crate::rules::meeting::{rename, who};
 
 declare_rule! {
     /// The search paths of two modules lead one name to two files.
@@ -19,12 +19,19 @@ declare_rule! {
     ///
     /// ## When it fires
     ///
-    /// Two modules in one directory each ship a `libduckdb.so`, found by `$ORIGIN/…` in their DT_RUNPATH.
+    /// Two modules in one directory each ship a `libduckdb.so`, found by `$ORIGIN/…` in their DT_RUNPATH. Between two
+    /// files that are neither of the tree nor beside a module, and where nothing is lacking, it is only good to know.
     ///
     /// ## How to fix
     ///
-    /// Give each build its own soname, and its symbols a version node (a soname alone does not keep equal symbols
-    /// apart): `patchelf --set-soname`, `patchelf --replace-needed`, `-Wl,--version-script`.
+    /// Give one build a name of its own, as file, as DT_SONAME and in the DT_NEEDED of all who use it, and its symbols a
+    /// version node (`-Wl,--version-script`), since a soname alone does not keep equal symbols apart:
+    ///
+    /// ```text
+    /// mv libduckdb.so libduckdb-private.so
+    /// patchelf --set-soname libduckdb-private.so libduckdb-private.so
+    /// patchelf --replace-needed libduckdb.so libduckdb-private.so x.so
+    /// ```
     ///
     /// ## What it cannot see
     ///
@@ -60,14 +67,19 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
             ),
         );
         let finding = finding.evidence("the other", who(tree, collisions, name.winner));
-        let command = set_soname(&name.searched, &shown_path(&name.loser).to_string());
-        let help = match name.searched {
-            Searched::Elf(_) => {
-                format!("give one of the two a soname and version nodes of its own: {command}")
-            }
-            Searched::Dyld(_) => format!("give one of the two an install name of its own: {command}"),
+        let rename = |path, users| rename(tree, collisions, path, &name.name, users);
+        let commands =
+            rename(&name.loser, &name.requesters).or_else(|| rename(&winner.path, &name.winners_requesters));
+        let own = match name.searched {
+            Searched::Elf(_) => "a name of its own (and its symbols version nodes)",
+            Searched::Dyld(_) => "an install name of its own",
         };
-        sink.report(with_details(finding, tree, name).help(help));
+        let help =
+            commands.map_or_else(String::new, |commands| format!("give one of the two {own}: {commands}"));
+        // Between two files that are nobody's here, a packager of modules can do nothing.
+        let is_ours = name.loser_is != Whose::Others || tree.find(winner.module.id).is_some();
+        let severity = if is_ours || !name.lacking.is_empty() { Severity::Warning } else { Severity::Info };
+        sink.report(with_details(finding, tree, name).severity(severity).help(help));
     }
 }
 
@@ -93,6 +105,27 @@ pub(crate) mod tests {
             .object("b.so", &module().needed("libduck.so").runpath("$ORIGIN/b").import("duck"))
             .object("a/libduck.so", &library("libduck.so").export("duck"))
             .fs(|fs| fs.hard_link("/pg/lib/b/libduck.so", "/pg/lib/a/libduck.so"))
+    }
+
+    #[test]
+    fn two_files_of_the_system_are_only_noted_and_never_patched() {
+        let case = Case::new()
+            .object("a.so", &module().needed("libduck.so").runpath("/opt/a").import("duck"))
+            .object("b.so", &module().needed("libduck.so").runpath("/opt/b").import("duck"))
+            .object("/opt/a/libduck.so", &library("libduck.so").export("duck"))
+            .object("/opt/b/libduck.so", &library("libduck.so").export("duck"));
+        let finding = case.one(&SEARCH_PATH_COLLISION);
+        assert_eq!((finding.severity, &*finding.help), (Severity::Info, ""));
+    }
+
+    #[test]
+    fn the_commands_rename_file_soname_and_users() {
+        let help = firing().one(&SEARCH_PATH_COLLISION).help;
+        assert!(
+            help.contains("mv /pg/lib/b/libduck.so /pg/lib/b/libduck-private.so && ")
+                && help.ends_with("--replace-needed libduck.so libduck-private.so /pg/lib/b.so"),
+            "{help}"
+        );
     }
 
     #[test]

@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use crate::check::{Sink, TreeCx, declare_rule};
 use crate::collide::MemberId;
 use crate::name::{Name, shown_path};
-use crate::rules::evidence::base_name;
+use crate::rules::command::{file_word, leaf_word, path_word};
 use crate::rules::meeting::{home, who};
 
 declare_rule! {
@@ -26,7 +27,8 @@ declare_rule! {
     ///
     /// ## How to fix
     ///
-    /// Let the soname of each file be its own name: `patchelf --set-soname libfoo-private.so libfoo-private.so`.
+    /// Let the soname of each file be its own name: `patchelf --set-soname libfoo-private.so libfoo-private.so`. Whoever
+    /// needs it asks by that name already.
     ///
     /// ## What it cannot see
     ///
@@ -78,14 +80,27 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
                 )
                 .evidence("first", who(tree, collisions, first))
                 .evidence("second", who(tree, collisions, second));
-            let name = base_name(&other.path);
-            let path = shown_path(&other.path);
-            sink.report(finding.help(match other.module.macho() {
-                Some(_) => format!("install_name_tool -id @rpath/{name} {path} && codesign -f -s - {path}"),
-                None => format!("patchelf --set-soname {name} {path}"),
-            }));
+            let help = [second, first].into_iter().find_map(|id| {
+                let member = collisions.universe.get(id);
+                // Others ask for it by its file's name already: the soname alone is to follow.
+                tree.find(member.module.id).filter(|_| !is_called(&member.path, soname))?;
+                let path = path_word(&member.path);
+                Some(match member.module.macho() {
+                    Some(_) => {
+                        let name = leaf_word(b"@rpath/", &member.path);
+                        format!("install_name_tool -id {name} {path} && codesign -f -s - {path}")
+                    }
+                    None => format!("patchelf --set-soname {} {path}", file_word(&member.path)),
+                })
+            });
+            sink.report(finding.help(help.unwrap_or_default()));
         }
     }
+}
+
+/// Whether a file's name is its soname.
+fn is_called(path: &Path, soname: &Name) -> bool {
+    path.file_name().is_some_and(|name| name == soname.as_path())
 }
 
 #[cfg(test)]
@@ -108,6 +123,16 @@ pub(crate) mod tests {
     #[test]
     fn the_command_that_mends_it_is_given() {
         let finding = firing().one(&SONAME_COLLISION);
-        assert!(finding.help.starts_with("patchelf --set-soname "), "{}", finding.help);
+        assert_eq!(finding.help, "patchelf --set-soname libfoo-private.so /pg/lib/private/libfoo-private.so");
+    }
+
+    #[test]
+    fn a_file_of_the_system_is_not_to_be_patched() {
+        let case = Case::new()
+            .object("a.so", &module().needed("libfoo-private.so").import("foo"))
+            .object("b.so", &module().needed("libfoo.so.1").import("foo"))
+            .object("/usr/lib/libfoo-private.so", &library("libfoo.so.1").export("foo"))
+            .object("/lib/x86_64-linux-gnu/libfoo.so.1", &library("libfoo.so.1").export("foo"));
+        assert_eq!(case.one(&SONAME_COLLISION).help, "");
     }
 }

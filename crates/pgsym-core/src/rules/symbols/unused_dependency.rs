@@ -5,7 +5,8 @@ use crate::check::{ModuleCx, Sink, declare_rule};
 use crate::model::{DependencyKind, NameHash};
 use crate::postgres::{SymbolClass, classify};
 use crate::resolve::{Object, ObjectId, Process};
-use crate::rules::evidence::{base_name, listed, needed_entry};
+use crate::rules::command::{file_word, word};
+use crate::rules::evidence::{listed, needed_entry};
 use crate::tree::Role;
 
 declare_rule! {
@@ -91,12 +92,14 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
     if unused.len() > 1 {
         finding = finding.evidence("unused", listed(unused.iter().map(|dependency| &dependency.name)));
     }
-    let flags: Vec<String> =
-        unused.iter().map(|dependency| format!("--remove-needed {}", dependency.name)).collect();
+    let flags: Vec<String> = unused
+        .iter()
+        .map(|dependency| format!("--remove-needed {}", word(dependency.name.as_bytes())))
+        .collect();
     sink.report(finding.help(format!(
         "link with -Wl,--as-needed, or: patchelf {} {}",
         flags.join(" "),
-        base_name(cx.path())
+        file_word(cx.path())
     )));
 }
 
