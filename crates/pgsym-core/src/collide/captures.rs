@@ -68,9 +68,17 @@ impl Capture {
 /// Groups of captured symbols by (victim, meant, captor, cause).
 pub(super) type Groups = BTreeMap<(MemberId, MemberId, MemberId, Cause), Vec<CapturedSymbol>>;
 
-pub(super) fn find(tree: &Tree, server: &Process, universe: &Universe) -> Vec<Capture> {
+/// What the search for captures finds.
+pub(super) struct Found {
+    pub(super) captures: Vec<Capture>,
+    /// What one version of a module uses and another one defines as well, with the group in [`Universe::versions`].
+    pub(super) shared_by_versions: HashSet<(usize, Name)>,
+}
+
+pub(super) fn find(tree: &Tree, server: &Process, universe: &Universe) -> Found {
     let libc = server.env().libc;
     let mut groups = Groups::new();
+    let mut shared_by_versions = HashSet::new();
     for (victim, member) in universe.members().filter(|(_, member)| !member.is_server) {
         // In which company a library is bound differs from module to module; the first that brings it
         // stands for all, since captors from outside are looked for in the whole universe.
@@ -122,7 +130,16 @@ pub(super) fn find(tree: &Tree, server: &Process, universe: &Universe) -> Vec<Ca
             let Some(meant) = bound_alone(&load.process, universe, symbol, &own, libc) else {
                 continue;
             };
-            for &captor in definers {
+            if let Some(versions) = member.versions
+                && definers.iter().any(|&other| {
+                    universe.are_alternatives(victim, other)
+                        && accepted(other).is_some()
+                        && !is_one_and_the_same(meant, other)
+                })
+            {
+                shared_by_versions.insert((versions, Name::from(symbol.name())));
+            }
+            for &captor in definers.iter().filter(|&&other| !universe.are_alternatives(victim, other)) {
                 let other = universe.get(captor);
                 let is_elsewhere =
                     captor != meant && other.brought_by.iter().any(|by| !member.brought_by.contains(by));
@@ -142,7 +159,7 @@ pub(super) fn find(tree: &Tree, server: &Process, universe: &Universe) -> Vec<Ca
             }
         }
     }
-    captures_of(groups)
+    Found { captures: captures_of(groups), shared_by_versions }
 }
 
 /// The groups as captures, each symbol once.

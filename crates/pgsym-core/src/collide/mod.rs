@@ -10,11 +10,13 @@ mod copies;
 mod dyld;
 mod names;
 mod universe;
+mod versions;
 
 pub use captures::{Capture, CapturedSymbol, Cause};
 pub use copies::{Copies, Relation};
 pub use names::{NameCollision, Outvoted, Searched, Whose};
 pub use universe::{Member, MemberId, Universe};
+pub use versions::Versions;
 
 use crate::tree::Tree;
 
@@ -64,8 +66,9 @@ impl Collisions {
             return Some(Self { universe, captures, copies, names });
         }
         let server = tree.process()?;
-        let universe = Universe::build(tree, server);
-        let captures = captures::find(tree, server, &universe);
+        let mut universe = Universe::build(tree, server);
+        let captures::Found { captures, shared_by_versions } = captures::find(tree, server, &universe);
+        universe.note_shared(shared_by_versions);
         let copies = copies::find(&universe, &captures);
         let names = names::find(tree, server, &universe);
         Some(Self { universe, captures, copies, names })

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::versions::{self, Versions};
 use crate::fs::FileId;
 use crate::model::Module;
+use crate::name::Name;
 use crate::resolve::Process;
 use crate::resolve::dyld::{DyldProcess, ImageId};
 use crate::tree::{Role, Tree};
@@ -13,6 +15,12 @@ use crate::tree::{Role, Tree};
 /// A file of the universe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MemberId(u32);
+
+impl MemberId {
+    pub(super) fn at(index: usize) -> Self {
+        Self(index as u32)
+    }
+}
 
 /// One file that processes of the tree have.
 #[derive(Debug, Clone)]
@@ -27,12 +35,15 @@ pub struct Member {
     pub brought_by: Vec<usize>,
     /// Its file in the tree, where it is one.
     pub file: Option<usize>,
+    /// Its group in [`Universe::versions`], where other versions of it lie beside it.
+    pub versions: Option<usize>,
 }
 
 /// All files of all processes.
 #[derive(Debug, Default)]
 pub struct Universe {
     members: Vec<Member>,
+    versions: Vec<Versions>,
     by_file: HashMap<FileId, MemberId>,
     /// `NameHash::word` of names that two members or more define.
     shared: HashMap<u32, Vec<MemberId>>,
@@ -60,6 +71,7 @@ impl Universe {
                 }
             }
         }
+        universe.versions = versions::group(&mut universe.members);
         universe.share_names();
         universe
     }
@@ -94,7 +106,26 @@ impl Universe {
 
     /// All members, the server's first, then in the order of the modules that bring them.
     pub fn members(&self) -> impl Iterator<Item = (MemberId, &Member)> {
-        self.members.iter().enumerate().map(|(index, member)| (MemberId(index as u32), member))
+        self.members.iter().enumerate().map(|(index, member)| (MemberId::at(index), member))
+    }
+
+    /// Modules that are versions of one another.
+    pub fn versions(&self) -> &[Versions] {
+        &self.versions
+    }
+
+    /// Whether two members are versions of one module, of which a session loads one.
+    pub(super) fn are_alternatives(&self, a: MemberId, b: MemberId) -> bool {
+        a != b && self.get(a).versions.is_some() && self.get(a).versions == self.get(b).versions
+    }
+
+    /// Notes what one version uses and another one defines as well.
+    pub(super) fn note_shared(&mut self, shared: impl IntoIterator<Item = (usize, Name)>) {
+        for (at, name) in shared {
+            if let Some(versions) = self.versions.get_mut(at) {
+                versions.shared.insert(name);
+            }
+        }
     }
 
     /// One member.
@@ -122,7 +153,14 @@ impl Universe {
         let id = MemberId(self.members.len() as u32);
         self.by_file.insert(module.id, id);
         let module = Arc::clone(module);
-        self.members.push(Member { path, module, is_server: false, brought_by: Vec::new(), file: None });
+        self.members.push(Member {
+            path,
+            module,
+            is_server: false,
+            brought_by: Vec::new(),
+            file: None,
+            versions: None,
+        });
         id
     }
 

@@ -11,7 +11,7 @@ use super::document::Document;
 use super::field::{Field, key};
 use super::text::{Palette, count, paint, write_labelled};
 use crate::collide::{
-    Capture, Cause, Collisions, Copies, Judgement, MemberId, NameCollision, Outvoted, Searched,
+    Capture, Cause, Collisions, Copies, Judgement, MemberId, NameCollision, Outvoted, Searched, Versions,
 };
 use crate::tree::Tree;
 
@@ -31,9 +31,10 @@ pub struct CollisionReport {
 /// Two files.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct LibraryCollision {
-    /// "copies": both are in one process. "name": one name leads to both, and only one is ever loaded.
+    /// "copies": both are in one process. "name": one name leads to both, and only one is ever loaded. "versions": the
+    /// first and the last of a module's versions that define the same names, of which a session loads one.
     pub kind: &'static str,
-    /// The family (`libssl`) or the name asked for.
+    /// The family (`libssl`), the name asked for, or the module's name without its version.
     pub name: String,
     /// The side that comes first, or wins.
     pub first: Side,
@@ -105,6 +106,8 @@ impl CollisionReport {
         let mut libraries: Vec<LibraryCollision> =
             collisions.copies.iter().map(|copies| view.copies(copies)).collect();
         libraries.extend(collisions.names.iter().map(|name| view.name(name)));
+        libraries
+            .extend(collisions.universe.versions().iter().filter_map(|versions| view.versions(versions)));
         let symbols = collisions.captures.iter().map(|capture| view.capture(capture)).collect();
         Self { libraries, symbols, has_server: true, modules }
     }
@@ -190,6 +193,26 @@ impl View<'_> {
         }
     }
 
+    fn versions(&self, versions: &Versions) -> Option<LibraryCollision> {
+        let (first, last) = (versions.members.first()?, versions.members.last()?);
+        (!versions.shared.is_empty()).then(|| LibraryCollision {
+            kind: "versions",
+            name: versions.stem.to_string(),
+            first: self.side(*first),
+            second: self.side(*last),
+            verdict: Judgement::Harmless.as_str(),
+            reason: format!(
+                "{} versions of one module are alternatives: only a session that goes on after ALTER EXTENSION \
+                 UPDATE has two of them",
+                versions.members.len()
+            ),
+            shared_names: versions.shared.len(),
+            crossings: 0,
+            lacking: Vec::new(),
+            searched: Vec::new(),
+        })
+    }
+
     fn capture(&self, capture: &Capture) -> SymbolCollision {
         SymbolCollision {
             user: self.side(capture.victim),
@@ -245,7 +268,11 @@ impl Document for CollisionReport {
 
 impl LibraryCollision {
     fn write_text(&self, out: &mut dyn Write, palette: &Palette) -> io::Result<()> {
-        let title = if self.kind == "copies" { "two copies of" } else { "two files for" };
+        let title = match self.kind {
+            "copies" => "two copies of",
+            "versions" => "versions of",
+            _ => "two files for",
+        };
         writeln!(out, "{} {title} {}", verdict(self.verdict, palette), paint(palette.heading, &self.name))?;
         self.first.write_text(out, palette, "first")?;
         self.second.write_text(out, palette, "second")?;

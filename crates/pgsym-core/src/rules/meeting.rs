@@ -1,5 +1,6 @@
 //! How rules word meetings: the files involved, the symbols, and the commands that keep two definitions apart.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::command;
@@ -29,12 +30,12 @@ pub(crate) fn who(tree: &Tree, collisions: &Collisions, id: MemberId) -> String 
     format!("{name} (brought by {})", listed(by))
 }
 
-/// The symbols of a capture as evidence, functions and data apart.
-pub(crate) fn with_symbols(mut finding: Finding, capture: &Capture) -> Finding {
+/// The symbols of captures as evidence, each name once, functions and data apart.
+pub(crate) fn with_symbols(mut finding: Finding, captures: &[&Capture]) -> Finding {
     for (label, is_data) in [("functions", false), ("data", true)] {
-        let names: Vec<String> = capture
-            .symbols
+        let names: BTreeSet<String> = captures
             .iter()
+            .flat_map(|capture| &capture.symbols)
             .filter(|symbol| symbol.is_data == is_data)
             .map(|symbol| match &symbol.wanted {
                 Some(version) => format!("{}@{version}", symbol.name),

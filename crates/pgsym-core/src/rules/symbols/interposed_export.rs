@@ -1,8 +1,12 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
-use crate::check::{Severity, Sink, TreeCx, declare_rule};
-use crate::collide::{Capture, Cause, MemberId};
+use crate::check::{Finding, Severity, Sink, TreeCx, declare_rule};
+use crate::collide::{Capture, Cause, Collisions, MemberId, Versions};
+use crate::name::Name;
+use crate::rules::evidence::{base_name, listed};
 use crate::rules::meeting::{home, keep_private, who, with_symbols};
+use crate::tree::Tree;
 
 declare_rule! {
     /// Two modules define the same symbol, and the one that is loaded first serves both.
@@ -25,7 +29,9 @@ declare_rule! {
     /// ## When it fires
     ///
     /// ogr_fdw and pointcloud both carry a `stringbuffer_append`; PostgreSQL 15 modules export every function that is
-    /// not static.
+    /// not static. Definers that all have the same names are one finding. Versions of one module side by side
+    /// (`timescaledb-2.11.0.so`, `timescaledb-2.12.0.so`) are alternatives, of which a session loads one: what they have in
+    /// common is good to know, since a session that goes on after `ALTER EXTENSION … UPDATE` has two of them.
     ///
     /// ## How to fix
     ///
@@ -51,65 +57,150 @@ declare_rule! {
 fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     let tree = cx.tree();
     let Some(collisions) = tree.collisions() else { return };
-    let is_in_tree = |id: MemberId| collisions.universe.get(id).file.is_some();
-    let mut done: BTreeSet<(MemberId, MemberId)> = BTreeSet::new();
-    for capture in collisions
+    for meeting in meetings(collisions) {
+        let finding = tell(tree, collisions, &meeting, sink);
+        sink.report(finding);
+    }
+    for versions in collisions.universe.versions().iter().filter(|versions| !versions.shared.is_empty()) {
+        let finding = tell_versions(collisions, versions, sink);
+        sink.report(finding);
+    }
+}
+
+/// A definer, or all the versions of one: their meetings with somebody else have one cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Definer {
+    /// It, or the first of the versions.
+    first: MemberId,
+    /// By index into the universe's versions.
+    versions: Option<usize>,
+}
+
+impl Definer {
+    fn of(collisions: &Collisions, id: MemberId) -> Self {
+        let versions = collisions.universe.get(id).versions;
+        let first = versions.and_then(|at| collisions.universe.versions().get(at)?.members.first());
+        Self { first: first.copied().unwrap_or(id), versions }
+    }
+
+    fn name(self, tree: &Tree, collisions: &Collisions) -> String {
+        match self.versions.and_then(|at| collisions.universe.versions().get(at)) {
+            Some(versions) => format!("{} versions of {}", versions.members.len(), versions.stem),
+            None => who(tree, collisions, self.first),
+        }
+    }
+}
+
+/// Definers that all define the same names.
+struct Meeting<'c> {
+    definers: BTreeSet<Definer>,
+    captures: Vec<&'c Capture>,
+}
+
+/// The captures, each cause once: those of a pair of definers together, from whichever side and by whichever user, and
+/// pairs that meet in exactly the same names together where they have a definer in common.
+fn meetings(collisions: &Collisions) -> Vec<Meeting<'_>> {
+    let mut pairs: BTreeMap<(Definer, Definer), Vec<&Capture>> = BTreeMap::new();
+    let is_ours = |capture: &&Capture| capture.cause == Cause::Module && !capture.is_unversioned();
+    for capture in collisions.captures.iter().filter(is_ours) {
+        let (one, other) = (Definer::of(collisions, capture.meant), Definer::of(collisions, capture.captor));
+        pairs.entry((one.min(other), one.max(other))).or_default().push(capture);
+    }
+    let mut by_names: BTreeMap<BTreeSet<&Name>, Vec<Meeting<'_>>> = BTreeMap::new();
+    for ((one, other), captures) in pairs {
+        let names = captures.iter().flat_map(|capture| &capture.symbols).map(|symbol| &symbol.name).collect();
+        let known = by_names.entry(names).or_default();
+        let mut meeting = Meeting { definers: BTreeSet::from([one, other]), captures };
+        // Whoever has one of the two takes this pair in, which may be what two earlier ones have in common.
+        while let Some(at) = known.iter().position(|known| !known.definers.is_disjoint(&meeting.definers)) {
+            let mut joined = known.swap_remove(at);
+            joined.definers.append(&mut meeting.definers);
+            joined.captures.append(&mut meeting.captures);
+            meeting = joined;
+        }
+        known.push(meeting);
+    }
+    by_names.into_values().flatten().collect()
+}
+
+fn tell(tree: &Tree, collisions: &Collisions, meeting: &Meeting<'_>, sink: &Sink<'_>) -> Finding {
+    let symbols: BTreeSet<&Name> =
+        meeting.captures.iter().flat_map(|capture| &capture.symbols).map(|symbol| &symbol.name).collect();
+    let first = symbols.first().map(ToString::to_string).unwrap_or_default();
+    // The tree's own first: there it can be mended.
+    let is_in_tree = |definer: &Definer| collisions.universe.get(definer.first).file.is_some();
+    let mut definers: Vec<Definer> = meeting.definers.iter().copied().collect();
+    definers.sort_by_key(|definer| !is_in_tree(definer));
+    let home_of =
+        definers.first().map_or(Path::new(""), |definer| home(tree, collisions.universe.get(definer.first)));
+    let definers: Vec<String> = definers.iter().map(|definer| definer.name(tree, collisions)).collect();
+    let (whose, all) = match definers.as_slice() {
+        [one, other] => (format!("{one} and by {other}"), "both"),
+        several => (listed(several), "all"),
+    };
+    // Between libraries of the system a packager of modules can do nothing.
+    let severity = if meeting.definers.iter().any(is_in_tree) { Severity::Warning } else { Severity::Info };
+    let finding = sink
+        .finding(
+            home_of,
+            format!("{first} {}", definers.iter().skip(1).cloned().collect::<Vec<_>>().join(", ")),
+            format!(
+                "{} defined by {whose}: whichever is loaded first serves the users of {all}.",
+                names(&first, symbols.len())
+            ),
+        )
+        .severity(severity);
+    let finding = with_symbols(finding, &meeting.captures);
+    let users: BTreeSet<(Definer, Option<Definer>)> = meeting
         .captures
         .iter()
-        .filter(|capture| capture.cause == Cause::Module && !capture.is_unversioned())
-    {
-        // The same pair of definers, seen from its other side or by another user, is the same finding.
-        let pair = (capture.meant.min(capture.captor), capture.meant.max(capture.captor));
-        if !done.insert(pair) {
-            continue;
-        }
-        let between: Vec<&Capture> = collisions
-            .captures
-            .iter()
-            .filter(|other| other.cause == Cause::Module)
-            .filter(|other| (other.meant.min(other.captor), other.meant.max(other.captor)) == pair)
-            .collect();
-        let symbols: BTreeSet<_> =
-            between.iter().flat_map(|capture| &capture.symbols).map(|symbol| &symbol.name).collect();
-        let (meant, captor) = (who(tree, collisions, capture.meant), who(tree, collisions, capture.captor));
-        // Between two libraries of the system a packager of modules can do nothing.
-        let severity = if is_in_tree(capture.meant) || is_in_tree(capture.captor) {
-            Severity::Warning
-        } else {
-            Severity::Info
-        };
-        let first = symbols.first().map(ToString::to_string).unwrap_or_default();
-        let names = match symbols.len() {
-            1 => format!("{first} is"),
-            2 => format!("{first} and 1 more symbol are"),
-            count => format!("{first} and {} more symbols are", count - 1),
-        };
-        let finding = sink
-            .finding(
-                home(tree, collisions.universe.get(capture.meant)),
-                format!("{first} {captor}"),
-                format!("{names} defined by {meant} and by {captor}: whichever is loaded first serves the users of both."),
-            )
-            .severity(severity);
-        let finding = with_symbols(finding, capture);
-        let finding = between.iter().fold(finding, |finding, capture| {
-            finding.evidence(
-                "used by",
-                format!(
-                    "{}, which means {}",
-                    who(tree, collisions, capture.victim),
-                    who(tree, collisions, capture.meant)
-                ),
-            )
-        });
-        let help = if severity == Severity::Info { "" } else { keep_private(collisions, capture) };
-        sink.report(finding.help(help));
+        .map(|capture| {
+            let (user, meant) =
+                (Definer::of(collisions, capture.victim), Definer::of(collisions, capture.meant));
+            (user, (user != meant).then_some(meant))
+        })
+        .collect();
+    let finding = users.into_iter().fold(finding, |finding, (user, meant)| {
+        let means = meant.map_or_else(|| "its own".to_owned(), |meant| meant.name(tree, collisions));
+        finding.evidence("used by", format!("{}, which means {means}", user.name(tree, collisions)))
+    });
+    let advice = meeting.captures.first().filter(|_| severity != Severity::Info);
+    finding.help(advice.map_or("", |capture| keep_private(collisions, capture)))
+}
+
+/// `soundex is`, `a and 2 more symbols are`.
+fn names(first: &str, number: usize) -> String {
+    match number {
+        1 => format!("{first} is"),
+        2 => format!("{first} and 1 more symbol are"),
+        _ => format!("{first} and {} more symbols are", number - 1),
     }
+}
+
+/// Versions of one module, which are not meant to meet.
+fn tell_versions(collisions: &Collisions, versions: &Versions, sink: &Sink<'_>) -> Finding {
+    let path = |id: &MemberId| &*collisions.universe.get(*id).path;
+    let first = versions.shared.first().map(ToString::to_string).unwrap_or_default();
+    let home = versions.members.first().map_or(Path::new(""), path);
+    sink.finding(
+        home,
+        format!("versions of {}", versions.stem),
+        format!(
+            "{} defined by {} versions of {}, which are alternatives: only a session that goes on after ALTER \
+             EXTENSION UPDATE has two of them.",
+            names(&first, versions.shared.len()),
+            versions.members.len(),
+            versions.stem
+        ),
+    )
+    .severity(Severity::Info)
+    .evidence("versions", listed(versions.members.iter().map(|id| base_name(path(id)))))
+    .evidence("symbols", listed(&versions.shared))
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use pgsym_testkit::{ExportForm, From};
+    use pgsym_testkit::{ExportForm, From, Import};
 
     use super::*;
     use crate::rules::testing::bundle;
@@ -132,10 +223,67 @@ pub(crate) mod tests {
         let finding = firing().one(&INTERPOSED_EXPORT);
         assert_eq!(
             finding.message,
-            "helper is defined by libb.so.1 (brought by b.so) and by a.so: whichever is loaded first serves the users \
+            "helper is defined by a.so and by libb.so.1 (brought by b.so): whichever is loaded first serves the users \
              of both."
         );
         assert_eq!(finding.texts("used by"), ["b.so, which means libb.so.1 (brought by b.so)"]);
+    }
+
+    /// Modules by these names, each with a library of its own that defines the names and that it uses.
+    fn modules(stems: &[(&str, &[&str])]) -> Case {
+        stems.iter().fold(Case::new(), |case, (stem, names)| {
+            let soname = format!("lib{stem}.so.1");
+            let own = names.iter().fold(library(&soname), |own, name| own.export(*name));
+            let user = names.iter().fold(module().needed(&*soname), |user, name| user.import(*name));
+            case.object(&format!("{stem}.so"), &user).object(&format!("/lib/x86_64-linux-gnu/{soname}"), &own)
+        })
+    }
+
+    #[test]
+    fn several_that_define_the_same_names_are_one_finding() {
+        let finding =
+            modules(&[("q", &["f", "g"]), ("r", &["f", "g"]), ("s", &["f", "g"])]).one(&INTERPOSED_EXPORT);
+        assert_eq!(
+            finding.message,
+            "f and 1 more symbol are defined by libq.so.1 (brought by q.so), libr.so.1 (brought by r.so), libs.so.1 \
+             (brought by s.so): whichever is loaded first serves the users of all."
+        );
+        assert_eq!(finding.texts("used by").len(), 3);
+    }
+
+    #[test]
+    fn other_names_are_another_finding() {
+        let case = modules(&[("q", &["f", "g"]), ("r", &["f", "g"]), ("s", &["g"])]);
+        let messages: Vec<String> =
+            case.run(&INTERPOSED_EXPORT).into_iter().map(|finding| finding.message).collect();
+        assert_eq!(messages.len(), 2, "{messages:#?}");
+    }
+
+    #[test]
+    fn versions_of_one_module_are_alternatives() {
+        let of = || module().export("helper").add_import(Import::function("helper"));
+        let case = Case::new().object("x-1.0.so", &of()).object("x-1.1.so", &of()).object("x-1.2.so", &of());
+        let finding = case.one(&INTERPOSED_EXPORT);
+        assert_eq!(finding.severity, Severity::Info);
+        assert_eq!(finding.texts("versions"), ["x-1.0.so, x-1.1.so, x-1.2.so"]);
+    }
+
+    #[test]
+    fn versions_meet_another_module_once() {
+        let of = || module().export("helper").add_import(Import::function("helper"));
+        let case = Case::new().object("x-1.0.so", &of()).object("x-1.1.so", &of()).object("y.so", &of());
+        let warnings: Vec<Finding> = case
+            .run(&INTERPOSED_EXPORT)
+            .into_iter()
+            .filter(|finding| finding.severity == Severity::Warning)
+            .collect();
+        let messages: Vec<&str> = warnings.iter().map(|finding| &*finding.message).collect();
+        assert_eq!(
+            messages,
+            [
+                "helper is defined by 2 versions of x and by y.so: whichever is loaded first serves the users of both."
+            ]
+        );
     }
 
     #[test]

@@ -62,7 +62,7 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
             )
             .severity(severity);
         let help = if is_own { keep_private(collisions, capture) } else { "" };
-        sink.report(with_symbols(finding, capture).help(help));
+        sink.report(with_symbols(finding, &[capture]).help(help));
     }
 }
 

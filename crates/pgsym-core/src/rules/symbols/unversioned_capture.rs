@@ -62,7 +62,7 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
                 who(tree, collisions, capture.meant)
             ),
         );
-        sink.report(with_symbols(finding, capture).help(KEEP_PRIVATE));
+        sink.report(with_symbols(finding, &[capture]).help(KEEP_PRIVATE));
     }
 }
 
