@@ -18,7 +18,7 @@ use super::image::Image;
 use super::{MAGIC_FUNCTION, Magic, MagicBlock, MagicEvidence};
 use crate::error::{FileError, FileErrorKind};
 use crate::limits;
-use crate::model::{Endian, NameHash, Segment};
+use crate::model::{Endian, NameHash, Segment, Symbol, SymbolKind};
 use crate::name::Name;
 use crate::parse::elf::encoding::Encoding;
 use crate::source::read_range;
@@ -36,6 +36,9 @@ pub(super) fn read(image: &Image<'_>) -> Magic {
     let Some(function) = image.symbols.lookup(MAGIC_FUNCTION, NameHash::of(MAGIC_FUNCTION)).next() else {
         return Magic::Absent;
     };
+    if is_data(image, function) {
+        return Magic::Unknown(FileError::malformed(MAGIC_IS_DATA));
+    }
     let by_code = image.references(function).map(|references| {
         let mut blocks: ByCode = Vec::new();
         for reference in references {
@@ -51,6 +54,17 @@ pub(super) fn read(image: &Image<'_>) -> Magic {
     });
     let by_data = scan(image);
     decide(image, by_code, by_data.as_deref())
+}
+
+/// What is said of a `Pg_magic_func` that no processor can run: a variable in memory that is not executable.
+pub(crate) const MAGIC_IS_DATA: &str = "Pg_magic_func is data";
+
+fn is_data(image: &Image<'_>, symbol: Symbol<'_>) -> bool {
+    let Some(value) = symbol.value().filter(|_| symbol.kind() == SymbolKind::Object) else { return false };
+    let holds = |segment: &&Segment| {
+        value.value.checked_sub(segment.address).is_some_and(|offset| offset < segment.memory_size)
+    };
+    image.memory.loads().find(holds).is_some_and(|segment| segment.flags & object::elf::PF_X.0 == 0)
 }
 
 /// Reads the block that a server compares modules with (`magic_data` of src/backend/utils/fmgr/dfmgr.c): a
@@ -74,6 +88,15 @@ fn decide(
         Ok(blocks) => (blocks, None),
         Err(error) => (Vec::new(), Some(error)),
     };
+    // Which of two different blocks is returned, the code decides when it runs.
+    if let Some((_, _, fields)) = by_code.first()
+        && by_code.iter().any(|(_, _, other)| other != fields)
+    {
+        return Magic::Unknown(FileError::new(
+            FileErrorKind::Unsupported,
+            format!("the code of Pg_magic_func leads to {} different blocks", by_code.len()),
+        ));
+    }
     let chosen = match by_code.as_slice() {
         [only] => Some(only),
         several => several.iter().find(|(_, is_returned, _)| *is_returned),
@@ -273,8 +296,13 @@ fn stock(encoding: Encoding) -> [u8; 8] {
 
 #[cfg(test)]
 mod tests {
+    use object::elf;
+    use pgsym_testkit::{CodeShape, Magic as Wanted, SharedObject};
+
     use super::*;
+    use crate::fs::{Fs as _, MemoryFs};
     use crate::model::Class;
+    use crate::parse::{Facets, parse};
 
     const LITTLE: Encoding = Encoding { class: Class::Bits64, endian: Endian::Little };
 
@@ -293,6 +321,60 @@ mod tests {
             assert_eq!(fields.ints[1], version);
             assert_eq!(fields.abi_extra.is_some(), len > 24);
         }
+    }
+
+    fn open(bytes: Vec<u8>) -> crate::model::Module {
+        let path = std::path::Path::new("/x.so");
+        let (source, metadata) = MemoryFs::new().file(path, bytes).open(path).unwrap();
+        parse(path, metadata, &*source, Facets::ALL).unwrap()
+    }
+
+    /// What the block of a module is taken for whose function returns one of two: `cmp dword [rdi], 0; je 1f; lea rax,
+    /// [rip+A]; ret; 1: lea rax, [rip+B]; ret`.
+    fn of_two(a: [u32; 6], b: [u32; 6]) -> Magic {
+        let with_code = |code: Vec<u8>| {
+            SharedObject::new()
+                .magic(Wanted::pg(15))
+                .code_shape(CodeShape::Opaque(code))
+                .export_object("space", 256)
+                .build()
+        };
+        // Code of the same length tells the addresses.
+        let module = open(with_code(vec![0xc3; 21]));
+        let symbols = module.symbols.get().unwrap();
+        let address =
+            |name: &[u8]| symbols.lookup(name, NameHash::of(name)).next().unwrap().value().unwrap().value;
+        let (code, data) = (address(MAGIC_FUNCTION), address(b"space"));
+        let lea = |at: u64, to: u64| {
+            let displacement = (to.wrapping_sub(at + 7) as u32).to_le_bytes();
+            [&[0x48, 0x8d, 0x05], &displacement[..], &[0xc3]].concat()
+        };
+        let text =
+            [vec![0x83, 0x3f, 0x00, 0x74, 0x08], lea(code + 5, data), lea(code + 13, data + 128)].concat();
+        let mut bytes = with_code(text);
+        let loads = module.elf().unwrap().segments.iter().filter(|segment| segment.kind == elf::PT_LOAD.0);
+        let holds =
+            |segment: &&Segment| (segment.address..segment.address + segment.file_size).contains(&data);
+        let segment = loads.into_iter().find(holds).unwrap();
+        let at = (data - segment.address + segment.offset) as usize;
+        for (at, ints) in [(at, a), (at + 128, b)] {
+            bytes[at..][..WITH_ABI].copy_from_slice(&block(ints, b"PostgreSQL"));
+        }
+        open(bytes).postgres.get().unwrap().magic.clone()
+    }
+
+    #[test]
+    fn which_of_two_different_blocks_is_returned_cannot_be_told() {
+        let (old, new) = ([56, 1400, 100, 32, 64, 1], [56, 1500, 100, 32, 64, 1]);
+        assert!(matches!(of_two(old, new), Magic::Unknown(_)));
+        assert!(matches!(of_two(new, new), Magic::Found(block) if block.version == 1500));
+    }
+
+    #[test]
+    fn a_variable_in_the_place_of_the_function_is_data_whatever_it_holds() {
+        let module = open(SharedObject::new().export_object("Pg_magic_func", 64).build());
+        let magic = module.postgres.get().map(|facts| facts.magic.clone());
+        assert_eq!(magic, Some(Magic::Unknown(FileError::malformed(MAGIC_IS_DATA))));
     }
 
     #[test]

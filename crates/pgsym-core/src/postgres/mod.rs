@@ -21,6 +21,8 @@ pub use load::{ServerMessage, Verdict, load, mismatch, verdict};
 #[cfg(feature = "audit")]
 pub use load_macho::dyld_verdict;
 #[cfg(feature = "audit")]
+pub(crate) use magic::MAGIC_IS_DATA;
+#[cfg(feature = "audit")]
 pub use profile::Profile;
 pub use server::ServerFacts;
 

@@ -61,6 +61,7 @@ rules! {
     abi::abi_mismatch::ABI_MISMATCH,
     abi::finfo_without_function::FINFO_WITHOUT_FUNCTION,
     abi::hidden_entry_point::HIDDEN_ENTRY_POINT,
+    abi::unknown_magic_block::UNKNOWN_MAGIC_BLOCK,
     hardening::executable_stack::EXECUTABLE_STACK,
     hardening::text_relocations::TEXT_RELOCATIONS,
     hardening::no_relro::NO_RELRO,

@@ -4,6 +4,7 @@ pub(crate) mod abi_mismatch;
 pub(crate) mod finfo_without_function;
 pub(crate) mod hidden_entry_point;
 pub(crate) mod missing_magic_block;
+pub(crate) mod unknown_magic_block;
 pub(crate) mod wrong_major;
 
 use crate::check::ModuleCx;
