@@ -25,8 +25,12 @@ pub struct FileError {
 pub enum FileErrorKind {
     /// The operating system refused: the message is its own.
     Io(io::ErrorKind),
+    /// Symbolic links that lead in a circle.
+    LinkLoop,
     /// Not a regular file: a directory, FIFO, socket or device.
     NotRegular,
+    /// A symbolic link to a directory, which a walk does not enter.
+    LinkedDirectory,
     /// The file ends before the structure does.
     TooShort,
     /// The first bytes are not those of a format that pgsym reads.
@@ -70,7 +74,13 @@ impl FileError {
 
 impl From<io::Error> for FileError {
     fn from(error: io::Error) -> Self {
-        Self { kind: FileErrorKind::Io(error.kind()), message: os_text(&error).into(), offset: None }
+        let kind = match error.kind() {
+            _ if error.raw_os_error() == Some(libc::ELOOP) => FileErrorKind::LinkLoop,
+            // What `Fs::open` says of a FIFO, socket or device.
+            io::ErrorKind::Unsupported => FileErrorKind::NotRegular,
+            kind => FileErrorKind::Io(kind),
+        };
+        Self { kind, message: os_text(&error).into(), offset: None }
     }
 }
 

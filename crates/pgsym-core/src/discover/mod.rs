@@ -15,10 +15,10 @@ pub use sniff::{Format, has_library_name, sniff};
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, FileError, os_text};
+use crate::error::{Error, FileError, FileErrorKind, os_text};
 use crate::extension::name::{ControlName, control_name};
 use crate::fs::{FileId, FileKind, Fs, WalkEntry};
-use crate::name::path_bytes;
+use crate::name::{path_bytes, shown_path};
 
 /// One file that a run looks at.
 #[derive(Debug, Clone)]
@@ -85,8 +85,10 @@ fn is_control(path: &Path) -> bool {
 
 fn keep_binaries(fs: &dyn Fs, roots: &Roots, found: Vec<(WalkEntry, bool)>) -> Vec<Candidate> {
     use rayon::prelude::*;
+    // The directories that are walked, whatever links lead there.
+    let walked: Vec<PathBuf> = roots.paths().iter().filter_map(|root| fs.canonicalize(root).ok()).collect();
     let looked_at: Vec<Option<(Candidate, Option<FileId>, bool)>> =
-        found.into_par_iter().map(|(entry, is_named)| look_at(fs, roots, entry, is_named)).collect();
+        found.into_par_iter().map(|(entry, is_named)| look_at(fs, roots, entry, is_named, &walked)).collect();
     // A file's own name goes before symbolic links to it, which then add nothing.
     let mut seen: HashSet<FileId> =
         looked_at.iter().flatten().filter(|(_, _, is_link)| !is_link).filter_map(|(_, id, _)| *id).collect();
@@ -109,6 +111,7 @@ fn look_at(
     roots: &Roots,
     entry: WalkEntry,
     is_named: bool,
+    walked: &[PathBuf],
 ) -> Option<(Candidate, Option<FileId>, bool)> {
     let WalkEntry { path, kind } = entry;
     let wanted = is_named || has_library_name(&path);
@@ -123,16 +126,32 @@ fn look_at(
     let opened = if kind == FileKind::File { fs.open_regular(&path) } else { fs.open(&path) };
     let (format, id) = match opened {
         Ok((source, metadata)) => (format_of(&*source), Some(metadata.id)),
-        Err(error) => (Err(error.into()), fs.metadata(&path).ok().map(|metadata| metadata.id)),
+        Err(error) => {
+            let metadata = fs.metadata(&path).ok();
+            let leads_to_directory =
+                metadata.is_some_and(|metadata| metadata.kind == FileKind::Directory) && !wanted;
+            let error = if leads_to_directory { linked_directory(fs, &path, walked)? } else { error.into() };
+            (Err(error), metadata.map(|metadata| metadata.id))
+        }
     };
     let keep = match &format {
         Ok(Format::Elf | Format::MachO) => true,
+        Err(FileError { kind: FileErrorKind::LinkedDirectory, .. }) => true,
         Ok(Format::Other | Format::Empty | Format::LinkerScript) | Err(_) => wanted,
     };
     keep.then(|| {
         let shown = roots.shown(&path);
         (Candidate { path, shown, format, is_named }, id, kind == FileKind::Symlink)
     })
+}
+
+/// What is said of a symbolic link to a directory: nothing where that one is walked anyway.
+fn linked_directory(fs: &dyn Fs, path: &Path, walked: &[PathBuf]) -> Option<FileError> {
+    let target = fs.canonicalize(path).ok()?;
+    let is_walked = walked.iter().any(|root| target.starts_with(root));
+    let message =
+        || format!("a symbolic link to the directory {}, which is not entered", shown_path(&target));
+    (!is_walked).then(|| FileError::new(FileErrorKind::LinkedDirectory, message()))
 }
 
 /// The path below a directory as a person would name it: relative to the root where it is below one.

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::document::Document;
 use super::field::{Field, key};
 use super::text::{Palette, pad, paint};
+use crate::error::FileErrorKind;
 use crate::model::DependencyKind;
 use crate::name::{Name, bytes_as_path, path_bytes, shown_path};
 use crate::resolve::{Edge, ObjectId, Probe, Process, Via};
@@ -82,7 +83,18 @@ pub struct SearchedPlace {
 impl Dependencies {
     /// The dependencies of every binary of a tree.
     pub fn new(tree: &Tree) -> Self {
-        Self { files: tree.files().iter().map(|file| FileDependencies::new(tree, file)).collect() }
+        // A link to a directory is no file that could miss anything.
+        let is_file = |file: &&TreeFile| {
+            file.module.as_ref().err().is_none_or(|error| error.kind != FileErrorKind::LinkedDirectory)
+        };
+        Self {
+            files: tree
+                .files()
+                .iter()
+                .filter(is_file)
+                .map(|file| FileDependencies::new(tree, file))
+                .collect(),
+        }
     }
 
     /// Whether any dependency is missing or any file cannot be loaded.

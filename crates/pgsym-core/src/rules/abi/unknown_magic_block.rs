@@ -47,22 +47,18 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
     if cx.role() != Role::Module {
         return;
     }
-    let (severity, message) = if why.message == MAGIC_IS_DATA {
+    let (severity, message, help) = if why.message == MAGIC_IS_DATA {
         let message =
             "Pg_magic_func is data: the server calls it, and the backend dies with SIGSEGV.".to_owned();
-        (Severity::Error, message)
+        (Severity::Error, message, "let PG_MODULE_MAGIC; write the function")
     } else {
         let message = format!(
             "What Pg_magic_func returns cannot be told from the file ({why}): whether the server takes the module is not \
              known."
         );
-        (Severity::Warning, message)
+        (Severity::Warning, message, "let PG_MODULE_MAGIC; write the function, or try LOAD in a server")
     };
-    sink.report(
-        sink.finding(cx.path(), "Pg_magic_func", message)
-            .severity(severity)
-            .help("let PG_MODULE_MAGIC; write the function, or try LOAD in a server"),
-    );
+    sink.report(sink.finding(cx.path(), "Pg_magic_func", message).severity(severity).help(help));
 }
 
 #[cfg(test)]

@@ -7,8 +7,9 @@ use object::elf;
 use crate::check::{Finding, ModuleCx, Severity, Sink, TreeCx, declare_rule};
 use crate::discover::Format;
 use crate::error::{FileError, FileErrorKind};
-use crate::model::{Module, Segment};
+use crate::model::{Module, ObjectKind, Segment};
 use crate::name::shown_path;
+use crate::postgres::Verdict;
 use crate::resolve::{LoadErrorKind, Outcome};
 use crate::rules::evidence::{base_name, count, told};
 use crate::tree::{Role, Tree};
@@ -18,9 +19,11 @@ declare_rule! {
     ///
     /// ## What it checks
     ///
-    /// Files with a library's name that are empty, text or dangling symbolic links; directories that cannot be entered;
-    /// files that end before their segments do; files that the loader refuses though they are ELF; and tables inside a
-    /// file that point outside of it. What cannot be read is never taken for empty.
+    /// Files with a library's name that are empty, text, no regular files, or symbolic links that lead nowhere or to
+    /// themselves; directories that cannot be entered; files that end before their segments do; files that the loader
+    /// refuses though they are ELF; object files and programs with a module's name (`x.so`) that were asked about or stand
+    /// among modules; and tables inside a file that point outside of it. What cannot be read is never taken for empty.
+    /// Symbolic links to directories outside of the tree are good to know: they are not entered.
     ///
     /// ## Why it matters
     ///
@@ -35,11 +38,11 @@ declare_rule! {
     /// ## How to fix
     ///
     /// Install the file again: `dpkg --verify PACKAGE` or `rpm -V PACKAGE` tells whose it is. Remove links that lead
-    /// nowhere.
+    /// nowhere. Name the directories behind links as well, where they belong to the tree.
     ///
     /// ## What it cannot see
     ///
-    /// Damage inside code and data. A file that only the current user may not read is a warning: the server may be
+    /// Damage inside code and data. A FIFO in the place of a module is not opened: a server that does waits for a writer. A file that only the current user may not read is a warning: the server may be
     /// allowed to. A linker script (`libx.so` as text) is good to know, since the linker wants it; where the loader
     /// meets it, `bad-candidate` tells.
     ///
@@ -57,8 +60,51 @@ declare_rule! {
 
 fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     let met = met_by_searches(cx.tree());
+    let module_directories = module_directories(cx.tree());
     for file in cx.files() {
-        check_file(&file, sink, &met);
+        check_file(&file, sink, &met, &module_directories);
+    }
+}
+
+/// Where modules lie: `$libdir`, and every directory with a module in it.
+fn module_directories(tree: &Tree) -> HashSet<&Path> {
+    let of_modules = tree.modules().filter_map(|file| file.path.parent());
+    of_modules.chain(tree.server().map(|server| &*server.installation.pkglibdir)).collect()
+}
+
+/// Whether a file stands where the server would take it for a module: by its name, and because it was asked about or has
+/// modules beside it.
+fn is_in_place_of_module(cx: &ModuleCx<'_>, module_directories: &HashSet<&Path>) -> bool {
+    cx.path().extension().is_some_and(|extension| extension == "so")
+        && (cx.file().is_named
+            || cx.path().parent().is_some_and(|directory| module_directories.contains(directory)))
+}
+
+/// An object file or a program where a module should be: the server refuses it in the loader's words.
+fn no_shared_object(cx: &ModuleCx<'_>, sink: &Sink<'_>) -> Option<Finding> {
+    let kind = match cx.module()?.kind {
+        ObjectKind::Relocatable => "an object file, which is not linked yet",
+        ObjectKind::Executable | ObjectKind::PositionIndependentExecutable => "a program",
+        ObjectKind::Core => "a memory image of a crashed program",
+        ObjectKind::SharedObject | ObjectKind::Other(_) => return None,
+    };
+    cx.elf()?;
+    let consequence = "the server does not load it as a module";
+    let message = format!("The file has a module's name and is {kind}: {consequence}.");
+    let finding = sink
+        .finding(cx.path(), "e_type", message)
+        .help("link it with -shared, or take it out of the directory of modules");
+    let Some(process) = cx.tree().process() else { return Some(finding) };
+    let path = match &cx.settings().working_directory {
+        Some(directory) => directory.join(cx.path()),
+        None => cx.path().to_owned(),
+    };
+    match crate::postgres::load(process, &path, None).0 {
+        Verdict::Fails(said) => {
+            Some(said.to_string().lines().fold(finding, |finding, line| finding.evidence("the server", line)))
+        }
+        // musl's loader takes programs that are position-independent.
+        Verdict::Loads | Verdict::Unknown(_) => None,
     }
 }
 
@@ -74,12 +120,22 @@ fn met_by_searches(tree: &Tree) -> HashSet<&Path> {
         .collect()
 }
 
-fn check_file(cx: &ModuleCx<'_>, sink: &mut Sink<'_>, met: &HashSet<&Path>) {
+fn check_file(
+    cx: &ModuleCx<'_>,
+    sink: &mut Sink<'_>,
+    met: &HashSet<&Path>,
+    module_directories: &HashSet<&Path>,
+) {
     let file = cx.file();
     if let Err(error) = file.module.as_ref().map(|_| ()).and_then(|()| file.format.as_ref().map(|_| ())) {
         if error.kind != FileErrorKind::Limit && !met.contains(cx.path()) {
             sink.report(whole_file(cx, sink, error));
         }
+        return;
+    }
+    let is_in_place = is_in_place_of_module(cx, module_directories);
+    if is_in_place && let Some(finding) = no_shared_object(cx, sink) {
+        sink.report(finding);
         return;
     }
     if let Some(failure) = cx.load().and_then(|load| load.failure.as_ref().filter(|_| load.root.is_none()))
@@ -89,7 +145,9 @@ fn check_file(cx: &ModuleCx<'_>, sink: &mut Sink<'_>, met: &HashSet<&Path>) {
         let reason = failure.message.rsplit_once(": ").map_or(&*failure.message, |(_, reason)| reason);
         let message = format!("The loader refuses the file ({reason}).");
         let finding = sink.finding(cx.path(), "ELF header", message);
-        let finding = finding.severity(crate::rules::loader::severity(file));
+        // What the damage left does not tell what the file was for; its place does.
+        let severity = if is_in_place { Severity::Error } else { crate::rules::loader::severity(file) };
+        let finding = finding.severity(severity);
         sink.report(told(finding, cx.tree(), file, &failure.message).help("build or install the file again"));
     }
     let Some(module) = cx.module() else { return };
@@ -153,17 +211,24 @@ fn cut_off(cx: &ModuleCx<'_>, sink: &Sink<'_>, module: &Module) -> Option<Findin
 
 fn whole_file(cx: &ModuleCx<'_>, sink: &Sink<'_>, error: &FileError) -> Finding {
     let path = shown_path(cx.path());
+    if error.kind == FileErrorKind::LinkedDirectory {
+        let message = format!("It is {error}: what lies there is not looked at.");
+        return sink
+            .finding(cx.path(), base_name(cx.path()), message)
+            .severity(Severity::Info)
+            .help("name that directory too, if it belongs to the tree");
+    }
     let is_linker_script = matches!(cx.file().format, Ok(Format::LinkerScript));
     let mut finding =
         sink.finding(cx.path(), base_name(cx.path()), format!("The file cannot be read: {error}."));
     let (severity, server) = match error.kind {
         _ if is_linker_script => (Severity::Info, None),
         // src/backend/utils/fmgr/dfmgr.c: stat comes before dlopen.
-        FileErrorKind::Io(io::ErrorKind::NotFound) => {
+        FileErrorKind::Io(io::ErrorKind::NotFound) | FileErrorKind::LinkLoop => {
             (Severity::Error, Some(format!("could not access file \"{path}\": {error}")))
         }
         FileErrorKind::Io(_) | FileErrorKind::NotRegular => (Severity::Warning, None),
-        FileErrorKind::Unsupported => (Severity::Info, None),
+        FileErrorKind::Unsupported | FileErrorKind::LinkedDirectory => (Severity::Info, None),
         FileErrorKind::TooShort if cx.file().metadata.is_some_and(|metadata| metadata.len < 64) => {
             (Severity::Error, Some(format!("could not load library \"{path}\": {path}: file too short")))
         }
@@ -182,6 +247,10 @@ fn whole_file(cx: &ModuleCx<'_>, sink: &Sink<'_>, error: &FileError) -> Finding 
     finding.help(match error.kind {
         _ if is_linker_script => "leave it to the package with the headers; nothing loads it",
         FileErrorKind::Io(io::ErrorKind::NotFound) => "remove the link, or install what it leads to",
+        FileErrorKind::LinkLoop => "remove the link: it leads to itself",
+        FileErrorKind::NotRegular | FileErrorKind::Io(io::ErrorKind::IsADirectory) => {
+            "remove or rename it: a module is a regular file"
+        }
         FileErrorKind::Io(_) => "run as a user who may read it",
         FileErrorKind::Unsupported => "",
         _ => "build or install the file again, or remove it",
@@ -191,8 +260,8 @@ fn whole_file(cx: &ModuleCx<'_>, sink: &Sink<'_>, error: &FileError) -> Finding 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::rules::testing::{Case, module};
-    use pgsym_testkit::{Damage, Export, ExportKind};
+    use crate::rules::testing::{Case, library, module};
+    use pgsym_testkit::{Damage, Export, ExportKind, Kind, ProgramHeaderField, SharedObject};
 
     pub(crate) fn firing() -> Case {
         Case::new().file("x.so", "")
@@ -221,6 +290,70 @@ pub(crate) mod tests {
             finding.texts("the server"),
             ["ERROR:  could not access file \"/pg/lib/x.so\": No such file or directory"]
         );
+    }
+
+    #[test]
+    fn a_link_to_itself_is_an_error_with_its_own_advice() {
+        let finding = Case::new().fs(|fs| fs.symlink("/pg/lib/x.so", "x.so")).one(&UNREADABLE_FILE);
+        assert_eq!(finding.severity, Severity::Error);
+        assert_eq!(
+            finding.texts("the server"),
+            ["ERROR:  could not access file \"/pg/lib/x.so\": Too many levels of symbolic links"]
+        );
+        assert_eq!(finding.help, "remove the link: it leads to itself");
+    }
+
+    #[test]
+    fn object_files_and_programs_among_modules_are_refused_in_the_servers_words() {
+        let program = SharedObject::new().kind(Kind::PieExecutable).needed("libc.so.6");
+        let finding = Case::new().object("x.so", &program).one(&UNREADABLE_FILE);
+        assert_eq!(finding.severity, Severity::Error);
+        assert_eq!(
+            finding.message,
+            "The file has a module's name and is a program: the server does not load it as a module."
+        );
+        assert_eq!(
+            finding.texts("the server"),
+            ["ERROR:  could not load library \"/pg/lib/x.so\": /pg/lib/x.so: cannot dynamically load \
+              position-independent executable"]
+        );
+    }
+
+    #[test]
+    fn programs_by_their_own_name_or_among_themselves_are_none_of_this_rules_business() {
+        let program = SharedObject::new().kind(Kind::PieExecutable).needed("libc.so.6");
+        let case = Case::new().object("x", &program).object("tools/x.so", &program);
+        assert_eq!(case.run(&UNREADABLE_FILE), []);
+    }
+
+    #[test]
+    fn damage_that_the_loader_refuses_is_an_error_in_the_place_of_a_module() {
+        let refused = |path: &str| {
+            let library = library("libx.so").damage(Damage::ProgramHeader(
+                elf::PT_LOAD.0,
+                ProgramHeaderField::Offset,
+                0x123,
+            ));
+            Case::new().object(path, &library).run(&UNREADABLE_FILE)
+        };
+        assert_eq!(refused("x.so").iter().map(|finding| finding.severity).max(), Some(Severity::Error));
+        assert_eq!(
+            refused("sub/libx.so.1").iter().map(|finding| finding.severity).max(),
+            Some(Severity::Warning)
+        );
+    }
+
+    #[test]
+    fn a_link_to_a_directory_elsewhere_is_named_with_its_target() {
+        let case = Case::new().fs(|fs| fs.directory("/srv/more").symlink("/pg/lib/more", "/srv/more"));
+        let finding = case.one(&UNREADABLE_FILE);
+        assert_eq!(finding.severity, Severity::Info);
+        assert_eq!(
+            finding.message,
+            "It is a symbolic link to the directory /srv/more, which is not entered: what lies there is not looked at."
+        );
+        let inside = Case::new().fs(|fs| fs.directory("/pg/lib/a").symlink("/pg/lib/b", "a"));
+        assert_eq!(inside.run(&UNREADABLE_FILE), []);
     }
 
     #[test]
