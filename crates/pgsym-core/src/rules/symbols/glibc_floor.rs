@@ -1,8 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::check::{ModuleCx, Sink, declare_rule};
+use crate::check::{ModuleCx, Severity, Sink, declare_rule};
 use crate::model::SymbolTable;
-use crate::name::Shown;
+use crate::name::{Name, Shown};
 use crate::rules::evidence::{LISTED, listed};
 use crate::tree::Role;
 
@@ -12,7 +12,10 @@ declare_rule! {
     /// ## What it checks
     ///
     /// The GLIBC versions in DT_VERNEED of the tree's files against the version given, and which symbols ask for the
-    /// newer ones. `GLIBC_ABI_DT_RELR` counts as 2.36.
+    /// newer ones. Names without a number stand for a feature of the loader: `GLIBC_ABI_DT_RELR` is of 2.36,
+    /// `GLIBC_ABI_GNU2_TLS`, `GLIBC_ABI_GNU_TLS` and `GLIBC_ABI_DT_X86_64_PLT` are of 2.43. The latter three were added to
+    /// the branches of older releases in August 2025 (from 2.38 on, `DT_X86_64_PLT` from 2.33 on): a warning where such
+    /// a release is allowed. So is a feature that pgsym does not know, which is newer than 2.43.
     ///
     /// ## Why it matters
     ///
@@ -39,7 +42,8 @@ declare_rule! {
     ///
     /// ## References
     ///
-    /// glibc elf/dl-version.c; glibc manual, "Feature Test Macros"; glibc NEWS.
+    /// glibc elf/dl-version.c, elf/Versions, sysdeps/x86/Versions, sysdeps/x86_64/Versions, sysdeps/i386/Versions; glibc
+    /// NEWS.
     pub(crate) static GLIBC_FLOOR = {
         code: "PGS203",
         name: "glibc-floor",
@@ -49,61 +53,168 @@ declare_rule! {
     }
 }
 
+/// Version names of glibc without a number: `GLIBC_ABI_` and a feature of the loader that the file relies on. From
+/// elf/Versions, sysdeps/x86/Versions, sysdeps/i386/Versions and sysdeps/x86_64/Versions, and which of the release
+/// branches got the name later on.
+const FEATURES: &[Feature] = &[
+    Feature { name: "DT_RELR", since: (2, 36), branches: None },
+    Feature { name: "GNU2_TLS", since: (2, 43), branches: Some((2, 38)) },
+    Feature { name: "GNU_TLS", since: (2, 43), branches: Some((2, 38)) },
+    Feature { name: "DT_X86_64_PLT", since: (2, 43), branches: Some((2, 33)) },
+];
+
+struct Feature {
+    name: &'static str,
+    /// The first release that has it.
+    since: (u32, u32),
+    /// The oldest release whose branch has it, too, since August 2025: distributions that follow the branch have the
+    /// name, the release itself has not.
+    branches: Option<(u32, u32)>,
+}
+
+/// What a version name asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Asked {
+    /// A release.
+    Release(u32, u32),
+    /// A known feature, by index.
+    Feature(usize),
+    /// A feature that came later than this list.
+    Unknown,
+}
+
+impl Asked {
+    /// `GLIBC_2.38` is a release; patch levels (`GLIBC_2.2.5`) are no newer than their minor version.
+    fn of(name: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(name).ok()?.strip_prefix("GLIBC_")?;
+        if let Some(feature) = text.strip_prefix("ABI_") {
+            let known = FEATURES.iter().position(|known| known.name == feature);
+            return Some(known.map_or(Self::Unknown, Self::Feature));
+        }
+        let mut parts = text.split('.');
+        Some(Self::Release(parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+    }
+
+    fn feature(self) -> Option<&'static Feature> {
+        match self {
+            Self::Feature(index) => FEATURES.get(index),
+            Self::Release(..) | Self::Unknown => None,
+        }
+    }
+
+    /// The first release that has it; nothing where that is not known.
+    fn since(self) -> Option<(u32, u32)> {
+        match self {
+            Self::Release(major, minor) => Some((major, minor)),
+            Self::Feature(_) => self.feature().map(|feature| feature.since),
+            Self::Unknown => None,
+        }
+    }
+
+    /// How bad it is where no newer glibc than `most` may be asked for.
+    fn severity(self, most: (u32, u32)) -> Option<Severity> {
+        let Some(since) = self.since() else { return Some(Severity::Warning) };
+        if since <= most {
+            return None;
+        }
+        let is_on_branch =
+            self.feature().and_then(|feature| feature.branches).is_some_and(|oldest| oldest <= most);
+        Some(if is_on_branch { Severity::Warning } else { Severity::Error })
+    }
+}
+
 fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
     let (Some(most), Some(elf)) = (cx.settings().max_glibc, cx.elf()) else { return };
     if cx.role() == Role::Other {
         return;
     }
-    // By version: the file of glibc that it is wanted from, and the symbols that ask for it.
-    let mut newer: BTreeMap<(u32, u32), (String, BTreeSet<String>)> = BTreeMap::new();
+    // By what is asked for: the name, the file of glibc that it is wanted from, and the symbols that ask for it.
+    let mut newer: BTreeMap<Asked, Wanted> = BTreeMap::new();
     for need in elf.version_needs.get().map_or(&[][..], Vec::as_slice) {
         for version in need.versions.iter().filter(|version| !version.is_weak) {
-            if let Some(number) = glibc_version(version.name.as_bytes()).filter(|number| *number > most) {
-                newer.entry(number).or_insert_with(|| (need.file.to_string(), BTreeSet::new()));
+            if let Some(asked) = Asked::of(version.name.as_bytes())
+                && let Some(severity) = asked.severity(most)
+            {
+                let wanted = || Wanted {
+                    version: &version.name,
+                    file: &need.file,
+                    severity,
+                    symbols: BTreeSet::new(),
+                };
+                newer.entry(asked).or_insert_with(wanted);
             }
         }
     }
-    let Some((&(major, minor), (file, _))) = newer.last_key_value() else { return };
-    let message = format!(
-        "DT_VERNEED asks {file} for glibc {major}.{minor}, and {}.{} is the newest that it may: older systems refuse the \
-         file.",
-        most.0, most.1
-    );
-    let finding = sink.finding(cx.path(), format!("glibc {major}.{minor}"), message);
     let symbols = cx.module().and_then(|module| module.symbols.get());
     for symbol in symbols.into_iter().flat_map(SymbolTable::imports) {
-        if let Some((_, names)) = symbol
-            .version()
-            .and_then(|version| glibc_version(version.name.as_bytes()))
-            .and_then(|number| newer.get_mut(&number))
-        {
-            names.insert(Shown(symbol.name()).to_string());
+        let asked = symbol.version().and_then(|version| Asked::of(version.name.as_bytes()));
+        if let Some(wanted) = asked.and_then(|asked| newer.get_mut(&asked)) {
+            wanted.symbols.insert(Shown(symbol.name()).to_string());
         }
     }
-    let mut finding = finding;
-    for ((major, minor), (_, names)) in newer.iter().rev().take(LISTED) {
-        let names =
-            if names.is_empty() { "no symbol, the file's own format".to_owned() } else { listed(names) };
-        finding = finding.evidence("asks for more", format!("{major}.{minor}: {names}"));
+    // The worst first, of those the newest.
+    let mut newer: Vec<(Asked, Wanted<'_>)> = newer.into_iter().collect();
+    newer.sort_by_key(|(asked, wanted)| std::cmp::Reverse((wanted.severity, asked.since(), *asked)));
+    let Some((asked, first)) = newer.first() else { return };
+    let subject = match asked {
+        Asked::Release(major, minor) => format!("glibc {major}.{minor}"),
+        Asked::Feature(_) | Asked::Unknown => first.version.to_string(),
+    };
+    let mut finding = sink.finding(cx.path(), subject, message(*asked, first, most)).severity(first.severity);
+    for (asked, wanted) in newer.iter().take(LISTED) {
+        let version = match asked {
+            Asked::Release(major, minor) => format!("{major}.{minor}"),
+            Asked::Feature(_) | Asked::Unknown => wanted.version.to_string(),
+        };
+        let names = if wanted.symbols.is_empty() {
+            "no symbol, the file's own format".to_owned()
+        } else {
+            listed(&wanted.symbols)
+        };
+        finding = finding.evidence("asks for more", format!("{version}: {names}"));
     }
     sink.report(finding.help(format!("build on a system with glibc {}.{} or older", most.0, most.1)));
 }
 
-/// `GLIBC_2.38` as (2, 38); patch levels (`GLIBC_2.2.5`) are no newer than their minor version.
-fn glibc_version(name: &[u8]) -> Option<(u32, u32)> {
-    let text = std::str::from_utf8(name).ok()?.strip_prefix("GLIBC_")?;
-    if text == "ABI_DT_RELR" {
-        return Some((2, 36));
-    }
-    let mut parts = text.split('.');
-    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+/// One thing that is asked for and may not be.
+struct Wanted<'m> {
+    version: &'m Name,
+    file: &'m Name,
+    severity: Severity,
+    symbols: BTreeSet<String>,
 }
+
+fn message(asked: Asked, wanted: &Wanted<'_>, most: (u32, u32)) -> String {
+    let Wanted { version, file, severity, .. } = wanted;
+    let allowed = format!("{}.{} is the newest that it may", most.0, most.1);
+    let branches = asked.feature().and_then(|feature| feature.branches);
+    match (asked.since(), branches) {
+        (None, _) => format!(
+            "DT_VERNEED asks {file} for {version}, which no glibc known to pgsym has: it is newer than {}.{}, and {allowed}.",
+            NEWEST.0, NEWEST.1
+        ),
+        (Some((major, minor)), Some(oldest)) if *severity < Severity::Error => format!(
+            "DT_VERNEED asks {file} for {version}, which is of glibc {major}.{minor} and, since August 2025, on the \
+             branches of its releases from {}.{} on; {allowed}: systems with an older build of theirs refuse the file.",
+            oldest.0, oldest.1
+        ),
+        (Some((major, minor)), _) => {
+            let release = format!("glibc {major}.{minor}");
+            let what =
+                if matches!(asked, Asked::Feature(_)) { format!("{version} of {release}") } else { release };
+            format!("DT_VERNEED asks {file} for {what}, and {allowed}: older systems refuse the file.")
+        }
+    }
+}
+
+/// The newest release whose version names are listed here.
+const NEWEST: (u32, u32) = (2, 43);
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
     use crate::rules::testing::{Case, module};
-    use pgsym_testkit::VersionDefault;
+    use pgsym_testkit::{VersionDefault, VersionNeed};
 
     /// A C library that has the versions, so that nothing else is wrong.
     fn case() -> Case {
@@ -146,11 +257,53 @@ pub(crate) mod tests {
         assert_eq!(case().run(&GLIBC_FLOOR), []);
     }
 
+    /// A module that asks for a feature, under a C library that has it.
+    fn with_feature(feature: &str, most: (u32, u32)) -> Case {
+        let libc = crate::rules::testing::library("libc.so.6").version_definition(feature, &[]);
+        let object = module().version_requirement("libc.so.6", feature, VersionNeed::Strong);
+        Case::new()
+            .object("/lib/x86_64-linux-gnu/libc.so.6", &libc)
+            .object("x.so", &object)
+            .settings(|settings| settings.max_glibc = Some(most))
+    }
+
+    #[test]
+    fn features_of_the_loader_have_a_release() {
+        let severity = |feature: &str, most| {
+            with_feature(feature, most).run(&GLIBC_FLOOR).first().map(|finding| finding.severity)
+        };
+        assert_eq!(severity("GLIBC_ABI_DT_RELR", (2, 35)), Some(Severity::Error));
+        assert_eq!(severity("GLIBC_ABI_DT_RELR", (2, 36)), None);
+        assert_eq!(severity("GLIBC_ABI_GNU2_TLS", (2, 37)), Some(Severity::Error));
+        assert_eq!(severity("GLIBC_ABI_GNU2_TLS", (2, 41)), Some(Severity::Warning));
+        assert_eq!(severity("GLIBC_ABI_GNU2_TLS", (2, 43)), None);
+        assert_eq!(severity("GLIBC_ABI_DT_X86_64_PLT", (2, 36)), Some(Severity::Warning));
+    }
+
+    #[test]
+    fn a_feature_is_told_by_its_name_and_release() {
+        assert_eq!(
+            with_feature("GLIBC_ABI_GNU2_TLS", (2, 28)).one(&GLIBC_FLOOR).message,
+            "DT_VERNEED asks libc.so.6 for GLIBC_ABI_GNU2_TLS of glibc 2.43, and 2.28 is the newest that it may: older \
+             systems refuse the file."
+        );
+    }
+
+    #[test]
+    fn a_feature_that_is_not_known_is_newer_than_the_list() {
+        let finding = with_feature("GLIBC_ABI_QUANTUM", (2, 43)).one(&GLIBC_FLOOR);
+        assert_eq!(finding.severity, Severity::Warning);
+        assert_eq!(
+            finding.message,
+            "DT_VERNEED asks libc.so.6 for GLIBC_ABI_QUANTUM, which no glibc known to pgsym has: it is newer than 2.43, and \
+             2.43 is the newest that it may."
+        );
+    }
+
     #[test]
     fn versions_have_two_numbers_that_count() {
-        assert_eq!(glibc_version(b"GLIBC_2.2.5"), Some((2, 2)));
-        assert_eq!(glibc_version(b"GLIBC_ABI_DT_RELR"), Some((2, 36)));
-        assert_eq!(glibc_version(b"GLIBC_PRIVATE"), None);
-        assert_eq!(glibc_version(b"GLIBCXX_3.4"), None);
+        assert_eq!(Asked::of(b"GLIBC_2.2.5"), Some(Asked::Release(2, 2)));
+        assert_eq!(Asked::of(b"GLIBC_PRIVATE"), None);
+        assert_eq!(Asked::of(b"GLIBCXX_3.4"), None);
     }
 }
