@@ -3,6 +3,7 @@ use object::elf;
 use crate::check::{Sink, TreeCx, declare_rule};
 use crate::resolve::{Libc, Object};
 use crate::rules::evidence::base_name;
+use crate::rules::hardening::static_tls::make_room;
 
 declare_rule! {
     /// The preloaded modules need more static thread-local storage together than the loader keeps free.
@@ -23,7 +24,9 @@ declare_rule! {
     ///
     /// ## How to fix
     ///
-    /// Compile with `-ftls-model=global-dynamic`, or raise `GLIBC_TUNABLES=glibc.rtld.optional_static_tls` of the server.
+    /// Compile with `-ftls-model=global-dynamic`, or, on glibc 2.33 and later, set
+    /// `GLIBC_TUNABLES=glibc.rtld.optional_static_tls=N` in the server's environment, where N is what all of them need
+    /// together, less 1,152 bytes; the finding says the number.
     ///
     /// ## What it cannot see
     ///
@@ -58,23 +61,29 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
         .unwrap_or_default();
     let mut taken = 0;
     let mut users = Vec::new();
+    let mut first_without_room = None;
     for (_, object) in process.load_order().filter(|(id, _)| !start.contains(id)) {
         let Some(size) = static_tls(object) else { continue };
         taken += size;
-        users.push((base_name(object.path()), size));
+        let name = base_name(object.path());
+        if taken > SURPLUS && first_without_room.is_none() {
+            first_without_room = Some((name.clone(), taken));
+        }
+        users.push((name, size));
     }
-    if taken <= SURPLUS {
-        return;
-    }
+    let Some((first, with_it)) = first_without_room else { return };
     let mut finding = sink.finding(
         &server.installation.server,
         "shared_preload_libraries",
-        format!("The preloaded modules need {taken} bytes of static thread-local storage, and glibc keeps {SURPLUS} free: the last of them does not load."),
+        format!(
+            "{first} is the first of the preloaded objects that finds no room: up to it they need {with_it} bytes of static \
+             thread-local storage, and glibc keeps {SURPLUS} free."
+        ),
     );
     for (name, size) in users {
         finding = finding.evidence("needs", format!("{name}: {size} bytes"));
     }
-    sink.report(finding.help("set GLIBC_TUNABLES=glibc.rtld.optional_static_tls=8192 in the server's environment, or compile with -ftls-model=global-dynamic"));
+    sink.report(finding.help(make_room(Some(process.env().libc), taken)));
 }
 
 /// The bytes that an object takes from the surplus, its alignment included.
@@ -92,6 +101,29 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::rules::testing::{Case, module};
+
+    #[test]
+    fn the_first_that_does_not_fit_is_named_and_the_tunable_is_enough_for_all() {
+        let of = |size: u32, name: &str| {
+            module().add_export(Export::new(name, ExportKind::Tls(size))).flags(elf::DF_STATIC_TLS.0)
+        };
+        let case = |names: [&str; 3]| {
+            Case::new()
+                .object("small.so", &of(64, "a"))
+                .object("large.so", &of(3008, "b"))
+                .object("medium.so", &of(1200, "c"))
+                .settings(|settings| settings.preload = names.map(str::to_owned).to_vec())
+        };
+        let finding = case(["small", "large", "medium"]).one(&STATIC_TLS_BUDGET);
+        assert_eq!(
+            finding.message,
+            "large.so is the first of the preloaded objects that finds no room: up to it they need 3072 bytes of static \
+             thread-local storage, and glibc keeps 1664 free."
+        );
+        assert!(finding.help.contains("optional_static_tls=3120 "), "{}", finding.help);
+        let finding = case(["small", "medium", "large"]).one(&STATIC_TLS_BUDGET);
+        assert!(finding.message.starts_with("large.so is the first"), "{}", finding.message);
+    }
 
     fn with(size: u32) -> Case {
         let tls =
