@@ -170,7 +170,7 @@ fn worse(a: Relation, b: Relation) -> Relation {
 }
 
 /// What a library is called without versions and hashes: the soname up to `.so`, or the leaf of the install name up to
-/// `.dylib`, without `-` and eight hexadecimal
+/// `.dylib`, without any `-` and eight hexadecimal
 /// digits (how wheels name what they bundle) and without a trailing version such as `-1.2`. Modules are no libraries.
 fn family(member: &Member) -> Option<String> {
     if member.file.is_some() {
@@ -202,12 +202,13 @@ fn mach_stem(base: &str) -> &str {
 }
 
 fn stem(soname: &str) -> &str {
-    let base = soname.find(".so").map_or(soname, |at| &soname[..at]);
-    if let Some((rest, hash)) = base.rsplit_once('-')
+    let mut base = soname.find(".so").map_or(soname, |at| &soname[..at]);
+    // One for each time that a wheel was repaired.
+    while let Some((rest, hash)) = base.rsplit_once('-')
         && hash.len() == 8
         && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
     {
-        return rest;
+        base = rest;
     }
     match base.rsplit_once('-') {
         Some((rest, version))
@@ -227,6 +228,8 @@ mod tests {
     fn versions_and_hashes_are_no_part_of_the_family() {
         assert_eq!(stem("libssl.so.3"), "libssl");
         assert_eq!(stem("libssl-9ad06800.so.1.1"), "libssl");
+        assert_eq!(stem("libgfortran-040039e1-0352e75f.so.5"), "libgfortran");
+        assert_eq!(stem("libfoo-1.2-9ad06800.so"), "libfoo");
         assert_eq!(stem("libLLVM-14.so.1"), "libLLVM-14");
         assert_eq!(stem("libgdal-3.6.so"), "libgdal");
         assert_eq!(stem("libcurl-gnutls.so.4"), "libcurl-gnutls");

@@ -104,7 +104,7 @@ fn no_shared_object(cx: &ModuleCx<'_>, sink: &Sink<'_>) -> Option<Finding> {
             Some(said.to_string().lines().fold(finding, |finding, line| finding.evidence("the server", line)))
         }
         // musl's loader takes programs that are position-independent.
-        Verdict::Loads | Verdict::Unknown(_) => None,
+        Verdict::Loads | Verdict::Crashes(_) | Verdict::Unknown(_) => None,
     }
 }
 
