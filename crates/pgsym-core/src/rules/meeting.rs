@@ -18,6 +18,11 @@ pub(crate) fn home<'t>(tree: &'t Tree, member: &'t Member) -> &'t Path {
     file.and_then(|file| tree.files().get(file)).map_or(&*member.path, |file| &*file.path)
 }
 
+/// Whether a member is a file of the tree, which somebody here can mend.
+pub(crate) fn is_of_tree(tree: &Tree, member: &Member) -> bool {
+    member.file.is_some() || tree.find(member.module.id).is_some()
+}
+
 /// A member by name, and who brings it where that is not itself.
 pub(crate) fn who(tree: &Tree, collisions: &Collisions, id: MemberId) -> String {
     let member = collisions.universe.get(id);

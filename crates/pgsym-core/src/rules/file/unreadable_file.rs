@@ -95,11 +95,7 @@ fn no_shared_object(cx: &ModuleCx<'_>, sink: &Sink<'_>) -> Option<Finding> {
         .finding(cx.path(), "e_type", message)
         .help("link it with -shared, or take it out of the directory of modules");
     let Some(process) = cx.tree().process() else { return Some(finding) };
-    let path = match &cx.settings().working_directory {
-        Some(directory) => directory.join(cx.path()),
-        None => cx.path().to_owned(),
-    };
-    match crate::postgres::load(process, &path, None).0 {
+    match crate::postgres::load(process, cx.path(), None).0 {
         Verdict::Fails(said) => {
             Some(said.to_string().lines().fold(finding, |finding, line| finding.evidence("the server", line)))
         }

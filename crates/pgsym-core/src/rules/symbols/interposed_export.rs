@@ -5,7 +5,7 @@ use crate::check::{Finding, Severity, Sink, TreeCx, declare_rule};
 use crate::collide::{Capture, Cause, Collisions, MemberId, Versions};
 use crate::name::Name;
 use crate::rules::evidence::{base_name, listed};
-use crate::rules::meeting::{home, keep_private, who, with_symbols};
+use crate::rules::meeting::{home, is_of_tree, keep_private, who, with_symbols};
 use crate::tree::Tree;
 
 declare_rule! {
@@ -128,7 +128,7 @@ fn tell(tree: &Tree, collisions: &Collisions, meeting: &Meeting<'_>, sink: &Sink
         meeting.captures.iter().flat_map(|capture| &capture.symbols).map(|symbol| &symbol.name).collect();
     let first = symbols.first().map(ToString::to_string).unwrap_or_default();
     // The tree's own first: there it can be mended.
-    let is_in_tree = |definer: &Definer| collisions.universe.get(definer.first).file.is_some();
+    let is_in_tree = |definer: &Definer| is_of_tree(tree, collisions.universe.get(definer.first));
     let mut definers: Vec<Definer> = meeting.definers.iter().copied().collect();
     definers.sort_by_key(|definer| !is_in_tree(definer));
     let home_of =

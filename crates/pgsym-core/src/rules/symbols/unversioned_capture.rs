@@ -1,6 +1,9 @@
-use crate::check::{Sink, TreeCx, declare_rule};
-use crate::collide::Cause;
-use crate::rules::meeting::{KEEP_PRIVATE, home, who, with_symbols};
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::check::{Severity, Sink, TreeCx, declare_rule};
+use crate::collide::{Capture, Cause, MemberId};
+use crate::rules::evidence::count;
+use crate::rules::meeting::{KEEP_PRIVATE, home, is_of_tree, who, with_symbols};
 
 declare_rule! {
     /// A definition without a version takes references that ask for one.
@@ -21,6 +24,7 @@ declare_rule! {
     /// ## When it fires
     ///
     /// A module with a static OpenSSL exports `SSL_new`; libpq, loaded later, wants `SSL_new@OPENSSL_3.0.0` of libssl.so.3.
+    /// One finding for each file that exports such names; of a library that is not of the tree it is good to know.
     ///
     /// ## How to fix
     ///
@@ -46,23 +50,50 @@ declare_rule! {
 fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     let tree = cx.tree();
     let Some(collisions) = tree.collisions() else { return };
-    for capture in collisions
-        .captures
-        .iter()
-        .filter(|capture| capture.cause == Cause::Module && capture.is_unversioned())
-    {
-        let captor = who(tree, collisions, capture.captor);
-        let victim = who(tree, collisions, capture.victim);
-        let finding = sink.finding(
-            home(tree, collisions.universe.get(capture.captor)),
-            format!("{captor} {victim}"),
+    // The cause is the captor's export, however many it takes references from.
+    let mut by_captor: BTreeMap<MemberId, Vec<&Capture>> = BTreeMap::new();
+    let is_unversioned = |capture: &&Capture| capture.cause == Cause::Module && capture.is_unversioned();
+    for capture in collisions.captures.iter().filter(is_unversioned) {
+        by_captor.entry(capture.captor).or_default().push(capture);
+    }
+    for (id, captures) in by_captor {
+        let captor = who(tree, collisions, id);
+        let takes = |capture: &Capture| {
             format!(
-                "{captor}, loaded first, takes {} of {victim} that mean {}: its definitions have no version and fit every request.",
-                crate::rules::evidence::count(capture.symbols.len(), "reference"),
+                "{} of {} that mean {}",
+                count(capture.symbols.len(), "reference"),
+                who(tree, collisions, capture.victim),
                 who(tree, collisions, capture.meant)
+            )
+        };
+        let (what, subject) = match captures.as_slice() {
+            [one] => (takes(one), format!("{captor} {}", who(tree, collisions, one.victim))),
+            several => {
+                let number = several.iter().map(|capture| capture.symbols.len()).sum();
+                let victims: BTreeSet<MemberId> = several.iter().map(|capture| capture.victim).collect();
+                let of = count(victims.len(), "file");
+                (format!("{} of {of}", count(number, "reference")), captor.clone())
+            }
+        };
+        let mut finding = sink.finding(
+            home(tree, collisions.universe.get(id)),
+            subject,
+            format!(
+                "{captor}, loaded first, takes {what}: its definitions have no version and fit every request."
             ),
         );
-        sink.report(with_symbols(finding, &[capture]).help(KEEP_PRIVATE));
+        if captures.len() > 1 {
+            for capture in &captures {
+                finding = finding.evidence("takes", takes(capture));
+            }
+        }
+        // What a library of the system exports is its distribution's choice.
+        let (severity, help) = if is_of_tree(tree, collisions.universe.get(id)) {
+            (Severity::Warning, KEEP_PRIVATE)
+        } else {
+            (Severity::Info, "")
+        };
+        sink.report(with_symbols(finding, &captures).severity(severity).help(help));
     }
 }
 
@@ -124,6 +155,7 @@ pub(crate) mod tests {
     fn what_is_strong_on_one_side_and_no_data_of_the_standard_library_is_told() {
         for name in ["_ZTV6Widget", "_ZN6Widget4drawEv"] {
             let finding = with_cxx(name, ExportKind::Object(16)).one(&UNVERSIONED_CAPTURE);
+            assert_eq!(finding.severity, Severity::Info);
             assert_eq!(finding.texts("data"), [format!("{name}@LLVM_19")]);
         }
     }
@@ -148,6 +180,21 @@ pub(crate) mod tests {
             )
             .object("two.so", &module().needed("libtwo.so.1").import("_ZN3fooIiE3barEv"));
         assert_eq!(case.run(&UNVERSIONED_CAPTURE), []);
+    }
+
+    #[test]
+    fn a_captor_of_many_is_one_finding() {
+        let case = firing().object(
+            "other.so",
+            &module().needed("libtls.so.3").import_versioned("tls_new", "libtls.so.3", "TLS_3"),
+        );
+        let finding = case.one(&UNVERSIONED_CAPTURE);
+        assert_eq!(
+            finding.message,
+            "static.so, loaded first, takes 2 references of 2 files: its definitions have no version and fit every request."
+        );
+        assert_eq!(finding.texts("takes").len(), 2);
+        assert_eq!(finding.texts("functions"), ["tls_new@TLS_3"]);
     }
 
     #[test]
