@@ -42,9 +42,9 @@ declare_rule! {
     ///
     /// ## What it cannot see
     ///
-    /// Damage inside code and data. A FIFO in the place of a module is not opened: a server that does waits for a writer. A file that only the current user may not read is a warning: the server may be
-    /// allowed to. A linker script (`libx.so` as text) is good to know, since the linker wants it; where the loader
-    /// meets it, `bad-candidate` tells.
+    /// Damage inside code and data. A file that only the current user may not read is a warning: the server may be allowed
+    /// to. A linker script (`libx.so` as text) is good to know, since the linker wants it; where the loader meets it,
+    /// `bad-candidate` tells. FIFOs, sockets and devices are not opened.
     ///
     /// ## References
     ///

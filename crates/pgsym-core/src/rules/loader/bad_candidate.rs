@@ -30,8 +30,7 @@ declare_rule! {
     ///
     /// ## What it cannot see
     ///
-    /// Files that are unusable in a way that only mapping them shows. The same of a file that nothing searches is
-    /// `unreadable-file`.
+    /// Damage inside code and data. The same of a file that no search ends at is `unreadable-file`.
     ///
     /// ## References
     ///

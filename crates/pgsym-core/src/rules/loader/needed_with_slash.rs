@@ -29,7 +29,7 @@ declare_rule! {
     /// ## How to fix
     ///
     /// Link the library with `-Wl,-soname,libfoo.so.1`, then the module with `-L. -lfoo`; or mend the finished file:
-    /// `patchelf --replace-needed ./libfoo.so libfoo.so x.so`.
+    /// `patchelf --replace-needed ./libfoo.so libfoo.so x.so`. The name is then searched like every other one.
     ///
     /// ## What it cannot see
     ///

@@ -23,7 +23,8 @@ declare_rule! {
     ///
     /// ## How to fix
     ///
-    /// In a makefile write `-Wl,-rpath,'$$ORIGIN/lib'`; on a finished file `patchelf --set-rpath '$ORIGIN/lib' x.so`.
+    /// In a makefile write `-Wl,-rpath,'$$ORIGIN/lib'`; on a finished file `patchelf --set-rpath '$ORIGIN/lib' x.so`, with
+    /// the elements that are right.
     ///
     /// ## What it cannot see
     ///

@@ -21,7 +21,7 @@ declare_rule! {
     ///
     /// ## How to fix
     ///
-    /// Anchor it at the file: `patchelf --set-rpath '$ORIGIN/../lib' x.so`, when linking
+    /// Anchor it at the file: `patchelf --set-rpath '$ORIGIN/../lib' x.so`, with the elements that are right; when linking
     /// `-Wl,-rpath,'$ORIGIN/../lib'` with the dollar quoted from the shell and, in a makefile, doubled.
     ///
     /// ## What it cannot see

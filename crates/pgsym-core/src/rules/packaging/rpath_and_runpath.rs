@@ -17,8 +17,8 @@ declare_rule! {
     ///
     /// ## When it fires
     ///
-    /// `patchelf --set-rpath` (which writes DT_RUNPATH) ran over a file that a linker gave a DT_RPATH, with a tool
-    /// that keeps the old entry.
+    /// An old GNU ld wrote both tags for `--enable-new-dtags`, or a step of the build added the one and left the other.
+    /// (patchelf turns a DT_RPATH into a DT_RUNPATH.)
     ///
     /// ## How to fix
     ///

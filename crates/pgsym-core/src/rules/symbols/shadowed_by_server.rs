@@ -18,7 +18,8 @@ declare_rule! {
     ///
     /// ## When it fires
     ///
-    /// A module carries a changed copy of tuplesort.c: its calls of `tuplesort_performsort` reach the server's.
+    /// A module carries a changed copy of tuplesort.c: its calls of `tuplesort_performsort` reach the server's. What a
+    /// library means for itself or for another library is its distribution's choice, and only good to know.
     ///
     /// ## How to fix
     ///

@@ -9,7 +9,7 @@ use crate::rules::evidence::{base_name, listed};
 use crate::tree::{Role, Server, ServerSource};
 
 declare_rule! {
-    /// A symbol that the module imports is defined by nothing that is loaded before it.
+    /// A symbol that the module imports is defined neither by the server nor by what the module brings.
     ///
     /// ## What it checks
     ///
