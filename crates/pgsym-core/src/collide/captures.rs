@@ -143,9 +143,8 @@ pub(super) fn find(tree: &Tree, server: &Process, universe: &Universe) -> Found 
                 let other = universe.get(captor);
                 let is_elsewhere =
                     captor != meant && other.brought_by.iter().any(|by| !member.brought_by.contains(by));
-                // Two files of one soname are never both loaded: that is a contest of names.
-                let soname = |id: MemberId| universe.get(id).module.soname.as_ref();
-                let is_rival = soname(captor).is_some() && soname(captor) == soname(meant);
+                // Two files that answer to one name are never both loaded: that is a contest of names.
+                let is_rival = are_rivals(universe.get(captor), universe.get(meant));
                 if is_elsewhere
                     && !is_rival
                     && accepted(captor).is_some()
@@ -172,6 +171,18 @@ pub(super) fn captures_of(groups: Groups) -> Vec<Capture> {
             Capture { victim, meant, captor, cause, symbols }
         })
         .collect()
+}
+
+/// Whether two members have one DT_SONAME, or are asked for by one name in DT_NEEDED, which is their file's. What the
+/// server opens by its path is asked for by no name.
+fn are_rivals(a: &Member, b: &Member) -> bool {
+    let soname = |member: &Member| member.module.soname.clone();
+    let asked_for = |member: &Member| {
+        let name = member.path.file_name().filter(|_| member.file.is_none())?;
+        Some(Name::from(name.as_encoded_bytes()))
+    };
+    let is_same = |one: Option<Name>, other: Option<Name>| one.is_some() && one == other;
+    is_same(soname(a), soname(b)) || is_same(asked_for(a), asked_for(b))
 }
 
 /// Where a reference binds when its module is alone with the server: the first in load order that it accepts.

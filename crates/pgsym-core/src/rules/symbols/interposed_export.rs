@@ -200,7 +200,7 @@ fn tell_versions(collisions: &Collisions, versions: &Versions, sink: &Sink<'_>) 
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use pgsym_testkit::{ExportForm, From, Import};
+    use pgsym_testkit::{ExportForm, From, Import, SharedObject};
 
     use super::*;
     use crate::rules::testing::bundle;
@@ -284,6 +284,22 @@ pub(crate) mod tests {
                 "helper is defined by 2 versions of x and by y.so: whichever is loaded first serves the users of both."
             ]
         );
+    }
+
+    #[test]
+    fn two_files_of_one_name_are_never_both_loaded() {
+        let of_soname = |soname: &str| crate::rules::testing::library(soname).export("q");
+        let library = || of_soname("libq.so");
+        let without_soname = || SharedObject::new().needed("libc.so.6").export("q");
+        let renamed = || of_soname("libq-b.so");
+        for of in [&library as &dyn Fn() -> SharedObject, &without_soname, &renamed] {
+            let case = Case::new()
+                .object("a.so", &module().needed("libq.so").runpath("$ORIGIN/a").import("q"))
+                .object("b.so", &module().needed("libq.so").runpath("$ORIGIN/b").import("q"))
+                .object("a/libq.so", &library())
+                .object("b/libq.so", &of());
+            assert_eq!(case.run(&INTERPOSED_EXPORT), []);
+        }
     }
 
     #[test]
