@@ -17,6 +17,7 @@ use pgsym_core::tree::{Settings, Tree};
 const HOST: &str = r#"
 #include <dlfcn.h>
 #include <stdio.h>
+void *palloc(void) { return 0; } /* what tells a server */
 int main(int argc, char **argv) {
     void *handle = 0;
     for (int i = 1; i < argc; i++) {

@@ -1,7 +1,7 @@
 //! Which server an answer is about: the one that is named, the built-in one of a version, the one around or below the
 //! paths, and what is said where there are several.
 
-use pgsym_testkit::TreeBuilder;
+use pgsym_testkit::{Bind, Kind, Machine, Magic, SharedObject, TreeBuilder};
 
 use super::support::{module, pgsym, server};
 
@@ -67,4 +67,41 @@ fn the_server_below_the_paths_is_taken_and_others_are_told() {
     assert!(said.starts_with(&words), "{said}");
     let load = pgsym(["load", path]);
     assert!(load.stdout.starts_with(&words), "{}", load.stdout);
+}
+
+#[test]
+fn a_machine_without_a_system_here_is_one_warning() {
+    let foreign = || SharedObject::for_machine(Machine::RiscV64).bind(Bind::Now);
+    let server = foreign()
+        .kind(Kind::PieExecutable)
+        .interp("/lib/ld-linux-riscv64-lp64d.so.1")
+        .needed("libc.so.6")
+        .export("palloc")
+        .server("15.18", &Magic::pg(15));
+    let module = |name: &str| foreign().magic(Magic::pg(15)).needed("libc.so.6").needed(name);
+    let tree = TreeBuilder::new()
+        .object("pg/bin/postgres", &server)
+        .object("pg/lib/plpgsql.so", &module("libm.so.6"))
+        .object("pg/lib/x.so", &module("libpgsym-test-nowhere.so.7"));
+    let codes = |run: super::support::Run| -> Vec<String> {
+        let document = run.json();
+        let findings = document["findings"].as_array().unwrap();
+        findings.iter().map(|one| one["code"].as_str().unwrap().to_owned()).collect()
+    };
+    let root = tree.root().to_str().unwrap();
+    let audit = || pgsym(["audit", "--root", root, "/pg", "--format", "json", "--only", "loader"]);
+    assert_eq!(audit().status, 0);
+    assert_eq!(codes(audit()), ["PGS107"]);
+    let load = pgsym(["load", "--root", root, "/pg/lib/x.so", "--format", "json"]);
+    assert_eq!((load.status, &load.json()["modules"][0]["verdict"]), (0, &"unknown".into()));
+    // With a system for it, what that lacks is missing.
+    let libc = foreign().soname("libc.so.6");
+    let tree = tree
+        .object("lib/ld-linux-riscv64-lp64d.so.1", &foreign().soname("ld-linux-riscv64-lp64d.so.1"))
+        .object("lib/libc.so.6", &libc)
+        .object("lib/libm.so.6", &foreign().soname("libm.so.6"));
+    let root = tree.root().to_str().unwrap();
+    let audit = pgsym(["audit", "--root", root, "/pg", "--format", "json", "--only", "loader"]);
+    assert_eq!(audit.status, 1);
+    assert_eq!(codes(audit), ["PGS101"]);
 }

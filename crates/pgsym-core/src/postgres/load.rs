@@ -99,8 +99,10 @@ pub fn verdict(
     expected: Option<&MagicBlock>,
 ) -> Verdict {
     if let Some(error) = failure {
+        if let Some(why) = process.env().why_unknown(error) {
+            return Verdict::Unknown(why);
+        }
         return match error.kind {
-            LoadErrorKind::Unreadable | LoadErrorKind::Limit => Verdict::Unknown(error.message.clone()),
             LoadErrorKind::Crash => Verdict::Crashes(error.message.clone()),
             _ => Verdict::Fails(ServerMessage::could_not_load(path, error)),
         };

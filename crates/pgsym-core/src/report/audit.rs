@@ -14,7 +14,7 @@ use crate::check::{Finding, Selection, Severity, check};
 use crate::discover::{Format, short_path};
 use crate::name::{Name, bytes_as_path, path_bytes};
 use crate::postgres::{self, Magic, MagicBlock};
-use crate::resolve::{CpuLevel, LoadErrorKind};
+use crate::resolve::CpuLevel;
 use crate::tree::{Role, Server, Tree, TreeFile};
 
 /// The answer of `pgsym audit`.
@@ -287,10 +287,10 @@ impl ModuleLoad {
             (Some(postgres::Verdict::Fails(message)), _) => of(Verdict::Fails, Some(message.primary.clone())),
             (Some(postgres::Verdict::Crashes(why)), _) => of(Verdict::Fails, Some(why.clone())),
             (Some(postgres::Verdict::Unknown(why)), _) => of(Verdict::Unknown, Some(why.clone())),
-            (None, Some(error)) if matches!(error.kind, LoadErrorKind::Unreadable | LoadErrorKind::Limit) => {
-                of(Verdict::Unknown, Some(error.message.clone()))
-            }
-            (None, Some(error)) => of(Verdict::Fails, Some(error.message.clone())),
+            (None, Some(error)) => match load.process.env().why_unknown(error) {
+                Some(why) => of(Verdict::Unknown, Some(why)),
+                None => of(Verdict::Fails, Some(error.message.clone())),
+            },
         }
     }
 }

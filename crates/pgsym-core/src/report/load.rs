@@ -12,7 +12,7 @@ use super::field::{Field, key};
 use super::text::{Palette, count, paint, write_labelled};
 use crate::name::{Name, Shown, path_bytes};
 use crate::postgres;
-use crate::resolve::{VersionMatch, checks_of};
+use crate::resolve::{LoadErrorKind, VersionMatch, checks_of};
 use crate::tree::{Load, Role, Tree, TreeFile};
 
 /// The answer of `pgsym load`.
@@ -168,8 +168,14 @@ impl LoadedModule {
         match (&file.module, file.load.as_ref().and_then(|load| load.failure.as_ref())) {
             (Err(error), _) => self.notes.push(error.to_string()),
             (Ok(_), Some(failure)) => {
-                self.verdict = Verdict::Fails;
-                self.error = Some(failure.message.clone());
+                let env = file.load.as_ref().map(|load| load.process.env());
+                match env.and_then(|env| env.why_unknown(failure)) {
+                    Some(why) => self.notes.push(why),
+                    None => {
+                        self.verdict = Verdict::Fails;
+                        self.error = Some(failure.message.clone());
+                    }
+                }
             }
             (Ok(_), None) => self.notes.push(not_for_server(tree).unwrap_or_else(|| {
                 "no server is known: what the module imports from it is not checked (--server, --pg-version)"
@@ -216,12 +222,10 @@ fn causes(tree: &Tree, file: &TreeFile, load: &Load) -> Vec<Cause> {
         for edge in object.edges() {
             if let Err(error) = &edge.target
                 && edge.kind != crate::model::DependencyKind::Auxiliary
+                && error.kind != LoadErrorKind::NoSystem
             {
-                let kind = if error.kind == crate::resolve::LoadErrorKind::NotFound {
-                    "missing-library"
-                } else {
-                    "bad-library"
-                };
+                let kind =
+                    if error.kind == LoadErrorKind::NotFound { "missing-library" } else { "bad-library" };
                 let bringers = tree.files().iter().filter(|other| {
                     other.module.as_ref().is_ok_and(|module| module.soname.as_ref() == Some(&edge.name))
                 });
@@ -231,8 +235,9 @@ fn causes(tree: &Tree, file: &TreeFile, load: &Load) -> Vec<Cause> {
         for check in checks_of(process, id).iter().filter(|check| check.result == VersionMatch::Missing) {
             add("missing-version", check.version.name.to_string(), by(), Vec::new());
         }
-        // Without a server, the server's own symbols are missing from every module.
-        if tree.process().is_some() {
+        // Without a server, the server's own symbols are missing from every module; without the system of its machine,
+        // those of the C library.
+        if tree.process().is_some() && process.env().has_system {
             for binding in process.bindings(id).iter().filter(|binding| binding.is_unresolved()) {
                 let symbol = binding.reference.symbol;
                 let providers = tree.providers(symbol, file).map(name_of).collect();

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use object::elf;
 
 use super::cache::LdSoCache;
+use super::trace::{LoadError, LoadErrorKind};
 use crate::error::FileError;
 use crate::fs::Fs;
 use crate::limits;
 use crate::model::{Class, Endian, Table, Target};
-use crate::name::{Name, bytes_as_path};
+use crate::name::{Name, bytes_as_path, shown_path};
 use crate::source::read_range;
 
 /// Which C library's loader is modelled.
@@ -131,6 +132,10 @@ pub struct LoaderEnv {
     pub hwcaps: Vec<Name>,
     /// `/etc/ld.so.cache`.
     pub cache: Table<LdSoCache>,
+    /// The loader: what the program names, or programs of the machine usually do.
+    pub loader: Option<PathBuf>,
+    /// Whether the loader is there. Without it no system of its machine is, and what a search does not find may be in one.
+    pub has_system: bool,
     /// Whether a file of another machine is passed over before the rest of its `e_ident` is judged. Debian's and Ubuntu's
     /// builds of glibc do so, for their directories may hold libraries of several machines; others refuse a file of the other
     /// byte order for good (seen with 2.36-9+deb12u14: EI_DATA, EI_OSABI and padding do not matter there).
@@ -163,9 +168,11 @@ impl LoaderEnv {
                 .is_some_and(|name| name.as_encoded_bytes().starts_with(b"ld-musl-")),
         };
         if is_musl {
-            return Self::musl(fs, target, options);
+            return Self::musl(fs, target, interpreter, options);
         }
-        let facts = interpreter.and_then(|path| LoaderFacts::read(fs, path).ok()).unwrap_or_default();
+        let facts = interpreter.and_then(|path| LoaderFacts::read(fs, path).ok());
+        let has_system = facts.is_some();
+        let facts = facts.unwrap_or_default();
         let libc = options
             .libc
             .or(facts.version.map(|(major, minor)| Libc::Glibc(major, minor)))
@@ -197,12 +204,19 @@ impl LoaderEnv {
             subdirectories,
             hwcaps: if libc.is_glibc_since(2, 33) { hwcaps } else { Vec::new() },
             cache: LdSoCache::read(fs, target),
+            loader: interpreter.map(Path::to_owned),
+            has_system,
             skips_foreign_machines_first: facts.is_multiarch_build,
         }
     }
 
     /// musl: no cache, no subdirectories; the default path is a file or built in.
-    fn musl(fs: &dyn Fs, target: Target, options: &LoaderOptions) -> Self {
+    fn musl(fs: &dyn Fs, target: Target, interpreter: Option<&Path>, options: &LoaderOptions) -> Self {
+        let names_musl = |path: &&Path| {
+            path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"ld-musl-"))
+        };
+        let loader =
+            interpreter.filter(names_musl).map_or_else(|| super::musl_interpreter(target), Path::to_owned);
         let file = format!("/etc/ld-musl-{}.path", musl_arch(target));
         // ldso/dynlink.c `load_library`: elements end at a newline or colon, empty ones are skipped by `path_open`.
         let listed = fs.read_small(Path::new(&file), limits::TEXT_FILE_BYTES).ok().map(|text| {
@@ -223,7 +237,35 @@ impl LoaderEnv {
             subdirectories: Vec::new(),
             hwcaps: Vec::new(),
             cache: Table::Absent,
+            has_system: fs.metadata(&loader).is_ok(),
+            loader: Some(loader),
             skips_foreign_machines_first: false,
+        }
+    }
+
+    /// The system that this environment is of, in words: "aarch64 (/lib/ld-linux-aarch64.so.1)".
+    pub fn system_words(&self) -> String {
+        match &self.loader {
+            Some(loader) => format!("{} ({})", self.target, shown_path(loader)),
+            None => self.target.to_string(),
+        }
+    }
+
+    /// How a search ended that found nothing in the whole system.
+    pub(super) fn nowhere(&self) -> LoadErrorKind {
+        if self.has_system { LoadErrorKind::NotFound } else { LoadErrorKind::NoSystem }
+    }
+
+    /// Why nothing can be said of a file whose loading ended with an error, if that is so.
+    pub fn why_unknown(&self, error: &LoadError) -> Option<String> {
+        match error.kind {
+            LoadErrorKind::Unreadable | LoadErrorKind::Limit => Some(error.message.clone()),
+            LoadErrorKind::NoSystem => Some(format!(
+                "no system for {} is here, and whether it has {} is not known (--root)",
+                self.system_words(),
+                error.message.split(':').next().unwrap_or_default()
+            )),
+            _ => None,
         }
     }
 

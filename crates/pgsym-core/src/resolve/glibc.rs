@@ -127,7 +127,8 @@ impl<'p> Search<'p> {
                 return Ok(hit);
             }
         }
-        Err(self.not_found())
+        let kind = env.nowhere();
+        Err(LoadError { kind, ..self.not_found() })
     }
 
     /// Tries each directory of a list (`open_path`).

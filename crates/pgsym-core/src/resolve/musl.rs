@@ -54,7 +54,7 @@ pub(crate) fn search(
         .collect();
     let result = match list(process, Via::Default, &system, name, &mut probes, &mut last) {
         Ok(Some(hit)) => Ok(hit),
-        Ok(None) => Err(failure(LoadErrorKind::NotFound, last)),
+        Ok(None) => Err(failure(process.env().nowhere(), last)),
         Err(error) => Err(error),
     };
     (result, probes)

@@ -161,6 +161,8 @@ pub struct LoadError {
 pub enum LoadErrorKind {
     /// No candidate exists.
     NotFound,
+    /// No candidate exists in what there is, and the system of the file's machine is not there.
+    NoSystem,
     /// A candidate exists and stops the search.
     Refused,
     /// A version that an object needs is not defined by the library chosen.
@@ -180,6 +182,6 @@ pub enum LoadErrorKind {
 impl LoadErrorKind {
     /// Whether a whole file is missing or unusable, rather than something inside one.
     pub fn is_of_a_file(self) -> bool {
-        matches!(self, Self::NotFound | Self::Refused | Self::Unreadable | Self::Limit)
+        matches!(self, Self::NotFound | Self::NoSystem | Self::Refused | Self::Unreadable | Self::Limit)
     }
 }

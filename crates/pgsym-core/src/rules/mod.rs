@@ -41,6 +41,7 @@ rules! {
     loader::needed_with_slash::NEEDED_WITH_SLASH,
     loader::soname_mismatch::SONAME_MISMATCH,
     loader::wrong_architecture::WRONG_ARCHITECTURE,
+    loader::absent_system::ABSENT_SYSTEM,
     symbols::unresolved_import::UNRESOLVED_IMPORT,
     symbols::version_not_provided::VERSION_NOT_PROVIDED,
     symbols::glibc_floor::GLIBC_FLOOR,

@@ -1,5 +1,6 @@
 //! PGS1xx: which file satisfies a dependency.
 
+pub(crate) mod absent_system;
 pub(crate) mod bad_candidate;
 pub(crate) mod dependency_by_luck;
 pub(crate) mod missing_dependency;
