@@ -130,6 +130,8 @@ pub struct LoaderEnv {
     pub subdirectories: Vec<Name>,
     /// The names of `glibc-hwcaps` subdirectories that the processor supports, best first.
     pub hwcaps: Vec<Name>,
+    /// The processor, where it is known.
+    pub cpu: Option<CpuLevel>,
     /// `/etc/ld.so.cache`.
     pub cache: Table<LdSoCache>,
     /// The loader: what the program names, or programs of the machine usually do.
@@ -203,6 +205,7 @@ impl LoaderEnv {
             platform,
             subdirectories,
             hwcaps: if libc.is_glibc_since(2, 33) { hwcaps } else { Vec::new() },
+            cpu: options.cpu,
             cache: LdSoCache::read(fs, target),
             loader: interpreter.map(Path::to_owned),
             has_system,
@@ -236,6 +239,7 @@ impl LoaderEnv {
             platform: None,
             subdirectories: Vec::new(),
             hwcaps: Vec::new(),
+            cpu: options.cpu,
             cache: Table::Absent,
             has_system: fs.metadata(&loader).is_ok(),
             loader: Some(loader),

@@ -7,6 +7,7 @@ pub mod dyld;
 mod elements;
 mod environment;
 mod glibc;
+mod isa;
 mod musl;
 mod process;
 mod relocation;

@@ -196,6 +196,7 @@ impl Process {
                     .take()
                     .or_else(|| process.stack_failure(&closure))
                     .or_else(|| versions::check(&process, &closure))
+                    .or_else(|| process.isa_failure(root, new_from))
                     .or_else(|| process.relocation_failure(root, new_from));
                 Some(root)
             }

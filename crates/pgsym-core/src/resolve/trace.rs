@@ -169,6 +169,8 @@ pub enum LoadErrorKind {
     VersionNotFound,
     /// A symbol is defined by nothing in scope.
     UndefinedSymbol,
+    /// An object asks for a newer processor.
+    IsaLevel,
     /// An object wants room in the static TLS block, and there is none.
     StaticTls,
     /// The process does not survive it: what it writes before it ends is the message.
