@@ -7,7 +7,7 @@ use crate::resolve::{Edge, LoadErrorKind};
 use crate::rules::command::{add_to_search_path, file_word, origin_path, path_word, search_path_of};
 use crate::rules::evidence::{consequence, listed, told_if_first};
 use crate::rules::reach::{Failed, failed_edges};
-use crate::tree::{Tree, TreeFile};
+use crate::tree::{Role, Tree, TreeFile};
 
 declare_rule! {
     /// A library that a module needs is found nowhere.
@@ -66,7 +66,7 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
         );
         let mut finding = sink.finding(failed.path(tree), name, message).severity(super::severity(file));
         finding = failed.searched(failed.evidence(tree, finding));
-        let here = providers(tree, name);
+        let here = providers(tree, &failed);
         if !here.is_empty() {
             finding = finding.evidence("in the tree", listed(here.iter().map(|file| shown_path(&file.path))));
         }
@@ -74,9 +74,10 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
             finding = told_if_first(finding, tree, file, &error.message);
         }
         sink.report(finding.help(if failed.is_mendable(tree) {
-            here.iter()
-                .find_map(|provider| lead_to(tree, &failed, provider))
-                .unwrap_or_else(|| install(tree, &failed))
+            // A link alone changes less than a search path.
+            let ways = here.iter().filter_map(|provider| lead_to(tree, &failed, provider));
+            let way = ways.min_by_key(|commands| commands.contains("patchelf"));
+            way.unwrap_or_else(|| install(tree, &failed))
         } else {
             format!(
                 "install the package that has {name}: it is missing below a library that is not of this tree"
@@ -136,18 +137,25 @@ fn is_called(file: &TreeFile, name: &Name) -> bool {
 }
 
 /// Files of the tree that would do, were they searched for: those of the name, then those of the DT_SONAME.
-fn providers<'t>(tree: &'t Tree, name: &Name) -> Vec<&'t TreeFile> {
-    let has_soname = |file: &&TreeFile| {
-        file.module.as_ref().is_ok_and(|module| module.soname.as_ref() == Some(name))
-            && !is_called(file, name)
+fn providers<'t>(tree: &'t Tree, failed: &Failed<'_>) -> Vec<&'t TreeFile> {
+    let (name, target) = (failed.name(), failed.load.process.env().target);
+    let soname = |file: &TreeFile| file.module.as_ref().ok().and_then(|module| module.soname.clone());
+    let fitting = || {
+        tree.files().iter().filter(|file| {
+            let is_usable = matches!(file.role, Role::Library | Role::Module);
+            is_usable && file.module.as_ref().is_ok_and(|module| module.target.same_machine(target))
+        })
     };
-    let called = tree.files().iter().filter(|file| is_called(file, name));
-    called.chain(tree.files().iter().filter(has_soname)).collect()
+    let called = fitting().filter(|file| is_called(file, name));
+    let has_soname = fitting().filter(|file| !is_called(file, name) && soname(file).as_ref() == Some(name));
+    called.chain(has_soname).collect()
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use pgsym_testkit::{Machine, SharedObject};
+
     use crate::check::Severity;
     use crate::rules::testing::{Case, library, module};
 
@@ -196,6 +204,25 @@ pub(crate) mod tests {
     #[test]
     fn a_file_of_another_name_in_a_searched_directory_needs_a_link_only() {
         let case = firing().object("deps/libgeos_c.so.1.17.1", &library("libgeos_c.so.1"));
+        assert_eq!(
+            case.one(&MISSING_DEPENDENCY).help,
+            "ln -s libgeos_c.so.1.17.1 /pg/lib/deps/libgeos_c.so.1"
+        );
+    }
+
+    #[test]
+    fn a_file_for_another_machine_is_no_way_out() {
+        let other = SharedObject::for_machine(Machine::Aarch64).soname("libgeos_c.so.1");
+        let finding = firing().object("arm/libgeos_c.so.1", &other).one(&MISSING_DEPENDENCY);
+        assert!(finding.help.starts_with("install the package"), "{}", finding.help);
+        assert!(finding.texts("in the tree").is_empty());
+    }
+
+    #[test]
+    fn a_link_goes_before_a_longer_search_path() {
+        let case = firing()
+            .object("other/libgeos_c.so.1", &library("libgeos_c.so.1"))
+            .object("deps/libgeos_c.so.1.17.1", &library("libgeos_c.so.1"));
         assert_eq!(
             case.one(&MISSING_DEPENDENCY).help,
             "ln -s libgeos_c.so.1.17.1 /pg/lib/deps/libgeos_c.so.1"
