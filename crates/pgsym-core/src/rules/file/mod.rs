@@ -1,5 +1,6 @@
 //! PGS9xx: files that cannot be read, wholly or in part.
 
+mod in_place;
 pub(crate) mod limit_reached;
 pub(crate) mod unreadable_file;
 pub(crate) mod views_disagree;

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use object::elf;
 
+use super::in_place::{is_in_place_of_module, module_directories, no_shared_object};
 use crate::check::{Finding, ModuleCx, Severity, Sink, TreeCx, declare_rule};
 use crate::discover::Format;
 use crate::error::{FileError, FileErrorKind};
-use crate::model::{Module, ObjectKind, Segment};
+use crate::model::{Module, Segment};
 use crate::name::shown_path;
-use crate::postgres::Verdict;
 use crate::resolve::{LoadErrorKind, Outcome};
 use crate::rules::evidence::{base_name, count, told};
 use crate::tree::{Role, Tree};
@@ -63,44 +63,6 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     let module_directories = module_directories(cx.tree());
     for file in cx.files() {
         check_file(&file, sink, &met, &module_directories);
-    }
-}
-
-/// Where modules lie: `$libdir`, and every directory with a module in it.
-fn module_directories(tree: &Tree) -> HashSet<&Path> {
-    let of_modules = tree.modules().filter_map(|file| file.path.parent());
-    of_modules.chain(tree.server().map(|server| &*server.installation.pkglibdir)).collect()
-}
-
-/// Whether a file stands where the server would take it for a module: by its name, and because it was asked about or has
-/// modules beside it.
-fn is_in_place_of_module(cx: &ModuleCx<'_>, module_directories: &HashSet<&Path>) -> bool {
-    cx.path().extension().is_some_and(|extension| extension == "so")
-        && (cx.file().is_named
-            || cx.path().parent().is_some_and(|directory| module_directories.contains(directory)))
-}
-
-/// An object file or a program where a module should be: the server refuses it in the loader's words.
-fn no_shared_object(cx: &ModuleCx<'_>, sink: &Sink<'_>) -> Option<Finding> {
-    let kind = match cx.module()?.kind {
-        ObjectKind::Relocatable => "an object file, which is not linked yet",
-        ObjectKind::Executable | ObjectKind::PositionIndependentExecutable => "a program",
-        ObjectKind::Core => "a memory image of a crashed program",
-        ObjectKind::SharedObject | ObjectKind::Other(_) => return None,
-    };
-    cx.elf()?;
-    let consequence = "the server does not load it as a module";
-    let message = format!("The file has a module's name and is {kind}: {consequence}.");
-    let finding = sink
-        .finding(cx.path(), "e_type", message)
-        .help("link it with -shared, or take it out of the directory of modules");
-    let Some(process) = cx.tree().process() else { return Some(finding) };
-    match crate::postgres::load(process, cx.path(), None).0 {
-        Verdict::Fails(said) => {
-            Some(said.to_string().lines().fold(finding, |finding, line| finding.evidence("the server", line)))
-        }
-        // musl's loader takes programs that are position-independent.
-        Verdict::Loads | Verdict::Crashes(_) | Verdict::Unknown(_) => None,
     }
 }
 
