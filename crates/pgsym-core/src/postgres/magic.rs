@@ -4,6 +4,8 @@
 //! `Pg_magic_struct` (src/include/fmgr.h); ints of 4 bytes in the file's byte order:
 //!
 //! ```text
+//! offset  0 len  4 version  8 funcmaxargs  12 indexmaxkeys  16 namedatalen  20 float4byval  24 float8byval
+//!                                                                                      up to 12: len 28
 //! offset  0 len  4 version  8 funcmaxargs  12 indexmaxkeys  16 namedatalen  20 float8byval     13, 14: len 24
 //!        24 abi_extra[32]                                                                      15–17:  len 56
 //!        56 name (pointer), then version (pointer)                      18, 19: len 72, on 32-bit 64
@@ -145,8 +147,14 @@ impl Fields {
         for (index, int) in ints.iter_mut().enumerate() {
             *int = encoding.u32(bytes, index * 4)?;
         }
-        let [len, version, func_max_args, index_max_keys, name_data_len, float8_by_value] = ints;
-        let is_block = matches!(len, 24 | 56 | 64 | 72)
+        let [len, version, func_max_args, index_max_keys, name_data_len, mut float8_by_value] = ints;
+        let is_old = len == 28 && version < 1300;
+        if is_old {
+            let float4_by_value = float8_by_value;
+            float8_by_value = encoding.u32(bytes, 24).filter(|_| float4_by_value <= 1)?;
+            ints[5] = float8_by_value;
+        }
+        let is_block = (is_old || matches!(len, 24 | 56 | 64 | 72))
             && (900..=9900).contains(&version)
             && (1..=1000).contains(&func_max_args)
             && (1..=1024).contains(&index_max_keys)
@@ -155,7 +163,7 @@ impl Fields {
         if !is_block {
             return None;
         }
-        let abi_extra = if len == 24 {
+        let abi_extra = if matches!(len, 24 | 28) {
             None
         } else {
             let extra: [u8; 32] = bytes.get(WITHOUT_ABI..WITH_ABI)?.try_into().ok()?;
@@ -361,6 +369,17 @@ mod tests {
             bytes[at..][..WITH_ABI].copy_from_slice(&block(ints, b"PostgreSQL"));
         }
         open(bytes).postgres.get().unwrap().magic.clone()
+    }
+
+    #[test]
+    fn a_block_of_12_has_one_int_more() {
+        let mut bytes = block([28, 1200, 100, 32, 64, 1], b"");
+        assert_eq!(Fields::parse(LITTLE, &bytes).unwrap().ints[5], 0);
+        bytes[24] = 1;
+        let fields = Fields::parse(LITTLE, &bytes).unwrap();
+        assert_eq!((fields.ints[1], fields.ints[5], fields.abi_extra), (1200, 1, None));
+        bytes[20] = 2;
+        assert_eq!(Fields::parse(LITTLE, &bytes), None);
     }
 
     #[test]

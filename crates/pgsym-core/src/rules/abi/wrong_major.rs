@@ -5,8 +5,8 @@ declare_rule! {
     ///
     /// ## What it checks
     ///
-    /// The version in the module's magic block against the server's, both read from the files. Without a server, the
-    /// version given by `--pg-version`.
+    /// The version in the module's magic block against the server's, both read from the files, be it of a major as old as
+    /// 9.0. Without a server, the version given by `--pg-version`.
     ///
     /// ## Why it matters
     ///
