@@ -72,9 +72,5 @@ pub mod rules;
 pub mod source;
 #[cfg(feature = "audit")]
 pub mod tree;
-#[cfg(feature = "audit")]
-mod tree_dyld;
-#[cfg(feature = "audit")]
-mod tree_preload;
 
 pub use error::{Error, FileError, FileErrorKind};

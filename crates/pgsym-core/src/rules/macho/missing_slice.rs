@@ -2,7 +2,7 @@ use super::support::{severity, with_verdict};
 use crate::check::{ModuleCx, Severity, Sink, declare_rule};
 use crate::model::MachArch;
 use crate::tree::Role;
-use crate::tree_dyld::architectures_of;
+use crate::tree::dyld::architectures_of;
 
 declare_rule! {
     /// A file lacks an architecture that the server has.

@@ -3,12 +3,12 @@
 
 use std::path::PathBuf;
 
+use super::{Server, Settings};
 use crate::error::Error;
 use crate::extension::library_path::{LibrarySettings, dlsuffix};
 use crate::extension::{NEWEST_MAJOR, PreloadError, preload_path};
 use crate::fs::Fs;
 use crate::postgres::Verdict;
-use crate::tree::{Server, Settings};
 
 /// The file behind a name of `shared_preload_libraries`.
 pub(crate) fn path(fs: &dyn Fs, server: &Server, settings: &Settings, name: &str) -> Result<PathBuf, Error> {

@@ -4,14 +4,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::{Reading, Role, Server, Settings, TreeFile};
 use crate::error::Error;
 use crate::model::{MachArch, Module};
 use crate::name::path_from_bytes;
 use crate::postgres::{MagicBlock, Verdict, dyld_verdict};
 use crate::resolve::FileStore;
 use crate::resolve::dyld::{DyldAttempt, DyldEnv, DyldProcess, ImageId, SystemLibraries, slice_for};
-use crate::tree::{Reading, Role, Server, Settings, TreeFile};
-use crate::tree_preload;
 
 /// What loading a Mach-O file does, for one architecture.
 pub struct DyldLoad {
@@ -93,11 +92,14 @@ pub(crate) fn start_servers(
         let mut process = DyldProcess::start(Arc::clone(store), env, path).map_err(refuse)?;
         let expected = server.facts.magic.as_ref();
         for name in &settings.preload {
-            let path = tree_preload::path(store.fs(), server, settings, name)?;
+            let path = super::preload::path(store.fs(), server, settings, name)?;
             let DyldAttempt { process: after, root, failure, .. } = process.dlopen(&path);
             // Without symbols nobody knows of a magic block.
             if settings.reading != Reading::Links || failure.is_some() {
-                tree_preload::accept(name, dyld_verdict(&after, root, failure.as_deref(), &path, expected))?;
+                super::preload::accept(
+                    name,
+                    dyld_verdict(&after, root, failure.as_deref(), &path, expected),
+                )?;
             }
             process = after;
         }

@@ -1,0 +1,319 @@
+//! A tree of modules under one server: the value that rules check and programs ask. Loading it runs the phases
+//! up to resolution; everything after that only reads it.
+
+pub(crate) mod dyld;
+mod file;
+mod load;
+mod preload;
+mod server;
+mod settings;
+
+pub use dyld::DyldLoad;
+pub use file::{Role, TreeFile};
+pub use load::{Load, LuckyEdge};
+pub use server::{Server, ServerSource};
+pub use settings::{Reading, ServerChoice, Settings};
+
+use std::collections::{BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use rayon::prelude::*;
+
+use self::dyld::chosen_slice;
+use self::file::{demote_needed_libraries, parse_all};
+use self::load::{Environments, interpreter_of, load_all, load_file};
+use self::server::{find_server, find_server_below, start_server};
+use crate::collide::Collisions;
+use crate::discover::{Discovery, Format, Roots, discover};
+use crate::error::Error;
+use crate::extension::{Inventory, Surroundings};
+use crate::fs::{FileId, FileKind, Fs};
+use crate::model::{Module, NameHash, Symbol};
+use crate::resolve::dyld::{DyldProcess, ImageId};
+use crate::resolve::{FileStore, LoaderEnv, ObjectId, Process, accepts, elements_of};
+
+/// A tree of modules under one server.
+pub struct Tree {
+    settings: Settings,
+    files: Vec<TreeFile>,
+    server: Option<Server>,
+    process: Option<Process>,
+    dyld_processes: Vec<DyldProcess>,
+    other_servers: Vec<PathBuf>,
+    store: Arc<FileStore>,
+    roots: Roots,
+    control_directories: BTreeSet<PathBuf>,
+    inventory: OnceLock<Inventory>,
+    collisions: OnceLock<Option<Collisions>>,
+    /// The roots that are directories, every symbolic link resolved.
+    resolved_roots: Vec<PathBuf>,
+}
+
+impl Tree {
+    /// Finds, parses and resolves the files below `roots`.
+    ///
+    /// Fails only when the question cannot be answered: a root that does not exist, a server that is none. A broken
+    /// file is a file of the tree like any other.
+    #[expect(clippy::needless_pass_by_value, reason = "the tree keeps it")]
+    pub fn load(fs: Arc<dyn Fs>, roots: &[PathBuf], mut settings: Settings) -> Result<Self, Error> {
+        settings.stand(&*fs)?;
+        let roots = Roots::new(&*fs, roots, settings.working_directory.as_deref());
+        let Discovery { candidates, control_directories } = discover(&*fs, &roots)?;
+        let store = Arc::new(FileStore::new(Arc::clone(&fs), settings.reading.others()));
+        let server = find_server(&*fs, &store, roots.paths(), &candidates, &settings)?;
+        let (server, other_servers) = match (server, &settings.server) {
+            (None, ServerChoice::Detect) => find_server_below(&*fs, &store, &candidates, &settings),
+            (server, _) => (server, Vec::new()),
+        };
+        let mut files = parse_all(&store, candidates, &settings);
+        let elf_server = server.as_ref().filter(|server| server.module.elf().is_some());
+        let process = elf_server.map(|server| start_server(&store, server, &settings)).transpose()?;
+        let dyld_processes = match &server {
+            Some(server) => dyld::start_servers(&store, server, &settings)?,
+            None => Vec::new(),
+        };
+        for file in &mut files {
+            if let Ok(module) = &mut file.module {
+                *module = chosen_slice(module, &settings, &dyld_processes);
+            }
+        }
+        let mut envs = Environments { fs: &*fs, settings: &settings, known: Vec::new() };
+        if let Some(process) = &process {
+            let interpreter = server.as_ref().and_then(|server| interpreter_of(&server.module));
+            envs.known.push((process.env().target, interpreter, Arc::new(process.env().clone())));
+        }
+        let env_of: Vec<Option<Arc<LoaderEnv>>> = files
+            .iter()
+            .map(|file| file.module.as_ref().ok().filter(|module| module.elf().is_some()))
+            .map(|module| module.map(|module| envs.of(module)))
+            .collect();
+        let expected = server.as_ref().and_then(|server| server.facts.magic.clone());
+        // Luck is looked for at the tree's own files, where somebody asks.
+        let own: HashSet<FileId> = match settings.reading {
+            Reading::Everything => {
+                files.iter().filter_map(|file| file.module.as_ref().ok()).map(|module| module.id).collect()
+            }
+            Reading::Loading | Reading::Links => HashSet::new(),
+        };
+        let load = |file: &TreeFile, env: Arc<LoaderEnv>, module: &Module| {
+            let elements = match settings.reading {
+                Reading::Everything => elements_of(module, &file.path, &env, &store),
+                Reading::Loading | Reading::Links => Vec::new(),
+            };
+            (load_file(file, &store, env, process.as_ref(), expected.as_ref(), &own), elements)
+        };
+        let loaded = load_all(&files, env_of, process.as_ref(), load);
+        for (file, loaded) in files.iter_mut().zip(loaded) {
+            match loaded {
+                Ok((load, elements)) => (file.load, file.search_elements) = (load, elements),
+                Err(error) => file.not_loaded = Some(error),
+            }
+        }
+        let dyld_loads: Vec<Vec<DyldLoad>> = files
+            .par_iter()
+            .map(|file| dyld::load(file, &store, &settings, &dyld_processes, expected.as_ref()))
+            .collect();
+        for (file, loads) in files.iter_mut().zip(dyld_loads) {
+            file.dyld = loads;
+        }
+        demote_needed_libraries(&mut files);
+        let is_directory =
+            |path: &PathBuf| fs.metadata(path).is_ok_and(|metadata| metadata.kind == FileKind::Directory);
+        let resolved_roots = roots
+            .paths()
+            .iter()
+            .filter(|root| is_directory(root))
+            .filter_map(|root| fs.canonicalize(root).ok())
+            .collect();
+        let (inventory, collisions) = (OnceLock::new(), OnceLock::new());
+        Ok(Self {
+            settings,
+            files,
+            server,
+            process,
+            dyld_processes,
+            other_servers,
+            store,
+            roots,
+            control_directories,
+            inventory,
+            collisions,
+            resolved_roots,
+        })
+    }
+
+    fn read_extensions(&self) -> Inventory {
+        let formats = || self.files.iter().filter_map(|file| file.format.as_ref().ok());
+        let around = Surroundings {
+            fs: self.store.fs(),
+            roots: self.roots.paths(),
+            control_directories: &self.control_directories,
+            installation: self.server.as_ref().map(|server| &server.installation),
+            major: self.pg_major(),
+            // In a tree that mixes formats the server decides which modules are its own.
+            is_macos: self.server.as_ref().map_or_else(
+                || {
+                    formats().any(|format| *format == Format::MachO)
+                        && !formats().any(|format| *format == Format::Elf)
+                },
+                |server| server.module.macho().is_some(),
+            ),
+            open: &|path| self.handle_scope(path),
+        };
+        Inventory::read(&around, &self.settings.extensions)
+    }
+
+    /// The objects in which `dlsym` on the handle of a module searches; the module alone where no process is
+    /// modelled for it, nothing where it cannot be read.
+    fn handle_scope(&self, path: &Path) -> Vec<(PathBuf, Arc<Module>)> {
+        let Ok(module) = self.store.module(path) else { return Vec::new() };
+        let scope = |process: &Process, root: Option<ObjectId>| {
+            let objects = process.closure(root?).into_iter().filter_map(|id| process.object(id));
+            Some(objects.map(|object| (object.path().to_owned(), Arc::clone(object.module()))).collect())
+        };
+        if module.macho().is_some() {
+            return self.dyld_handle_scope(path, module);
+        }
+        let known = self.find(module.id).and_then(|file| file.load.as_ref());
+        let found = match (known, &self.process) {
+            (Some(load), _) => scope(&load.process, load.root),
+            (None, Some(process)) => {
+                let attempt = process.dlopen(path);
+                scope(&attempt.process, attempt.root)
+            }
+            (None, None) => None,
+        };
+        found.unwrap_or_else(|| vec![(path.to_owned(), module)])
+    }
+
+    /// The images in which `dlsym` on the handle of a Mach-O module searches, as far as they have a file.
+    fn dyld_handle_scope(&self, path: &Path, module: Arc<Module>) -> Vec<(PathBuf, Arc<Module>)> {
+        let scope = |process: &DyldProcess, root: Option<ImageId>| {
+            let images = process.closure(root?).into_iter().filter_map(|id| process.image(id));
+            Some(
+                images
+                    .filter_map(|image| Some((image.path().to_owned(), Arc::clone(image.module()?))))
+                    .collect(),
+            )
+        };
+        let known = self.find(module.id).and_then(|file| file.dyld.first());
+        let found = match (known, self.dyld_processes.first()) {
+            (Some(load), _) => load.process.as_ref().and_then(|process| scope(process, load.root)),
+            (None, Some(process)) => {
+                let attempt = process.dlopen(path);
+                scope(&attempt.process, attempt.root)
+            }
+            (None, None) => None,
+        };
+        found.unwrap_or_else(|| vec![(path.to_owned(), module)])
+    }
+
+    /// Its files in path order.
+    pub fn files(&self) -> &[TreeFile] {
+        &self.files
+    }
+
+    /// The PostgreSQL modules among them.
+    pub fn modules(&self) -> impl Iterator<Item = &TreeFile> {
+        self.files.iter().filter(|file| file.role == Role::Module)
+    }
+
+    /// The server that loads them, where one is known.
+    pub fn server(&self) -> Option<&Server> {
+        self.server.as_ref()
+    }
+
+    /// Servers below the roots that were not taken: beside the one that serves the modules, or several of which none serves
+    /// all.
+    pub fn other_servers(&self) -> &[PathBuf] {
+        &self.other_servers
+    }
+
+    /// The server's process before any of the tree's modules, its preloaded ones included.
+    pub fn process(&self) -> Option<&Process> {
+        self.process.as_ref()
+    }
+
+    /// The server's processes if it is a Mach-O file, one for each architecture, its preloaded modules included.
+    pub fn dyld_processes(&self) -> &[DyldProcess] {
+        &self.dyld_processes
+    }
+
+    /// The extensions around the roots, their scripts and functions; read at the first call.
+    pub fn inventory(&self) -> &Inventory {
+        self.inventory.get_or_init(|| self.read_extensions())
+    }
+
+    /// Who meets whom in the server's process; looked for at the first call. None without a server.
+    pub fn collisions(&self) -> Option<&Collisions> {
+        self.collisions.get_or_init(|| Collisions::find(self)).as_ref()
+    }
+
+    /// The question.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The files that the run has met, the tree's and others.
+    pub fn store(&self) -> &FileStore {
+        &self.store
+    }
+
+    /// The paths that were asked about.
+    pub fn roots(&self) -> &Roots {
+        &self.roots
+    }
+
+    /// A path as the caller would name it.
+    pub fn shown(&self, path: &Path) -> PathBuf {
+        self.roots.shown(path)
+    }
+
+    /// Whether a path lies below one of the roots.
+    pub fn contains(&self, path: &Path) -> bool {
+        self.roots.paths().iter().any(|root| path.starts_with(root))
+    }
+
+    /// The files of the tree that export a symbol, in path order.
+    pub fn exporters<'t>(&'t self, name: &'t [u8]) -> impl Iterator<Item = &'t TreeFile> {
+        let hashes = NameHash::of(name);
+        self.files.iter().filter(move |file| {
+            let symbols = file.module.as_ref().ok().and_then(|module| module.symbols.get());
+            symbols.is_some_and(|symbols| symbols.lookup(name, hashes).next().is_some())
+        })
+    }
+
+    /// The files of the tree but `file` whose definition a reference of it would take, versions included, in path
+    /// order; none without a server, whose C library decides.
+    pub fn providers<'t>(
+        &'t self,
+        reference: Symbol<'t>,
+        file: &'t TreeFile,
+    ) -> impl Iterator<Item = &'t TreeFile> {
+        let libc = self.process().map(|process| process.env().libc);
+        self.exporters(reference.name()).filter(move |other| {
+            let module = other.module.as_ref().ok().filter(|_| other.path != file.path);
+            module.zip(libc).is_some_and(|(module, libc)| accepts(module, reference, libc).is_some())
+        })
+    }
+
+    /// Whether a path without symbolic links lies below a directory that was asked about; nothing to say where only
+    /// single files were.
+    pub fn holds(&self, resolved: &Path) -> Option<bool> {
+        if self.resolved_roots.is_empty() {
+            return None;
+        }
+        Some(self.resolved_roots.iter().any(|root| resolved.starts_with(root)))
+    }
+
+    /// The file of the tree with an identity.
+    pub fn find(&self, id: FileId) -> Option<&TreeFile> {
+        self.files.iter().find(|file| file.module.as_ref().is_ok_and(|module| module.id == id))
+    }
+
+    /// The major version that modules are expected to be for.
+    pub fn pg_major(&self) -> Option<u32> {
+        self.server.as_ref().and_then(|server| server.facts.major()).or(self.settings.pg_major)
+    }
+}

@@ -1,0 +1,238 @@
+//! The server of a tree: found by its layout, named, read from a profile or built in; its process with what it preloads.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Reading, ServerChoice, Settings, preload};
+use crate::discover::{
+    Candidate, Format, Installation, find_installation, installations_below, server_at, serving,
+};
+use crate::error::{Error, FileErrorKind};
+use crate::fs::{FileKind, Fs, Metadata};
+use crate::limits;
+use crate::model::Module;
+use crate::name::{Name, shown_path};
+use crate::parse::{Facets, parse};
+use crate::postgres::{Profile, ServerFacts, profile, verdict};
+use crate::resolve::{Attempt, FileStore, LoaderEnv, MainObject, Process};
+use crate::source::read_range;
+
+/// The server of a tree.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Its directories.
+    pub installation: Installation,
+    /// Its binary.
+    pub module: Arc<Module>,
+    /// What PostgreSQL says of itself in it.
+    pub facts: ServerFacts,
+    /// Where all that was read.
+    pub source: ServerSource,
+}
+
+/// Where a server's facts come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerSource {
+    /// Its binary.
+    Binary,
+    /// A profile of it.
+    Profile,
+    /// The built-in profile of a major version, which is of one of its minor releases.
+    BuiltIn,
+}
+
+pub(super) fn find_server(
+    fs: &dyn Fs,
+    store: &FileStore,
+    roots: &[PathBuf],
+    candidates: &[Candidate],
+    settings: &Settings,
+) -> Result<Option<Server>, Error> {
+    let installation = match &settings.server {
+        ServerChoice::None => return Ok(None),
+        ServerChoice::At(given) => {
+            let path = settings.standing(fs, given);
+            match read_profile(fs, &path).map_err(|error| error.about(given))? {
+                Some(profile) => {
+                    let server = enter_profile(store, profile, &path, settings);
+                    agree(&server, settings)?;
+                    return Ok(Some(server));
+                }
+                None => server_at(fs, &path).map_err(|error| error.about(given))?,
+            }
+        }
+        ServerChoice::Version(major) => {
+            let mut profile = built_in(fs, candidates, *major)?;
+            // The directories are those of the tree, where it has any.
+            let below = || {
+                let mut found = installations_below(fs, candidates);
+                serving(&found, candidates).map(|index| found.swap_remove(index))
+            };
+            let around = roots.iter().find_map(|root| find_installation(fs, root)).or_else(below);
+            profile.sharedir = around.as_ref().and_then(|around| around.sharedir.clone());
+            profile.pkglibdir = around.map(|around| around.pkglibdir).or_else(|| roots.first().cloned());
+            let path = PathBuf::from(format!("/built-in/postgres-{major}"));
+            let server = enter_profile(store, profile, &path, settings);
+            return Ok(Some(Server { source: ServerSource::BuiltIn, ..server }));
+        }
+        ServerChoice::Detect => {
+            let absolute = |root: &PathBuf| fs.canonicalize(root).unwrap_or_else(|_| root.clone());
+            match roots.iter().find_map(|root| {
+                find_installation(fs, root).or_else(|| find_installation(fs, &absolute(root)))
+            }) {
+                Some(installation) => installation,
+                None => return Ok(None),
+            }
+        }
+    };
+    let mut server = read_server(store, installation)?;
+    override_directories(&mut server, settings);
+    agree(&server, settings)?;
+    Ok(Some(server))
+}
+
+/// Fails where the server that was named is of another major version than the one that was asked for.
+fn agree(server: &Server, settings: &Settings) -> Result<(), Error> {
+    match (settings.pg_major, server.facts.major()) {
+        (Some(asked), Some(found)) if asked != found => Err(Error::Value {
+            option: "--pg-version",
+            value: asked.to_string(),
+            seen: format!("the server {} is PostgreSQL {found}", shown_path(&server.installation.server)),
+            advice: "give --server or --pg-version, or have them agree".to_owned(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// The server among the files of the tree, where none is above the roots, and those that were not taken.
+pub(super) fn find_server_below(
+    fs: &dyn Fs,
+    store: &FileStore,
+    candidates: &[Candidate],
+    settings: &Settings,
+) -> (Option<Server>, Vec<PathBuf>) {
+    let (mut servers, installations): (Vec<Server>, Vec<Installation>) = installations_below(fs, candidates)
+        .into_iter()
+        .take(limits::SERVERS)
+        .filter_map(|installation| Some((read_server(store, installation.clone()).ok()?, installation)))
+        .unzip();
+    let serving = serving(&installations, candidates).map(|index| servers.remove(index)).map(|mut server| {
+        override_directories(&mut server, settings);
+        server
+    });
+    (serving, servers.into_iter().map(|server| server.installation.server).collect())
+}
+
+/// `--pkglibdir` and `--sharedir`.
+fn override_directories(server: &mut Server, settings: &Settings) {
+    let search = &settings.extensions.search;
+    if let Some(pkglibdir) = &search.pkglibdir {
+        server.installation.pkglibdir.clone_from(pkglibdir);
+    }
+    if search.sharedir.is_some() {
+        server.installation.sharedir.clone_from(&search.sharedir);
+    }
+}
+
+/// The profile at a path; none where the file is something else.
+fn read_profile(fs: &dyn Fs, path: &Path) -> Result<Option<Profile>, Error> {
+    let mark = profile::MARK_OF_ANY;
+    let Ok((source, _)) = fs.open(path) else { return Ok(None) };
+    if !read_range(&*source, 0, mark.len() as u64, "the mark").is_ok_and(|start| start == mark) {
+        return Ok(None);
+    }
+    let refuse = |seen: String| Error::Path {
+        what: "cannot read the server's profile",
+        path: path.to_owned(),
+        seen,
+        advice: "write it anew with `pgsym profile`",
+    };
+    let bytes = fs.read_small(path, limits::PROFILE_BYTES).map_err(|error| refuse(error.to_string()))?;
+    Profile::parse(&bytes).map(Some).map_err(refuse)
+}
+
+/// The built-in profile of a major, for the machine of the first file that can be asked.
+fn built_in(fs: &dyn Fs, candidates: &[Candidate], major: u32) -> Result<Profile, Error> {
+    // Not through the store, which would keep this reading of the file instead of the full one.
+    let target = |candidate: &Candidate| {
+        let (source, metadata) = fs.open(&candidate.path).ok()?;
+        parse(&candidate.path, metadata, &*source, Facets::LINK).ok().map(|module| module.target)
+    };
+    let is_elf = |candidate: &&Candidate| candidate.format == Ok(Format::Elf);
+    let target = candidates.iter().filter(is_elf).find_map(target).unwrap_or(profile::X86_64);
+    Profile::built_in(major, target).ok_or_else(|| Error::Value {
+        option: "--pg-version",
+        value: major.to_string(),
+        seen: "there is no built-in profile of this major version".to_owned(),
+        advice: "write 13 to 18, or name a server with --server".to_owned(),
+    })
+}
+
+/// Makes the store know a server that is no file.
+fn enter_profile(store: &FileStore, profile: Profile, path: &Path, settings: &Settings) -> Server {
+    let mut server = profile.into_server(path);
+    let metadata = Metadata { id: server.module.id, kind: FileKind::File, len: 0, mode: 0o755, uid: 0 };
+    store.insert(path, metadata, &Vec::new(), Ok(Arc::clone(&server.module)));
+    override_directories(&mut server, settings);
+    server
+}
+
+fn read_server(store: &FileStore, installation: Installation) -> Result<Server, Error> {
+    let path = installation.server.clone();
+    let refuse = |seen: String| Error::Path {
+        what: "cannot read the server",
+        path: path.clone(),
+        seen,
+        advice: "name another one with --server",
+    };
+    let (source, metadata) = store.fs().open(&path).map_err(|error| refuse(crate::error::os_text(&error)))?;
+    let module = parse(&path, metadata, &*source, Facets::SYMBOLS).map_err(|error| {
+        refuse(match error.kind {
+            FileErrorKind::NotAnObject => {
+                "it is neither a program nor a profile that `pgsym profile` wrote".to_owned()
+            }
+            _ => error.to_string(),
+        })
+    })?;
+    let facts = ServerFacts::read(&*source, &module);
+    if let Some(seen) = facts.why_no_server(&module) {
+        return Err(Error::Path {
+            what: "no PostgreSQL server at",
+            path: path.clone(),
+            seen: seen.to_owned(),
+            advice: "name the postgres binary, its installation prefix, or the pg_config beside it",
+        });
+    }
+    let module = Arc::new(module);
+    store.insert(&path, metadata, &*source, Ok(Arc::clone(&module)));
+    Ok(Server { installation, module, facts, source: ServerSource::Binary })
+}
+
+/// Starts the server and loads what it preloads.
+pub(super) fn start_server(
+    store: &Arc<FileStore>,
+    server: &Server,
+    settings: &Settings,
+) -> Result<Process, Error> {
+    let interpreter = server.module.elf().and_then(|elf| elf.interpreter.get()).map(Name::as_path);
+    let env = Arc::new(LoaderEnv::read(store.fs(), server.module.target, interpreter, &settings.loader));
+    let path = &server.installation.server;
+    let mut process =
+        Process::start(Arc::clone(store), env, path, MainObject::Program).map_err(|error| Error::Path {
+            what: "cannot model the server",
+            path: path.clone(),
+            seen: error.message,
+            advice: "name another one with --server",
+        })?;
+    let expected = server.facts.magic.as_ref();
+    for name in &settings.preload {
+        let path = preload::path(store.fs(), server, settings, name)?;
+        let Attempt { process: after, root, failure, .. } = process.dlopen(&path);
+        // Without symbols nobody knows of a magic block.
+        if settings.reading != Reading::Links || failure.is_some() {
+            preload::accept(name, verdict(&after, root, failure.as_ref(), &path, expected))?;
+        }
+        process = after;
+    }
+    Ok(process)
+}

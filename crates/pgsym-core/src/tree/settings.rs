@@ -1,0 +1,119 @@
+//! The question that a tree answers: which server, which loader, how much of each file.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::discover::standing;
+use crate::error::Error;
+use crate::extension::ExtensionSettings;
+use crate::fs::{FileKind, Fs};
+use crate::model::MachArch;
+use crate::parse::Facets;
+use crate::resolve::LoaderOptions;
+
+/// The question: which files, under which process.
+#[derive(Clone, Default)]
+pub struct Settings {
+    /// The server.
+    pub server: ServerChoice,
+    /// How much of each file is read.
+    pub reading: Reading,
+    /// What the process's environment says, and which C library it has.
+    pub loader: LoaderOptions,
+    /// The names of `shared_preload_libraries`, in order, as [`preload_names`](crate::extension::preload_names) reads
+    /// the setting.
+    pub preload: Vec<String>,
+    /// The major version that modules should be for, where no server says it.
+    pub pg_major: Option<u32>,
+    /// The newest glibc that modules may ask for.
+    pub max_glibc: Option<(u32, u32)>,
+    /// How much of control files and scripts is read, and where the server looks for them.
+    pub extensions: ExtensionSettings,
+    /// Where the relative ones of the given paths stand, those of these settings included. A server opens modules by
+    /// absolute path, so without this `$ORIGIN` of a module that was given by a relative path is not known.
+    pub working_directory: Option<PathBuf>,
+    /// The architecture that universal files are loaded for; every one of the server's where none is named.
+    pub arch: Option<MachArch>,
+    /// A macOS SDK, whose stubs tell which libraries the system has.
+    pub sdk: Option<PathBuf>,
+    /// Told of each finished file: how many are done, how many there are.
+    pub progress: Option<Arc<dyn Fn(usize, usize) + Send + Sync>>,
+}
+
+impl Settings {
+    /// Where a path of the question stands.
+    pub(super) fn standing(&self, fs: &dyn Fs, path: &Path) -> PathBuf {
+        standing(fs, path, self.working_directory.as_deref())
+    }
+
+    /// Makes every directory of these settings absolute. Fails where one is none.
+    pub(super) fn stand(&mut self, fs: &dyn Fs) -> Result<(), Error> {
+        let search = &mut self.extensions.search;
+        let directories = [
+            ("cannot use --sharedir", "name what pg_config --sharedir prints", &mut search.sharedir),
+            ("cannot use --pkglibdir", "name what pg_config --pkglibdir prints", &mut search.pkglibdir),
+            ("cannot use --sdk", "name what xcrun --show-sdk-path prints", &mut self.sdk),
+        ];
+        for (what, advice, directory) in directories {
+            let Some(path) = directory else { continue };
+            let standing = standing(fs, path, self.working_directory.as_deref());
+            let seen = match fs.metadata(&standing) {
+                Ok(metadata) if metadata.kind == FileKind::Directory => None,
+                Ok(_) => Some("it is not a directory".to_owned()),
+                Err(error) => Some(crate::error::os_text(&error)),
+            };
+            if let Some(seen) = seen {
+                return Err(Error::Path { what, path: path.clone(), seen, advice });
+            }
+            *path = standing;
+        }
+        Ok(())
+    }
+}
+
+/// How much of each file is read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Reading {
+    /// Everything that rules look at.
+    #[default]
+    Everything,
+    /// What loading needs: of libraries, which are many and large, no relocation. No rule is checked, and no collision
+    /// looked for.
+    Loading,
+    /// What resolution needs: which files a process loads, in which order, after which searches. No symbol is read, so
+    /// nothing tells a module from a library ([`Role::Library`]), and no rule is checked.
+    Links,
+}
+
+impl Reading {
+    /// The tables of a tree's own files.
+    pub(super) fn own(self) -> Facets {
+        match self {
+            Self::Everything | Self::Loading => Facets::RULES,
+            Self::Links => Facets::LINK,
+        }
+    }
+
+    /// The tables of everything else that a process loads: no notes, no section headers.
+    pub(super) fn others(self) -> Facets {
+        match self {
+            Self::Everything => Facets::RELOCATIONS,
+            Self::Loading => Facets::SYMBOLS,
+            Self::Links => Facets::LINK,
+        }
+    }
+}
+
+/// Which server loads the modules.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ServerChoice {
+    /// The one of the installation that the first path lies in, if it lies in one.
+    #[default]
+    Detect,
+    /// The one at this path: binary, prefix, `pg_config`, or a profile of it.
+    At(PathBuf),
+    /// The built-in profile of a major version.
+    Version(u32),
+    /// None: each file is its own process, as `ld.so --list` treats it.
+    None,
+}
