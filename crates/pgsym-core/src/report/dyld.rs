@@ -120,7 +120,7 @@ pub(super) fn answer(tree: &Tree, file: &TreeFile, answer: &mut LoadedModule) {
             answer.hint.clone_from(&message.hint);
         }
         (Some(postgres::Verdict::Unknown(why) | postgres::Verdict::Crashes(why)), _) => {
-            answer.notes.push(why.clone())
+            answer.notes.push(why.clone());
         }
         (None, Some(failure)) => {
             answer.verdict = Verdict::Fails;

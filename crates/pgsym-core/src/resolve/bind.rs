@@ -208,7 +208,7 @@ pub(crate) fn references(module: &Module) -> Vec<Reference<'_>> {
 }
 
 /// `RESOLVE_MAP` (elf/dl-reloc.c): local, hidden and internal symbols are the object's own.
-fn goes_through_the_scope(symbol: Symbol<'_>) -> bool {
+pub(super) fn goes_through_the_scope(symbol: Symbol<'_>) -> bool {
     symbol.binding() != Strength::Local
         && !matches!(symbol.visibility(), Visibility::Hidden | Visibility::Internal)
 }

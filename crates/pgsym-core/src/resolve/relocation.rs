@@ -2,9 +2,11 @@
 //! `dlerror` tells (`dl_open_worker_begin`, elf/dl-open.c; `_dl_relocate_object`, elf/dl-reloc.c; musl: `reloc_all`,
 //! ldso/dynlink.c). Some of it has no error message: then the process ends.
 
+use std::collections::BTreeSet;
+
 use object::elf;
 
-use super::bind::{Binding, Reference, is_usable_kind, references};
+use super::bind::{Binding, Reference, goes_through_the_scope, is_usable_kind, references};
 use super::environment::Libc;
 use super::process::{Object, ObjectId, Process};
 use super::scope::NameIndex;
@@ -17,10 +19,10 @@ use crate::parse::elf::memory::PAGE;
 /// Bytes of static TLS that glibc keeps for objects that come after the start of the program: TLS_STATIC_SURPLUS with the
 /// tunables' defaults, (4 - 1) · 192 + 4 · 144 + 512, which is also the 64 + 16 · 100 of releases before 2.33
 /// (`_dl_tls_static_surplus_init`, elf/dl-tls.c).
-pub(crate) const STATIC_TLS_SURPLUS: u64 = 1_664;
+const STATIC_TLS_SURPLUS: u64 = 1_664;
 
 /// What the alignment of the program's own block may leave beyond it.
-pub(crate) const STATIC_TLS_SLACK: u64 = 64;
+const STATIC_TLS_SLACK: u64 = 64;
 
 impl Process {
     /// What relocating the objects that `root` brought ends at, in the loader's words.
@@ -163,40 +165,57 @@ impl Process {
             && object.module().symbols.get().is_some_and(|symbols| symbols.finds(reference.symbol))
     }
 
-    /// What the objects that were opened before have taken of the static TLS block.
-    fn static_tls_before(&self, new_from: usize) -> u64 {
+    /// The object whose thread-local variables the relocations of another want in the static TLS block: the one that
+    /// defines what the first of them names (CHECK_STATIC_TLS of `elf_machine_rela`), or itself. A flag alone wants nothing.
+    fn static_tls_owner(&self, id: ObjectId) -> Option<ObjectId> {
+        let object = self.object(id)?;
+        let module = object.module();
+        let again = match relocations_of(module) {
+            Some(_) => None,
+            None if module.elf()?.flags & elf::DF_STATIC_TLS.0 != 0 => self.reread(object),
+            None => return None,
+        };
+        let symbol = relocations_of(again.as_ref().unwrap_or(module))?.first_static_tls?;
+        let symbol = module.symbols.get()?.get(symbol).filter(|symbol| symbol.index != 0);
+        let Some(symbol) = symbol.filter(|&symbol| goes_through_the_scope(symbol)) else { return Some(id) };
+        let scope = self.scope(id, self.itself_first(id));
+        Some(self.bind_in(&scope, id, Reference { symbol, usage: None })?.object)
+    }
+
+    /// The objects that came after the start and before the objects from `new_from` on, as far as they lie in the static
+    /// TLS block.
+    fn static_tls_before(&self, new_from: usize) -> BTreeSet<ObjectId> {
         let started = self.started();
-        self.load_order()
-            .filter(|(id, _)| id.index() < new_from && !started.contains(id))
-            .filter_map(|(_, object)| static_tls_bytes(object.module()))
-            .sum()
+        let earlier =
+            self.load_order().map(|(id, _)| id).filter(|id| id.index() < new_from && !started.contains(id));
+        earlier.filter_map(|id| self.static_tls_owner(id)).filter(|owner| !started.contains(owner)).collect()
     }
 
     /// A relocation with an offset from the thread pointer wants room in the static TLS block
     /// (`_dl_try_allocate_static_tls`, elf/dl-reloc.c). musl has none for what comes after the start (`do_relocs`).
-    fn no_static_tls(&self, id: ObjectId, taken: &mut u64) -> Option<LoadError> {
-        let object = self.object(id)?;
-        let bytes = static_tls_bytes(object.module())?;
-        *taken = taken.saturating_add(bytes);
-        let is_full = match self.env().libc {
-            Libc::Musl => true,
-            Libc::Glibc(..) => *taken >= STATIC_TLS_SURPLUS + STATIC_TLS_SLACK,
-        };
-        // The flag alone wants nothing.
-        let again = relocations_of(object.module()).is_none().then(|| self.reread(object)).flatten();
-        let relocations = relocations_of(again.as_ref().unwrap_or(object.module()));
-        if !is_full || relocations.is_some_and(|relocations| relocations.static_tls == 0) {
-            return None;
-        }
-        let path = shown(object);
+    fn no_static_tls(&self, id: ObjectId, taken: &mut BTreeSet<ObjectId>) -> Option<LoadError> {
+        let owner = self.static_tls_owner(id).filter(|owner| !self.started().contains(owner))?;
+        taken.insert(owner);
+        let path = |id| self.object(id).map(shown).unwrap_or_default();
         let message = match self.env().libc {
-            Libc::Glibc(..) => format!("{path}: cannot allocate memory in static TLS block"),
+            Libc::Glibc(..) => {
+                let sizes = taken.iter().filter_map(|&id| tls_bytes(self.object(id)?.module()));
+                if sizes.fold(0, u64::saturating_add) < STATIC_TLS_SURPLUS + STATIC_TLS_SLACK {
+                    return None;
+                }
+                format!("{}: cannot allocate memory in static TLS block", path(owner))
+            }
             Libc::Musl => {
-                let symbol = relocations.and_then(|relocations| relocations.first_static_tls);
-                let symbol = symbol.and_then(|symbol| object.module().symbols.get()?.get(symbol));
-                let name = symbol.map_or_else(|| "(local)".to_owned(), |it| Shown(it.name()).to_string());
+                let module = self.object(id)?.module();
+                let symbol = relocations_of(module).and_then(|relocations| relocations.first_static_tls);
+                let symbol = symbol.and_then(|symbol| module.symbols.get()?.get(symbol));
+                let name = symbol
+                    .filter(|symbol| symbol.index != 0)
+                    .map_or_else(|| "(local)".to_owned(), |symbol| Shown(symbol.name()).to_string());
                 format!(
-                    "Error relocating {path}: {name}: initial-exec TLS resolves to dynamic definition in {path}"
+                    "Error relocating {}: {name}: initial-exec TLS resolves to dynamic definition in {}",
+                    path(id),
+                    path(owner)
                 )
             }
         };
@@ -250,15 +269,9 @@ impl Process {
     }
 }
 
-/// The bytes that an object takes from the static TLS block, its alignment included; nothing for one whose
-/// thread-local variables are reached dynamically.
-pub(crate) fn static_tls_bytes(module: &Module) -> Option<u64> {
-    let elf_file = module.elf()?;
-    let is_static = match relocations_of(module) {
-        Some(relocations) => relocations.static_tls > 0,
-        None => elf_file.flags & elf::DF_STATIC_TLS.0 != 0,
-    };
-    let tls = elf_file.tls.filter(|_| is_static)?;
+/// The bytes of an object's thread-local variables, their alignment included.
+fn tls_bytes(module: &Module) -> Option<u64> {
+    let tls = module.elf()?.tls?;
     Some(tls.size.checked_next_multiple_of(tls.align.max(1)).unwrap_or(tls.size).min(u64::from(u32::MAX)))
 }
 

@@ -29,31 +29,48 @@ fn failure(case: &Case) -> String {
 
 const COULD_NOT: &str = "could not load library \"/pg/lib/x.so\": ";
 
-fn with_static_tls(size: u32) -> SharedObject {
-    let variable = Export::new("state", ExportKind::Tls(size));
-    let offset = Import::tls("elsewhere").weak().reference(Reference::ThreadOffset);
-    module().add_export(variable).add_import(offset).flags(object::elf::DF_STATIC_TLS.0)
+/// A module that reaches a variable of its library by an offset from the thread pointer.
+fn static_user(name: &str) -> SharedObject {
+    module().needed(name).add_import(Import::tls("state").reference(Reference::ThreadOffset))
+}
+
+fn with_static_tls(name: &str, size: u32) -> SharedObject {
+    library(name).add_export(Export::new("state", ExportKind::Tls(size)))
 }
 
 #[test]
 fn static_tls_beyond_the_surplus_is_refused() {
-    assert_eq!(verdict(&Case::new().object("x.so", &with_static_tls(1600))), Verdict::Loads);
+    let case = |size| {
+        Case::new()
+            .object("/usr/lib/liba.so.1", &with_static_tls("liba.so.1", size))
+            .object("x.so", &static_user("liba.so.1"))
+    };
+    assert_eq!(verdict(&case(1600)), Verdict::Loads);
     assert_eq!(
-        failure(&Case::new().object("x.so", &with_static_tls(3000))),
-        format!("{COULD_NOT}/pg/lib/x.so: cannot allocate memory in static TLS block")
+        failure(&case(3000)),
+        format!("{COULD_NOT}/usr/lib/liba.so.1: cannot allocate memory in static TLS block")
     );
 }
 
 #[test]
 fn what_was_preloaded_has_taken_its_share() {
-    let case = Case::new()
-        .object("first.so", &with_static_tls(1024))
-        .object("x.so", &with_static_tls(1024))
-        .settings(|settings| settings.preload = vec!["first".to_owned()]);
+    let case = |variable: &str| {
+        let other = library("libb.so.1").add_export(Export::new(variable, ExportKind::Tls(1024)));
+        let user =
+            module().needed("libb.so.1").add_import(Import::tls(variable).reference(Reference::ThreadOffset));
+        Case::new()
+            .object("/usr/lib/liba.so.1", &with_static_tls("liba.so.1", 1024))
+            .object("/usr/lib/libb.so.1", &other)
+            .object("first.so", &static_user("liba.so.1"))
+            .object("x.so", &user)
+            .settings(|settings| settings.preload = vec!["first".to_owned()])
+    };
     assert_eq!(
-        failure(&case),
-        format!("{COULD_NOT}/pg/lib/x.so: cannot allocate memory in static TLS block")
+        failure(&case("other")),
+        format!("{COULD_NOT}/usr/lib/libb.so.1: cannot allocate memory in static TLS block")
     );
+    // The same name is the first one's variable, which has its room already.
+    assert_eq!(verdict(&case("state")), Verdict::Loads);
 }
 
 #[test]

@@ -46,14 +46,14 @@ impl SearchList {
                 continue;
             }
             let Some(at) = self.objects.iter().position(|&known| known == id) else { continue };
-            if !self.known.insert(target) {
+            if self.known.insert(target) {
+                filtees.push(target);
+            } else {
                 // Found early enough already, or moved.
                 match self.objects.iter().position(|&known| known == target) {
                     Some(behind) if behind > at => self.objects.remove(behind),
                     _ => continue,
                 };
-            } else {
-                filtees.push(target);
             }
             self.objects.insert(at, target);
         }

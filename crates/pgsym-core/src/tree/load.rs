@@ -120,15 +120,12 @@ pub(super) fn load_file(
 ///
 /// What is kept depends on the files alone: a file counts what those before it in path order brought, whichever thread was
 /// first.
-pub(super) fn load_all<T: Send>(
+pub(super) fn load_all<T: Send + Default>(
     files: &[TreeFile],
     envs: Vec<Option<Arc<LoaderEnv>>>,
     server: Option<&Process>,
     load: impl Fn(&TreeFile, Arc<LoaderEnv>, &Module) -> (Option<Load>, T) + Sync,
-) -> Vec<Result<(Option<Load>, T), FileError>>
-where
-    T: Default,
-{
+) -> Vec<Result<(Option<Load>, T), FileError>> {
     let load_one = |file: &TreeFile, env: Option<Arc<LoaderEnv>>| match (env, &file.module) {
         (Some(env), Ok(module)) => load(file, env, module),
         _ => (None, T::default()),
