@@ -246,3 +246,32 @@ fn a_symbolic_copy_keeps_its_own_calls_and_still_takes_later_ones() {
         found.captures.iter().map(|capture| (name(capture.victim), name(capture.captor))).collect();
     assert_eq!(pairs, [("user.so".to_owned(), "symbolic.so".to_owned())]);
 }
+
+#[test]
+fn a_unique_object_has_one_owner_even_under_symbolic_binding() {
+    let lab = Lab::new(false);
+    let module = |name: &str| {
+        let source = format!(
+            r#"
+            struct magic {{ int len, version, args, keys, namelen, byval; char abi[32]; }};
+            static const struct magic block = {{ sizeof(struct magic), 1500, 100, 32, 64, 1, "PostgreSQL" }};
+            const void *Pg_magic_func(void) {{ return &block; }}
+            __asm__(".data\n.globl label\n.type label, @gnu_unique_object\n.size label, 2\nlabel: .string \"{name}\"\n.text");
+            extern const char label[];
+            const char *who(void) {{ return label; }}
+            "#
+        );
+        fs::write(lab.path("module.c"), source).unwrap();
+        let file = format!("lib/{name}.so");
+        lab.gcc(&["-shared", "-fPIC", "-Wl,-Bsymbolic", "-o", &file, "module.c"]);
+        lab.path(&file)
+    };
+    let (first, second) = (module("a"), module("b"));
+    let output = Command::new(lab.path("bin/postgres")).args([&first, &second]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "a");
+    let process = lab.tree().process().unwrap().dlopen(&first).process;
+    let attempt = process.dlopen(&second);
+    let bindings = attempt.process.bindings(attempt.root.unwrap());
+    let label = bindings.iter().find(|binding| binding.reference.symbol.name() == b"label").unwrap();
+    assert_eq!(attempt.process.object(label.definition.unwrap().object).unwrap().path(), first);
+}

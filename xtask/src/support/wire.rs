@@ -1,5 +1,5 @@
 //! Just enough of PostgreSQL's frontend/backend protocol to hand a server a text and hear its error with all fields: psql
-//! would cut the text into statements itself (https://www.postgresql.org/docs/15/protocol-message-formats.html).
+//! would cut the text into statements itself (<https://www.postgresql.org/docs/15/protocol-message-formats.html>).
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;

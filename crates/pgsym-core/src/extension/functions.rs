@@ -44,6 +44,13 @@ impl Library {
         }
     }
 
+    /// The `api_version` that the record of a function has in an object, where it could be read.
+    fn api_version(&self, object: usize, prosrc: &[u8]) -> Option<u32> {
+        let facts = self.objects.get(object)?.1.postgres.get()?;
+        let record = facts.finfo.iter().find(|record| record.function.as_bytes() == prosrc)?;
+        record.api_version.as_ref().ok().copied()
+    }
+
     /// The index of the first object that exports a symbol.
     fn provider(&self, symbol: &[u8]) -> Option<usize> {
         let hashes = NameHash::of(symbol);
@@ -66,6 +73,8 @@ pub enum Status {
     MissingFunction,
     /// The function is there, its `pg_finfo_` record is not.
     MissingFinfo,
+    /// Both are there, and the record is of this version, which the server does not know.
+    OtherApiVersion(u32),
     /// A library that the module brings exports one of the two; the module itself does not.
     ThroughDependency {
         /// The library.
@@ -82,6 +91,7 @@ impl Status {
             Self::ModuleUnreadable => "module-unreadable",
             Self::MissingFunction => "missing-function",
             Self::MissingFinfo => "missing-finfo",
+            Self::OtherApiVersion(_) => "other-api-version",
             Self::ThroughDependency { .. } => "through-dependency",
         }
     }
@@ -100,6 +110,9 @@ pub(super) fn status(library: &Library, prosrc: &[u8]) -> Status {
     let Some(record) = library.provider(&[FINFO_PREFIX, prosrc].concat()) else {
         return Status::MissingFinfo;
     };
+    if let Some(version) = library.api_version(record, prosrc).filter(|&version| version != 1) {
+        return Status::OtherApiVersion(version);
+    }
     match library.objects.get(function.max(record)) {
         Some((provider, _)) if function.max(record) > 0 => {
             Status::ThroughDependency { provider: provider.clone() }

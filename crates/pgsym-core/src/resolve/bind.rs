@@ -169,10 +169,20 @@ impl Process {
         let wanted = Wanted::of(symbol, self.env().libc);
         // "Don't search the executable when resolving a copy reloc" (`do_lookup_x`).
         let is_copy = reference.usage.is_some_and(|usage| usage.copies > 0);
-        scope
-            .candidates(wanted.hashes)
-            .filter(|&id| !(is_copy && id == object))
-            .find_map(|id| self.definition_in(id, wanted))
+        let find = |candidates: &mut dyn Iterator<Item = ObjectId>| {
+            candidates.filter(|&id| !(is_copy && id == object)).find_map(|id| self.definition_in(id, wanted))
+        };
+        let found = find(&mut scope.candidates(wanted.hashes))?;
+        if self.itself_first(object).is_some() && found.symbol.binding() == Strength::Unique {
+            // Under DT_SYMBOLIC the object comes first, and still takes what an earlier one has entered for the whole
+            // namespace (`do_lookup_unique`).
+            let first = find(&mut self.global_scope(object).iter().copied());
+            return first
+                .filter(|first| first.symbol.binding() == Strength::Unique)
+                .filter(|first| self.is_relocated_before(first.object, object))
+                .or(Some(found));
+        }
+        Some(found)
     }
 
     /// `do_lookup_x` for one object.

@@ -327,6 +327,12 @@ impl Process {
         self.global.started()
     }
 
+    /// Whether one object was relocated by an earlier `dlopen` than another, or at the start.
+    pub(super) fn is_relocated_before(&self, earlier: ObjectId, later: ObjectId) -> bool {
+        let scope = |id| self.object(id).map_or(0, |object| object.scope);
+        scope(earlier) < scope(later)
+    }
+
     /// The scope that an object was relocated in, behind the object itself where DT_SYMBOLIC puts it first, ready to look names up in.
     pub(super) fn scope(&self, id: ObjectId, own: Option<ObjectId>) -> Scope<'_> {
         Scope::new(self, &self.global, own, self.object(id).map_or(0, |object| object.scope))

@@ -81,7 +81,7 @@ pub enum Reading {
     /// looked for.
     Loading,
     /// What resolution needs: which files a process loads, in which order, after which searches. No symbol is read, so
-    /// nothing tells a module from a library ([`Role::Library`]), and no rule is checked.
+    /// nothing tells a module from a library ([`Role::Library`](super::Role::Library)), and no rule is checked.
     Links,
 }
 

@@ -4,12 +4,12 @@ use crate::extension::Status;
 use crate::name::Shown;
 
 declare_rule! {
-    /// A C function has no `pg_finfo_` record beside it.
+    /// A C function has no `pg_finfo_` record beside it, or one that the server does not know.
     ///
     /// ## What it checks
     ///
     /// Each C function that is exported: whether `pg_finfo_` and its link symbol is exported too, by the
-    /// module or a library that it brings.
+    /// module or a library that it brings, and whether the `api_version` that its code returns is 1, the only one there is.
     ///
     /// ## Why it matters
     ///
@@ -26,7 +26,7 @@ declare_rule! {
     ///
     /// ## What it cannot see
     ///
-    /// Records of a version other than 1.
+    /// The version in a record whose code is of no known shape.
     ///
     /// ## References
     ///
@@ -46,18 +46,34 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
         let findings = on_functions(
             sink,
             record,
-            |function| function.status == Status::MissingFinfo,
+            |function| matches!(function.status, Status::MissingFinfo | Status::OtherApiVersion(_)),
             |functions| {
-                said.push(functions.first().map(|function| Shown(&function.prosrc).to_string()));
-                format!("no pg_finfo_ record stands beside {}.", names(functions))
+                let first =
+                    functions.first().map(|function| (function.status.clone(), function.prosrc.clone()));
+                let is_missing = matches!(first, Some((Status::MissingFinfo, _)));
+                said.extend(first);
+                if is_missing {
+                    format!("no pg_finfo_ record stands beside {}.", names(functions))
+                } else {
+                    format!(
+                        "the pg_finfo_ record of {} is of a version that no server knows.",
+                        names(functions)
+                    )
+                }
             },
         );
-        for (finding, function) in findings.into_iter().zip(said) {
-            let function = function.unwrap_or_default();
-            let said = format!("could not find function information for function \"{function}\"");
-            let finding = server_says(finding, &said);
+        for (finding, (status, function)) in findings.into_iter().zip(said) {
+            let function = Shown(&function);
+            let said = match status {
+                Status::OtherApiVersion(version) => {
+                    format!(
+                        "unrecognized API version {version} reported by info function \"pg_finfo_{function}\""
+                    )
+                }
+                _ => format!("could not find function information for function \"{function}\""),
+            };
             sink.report(
-                finding
+                server_says(finding, &said)
                     .help(format!("write PG_FUNCTION_INFO_V1({function}); and export pg_finfo_{function}")),
             );
         }
@@ -92,5 +108,13 @@ pub(crate) mod tests {
     fn a_function_with_its_record_is_fine() {
         let case = case().extension("", &function("f", "x")).functions("/pg/lib/x.so", &["f"]);
         assert_eq!(case.run(&MISSING_FINFO), []);
+    }
+
+    #[test]
+    fn a_record_of_another_version_is_refused() {
+        let object = module().export("f").pg_finfo("f", 0);
+        let case = case().extension("", &function("f", "x")).object("/pg/lib/x.so", &object);
+        let finding = case.one(&MISSING_FINFO);
+        assert_eq!(server(&finding), "unrecognized API version 0 reported by info function \"pg_finfo_f\"");
     }
 }
