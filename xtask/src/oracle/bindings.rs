@@ -13,10 +13,11 @@ use anyhow::{Context, Result, bail};
 use pgsym_core::fs::{Fs, RealFs};
 use pgsym_core::name::Shown;
 use pgsym_core::parse::Facets;
-use pgsym_core::resolve::{CpuLevel, FileStore, LoaderEnv, LoaderOptions, MainObject, Object, Process};
+use pgsym_core::resolve::{FileStore, LoaderEnv, MainObject, Object, Process};
 
 use crate::support::Outcome;
 use crate::support::command::run;
+use crate::support::cpu::own_loader;
 use crate::support::postgres::{DEBIAN_PREFIX, TestServer, need_debian_extensions};
 use crate::support::report::{Difference, Report};
 
@@ -76,8 +77,7 @@ fn start(prefix: &Path) -> Result<Process> {
     let module = store.module(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let interpreter =
         module.elf().and_then(|elf| elf.interpreter.get()).map(|name| name.as_path().to_owned());
-    let options = LoaderOptions { cpu: Some(CpuLevel::of_this_machine()), ..LoaderOptions::default() };
-    let env = Arc::new(LoaderEnv::read(&*fs, module.target, interpreter.as_deref(), &options));
+    let env = Arc::new(LoaderEnv::read(&*fs, module.target, interpreter.as_deref(), &own_loader()));
     Process::start(store, env, &path, MainObject::Program).map_err(|error| anyhow::anyhow!(error.message))
 }
 

@@ -2,6 +2,7 @@
 //! comparison.
 
 pub(crate) mod command;
+pub(crate) mod cpu;
 pub(crate) mod debian;
 pub(crate) mod elf_files;
 pub(crate) mod measure;

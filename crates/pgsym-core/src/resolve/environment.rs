@@ -155,6 +155,18 @@ pub struct LoaderOptions {
     pub current_directory: Option<PathBuf>,
     /// The processor; where it is not known, the baseline's libraries are searched, which every one has.
     pub cpu: Option<CpuLevel>,
+    /// What glibc up to 2.36 calls the processor beside that.
+    pub legacy: LegacyNames,
+}
+
+/// What glibc up to 2.36 calls some processors of Intel: directories of these names are searched, and `$PLATFORM` is one
+/// of them (`init_cpu_features`, sysdeps/x86/cpu-features.c).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LegacyNames {
+    /// `haswell` or `xeon_phi`, instead of what the kernel says.
+    pub platform: Option<&'static str>,
+    /// `avx512_1`.
+    pub hwcap: Option<&'static str>,
 }
 
 impl LoaderEnv {
@@ -185,7 +197,8 @@ impl LoaderEnv {
             facts.system_directories
         };
         let lib = system_directories.first().map_or_else(|| Name::from("lib"), |first| lib_token(first));
-        let platform = platform(target);
+        let legacy = if libc.is_glibc_since(2, 37) { LegacyNames::default() } else { options.legacy };
+        let platform = legacy.platform.map(Name::from).or_else(|| platform(target));
         let hwcaps = hwcaps(target, options.cpu.unwrap_or_default());
         let mut subdirectories = Vec::new();
         if libc.is_glibc_since(2, 33) {
@@ -193,7 +206,7 @@ impl LoaderEnv {
                 .extend(hwcaps.iter().map(|name| Name::from(format!("glibc-hwcaps/{name}").as_str())));
         }
         if !libc.is_glibc_since(2, 37) {
-            subdirectories.extend(legacy_subdirectories(platform.as_ref()));
+            subdirectories.extend(legacy_subdirectories(target, platform.as_ref(), legacy.hwcap));
         }
         Self {
             libc,
@@ -418,8 +431,7 @@ pub(crate) fn musl_arch(target: Target) -> &'static str {
     }
 }
 
-/// AT_PLATFORM as the kernel gives it. On Intel, glibc up to 2.36 says `haswell` or `xeon_phi` instead, which
-/// is not modelled: no tree was met that has such a directory.
+/// AT_PLATFORM as the kernel gives it.
 fn platform(target: Target) -> Option<Name> {
     let name = match (target.machine, target.class) {
         (elf::EM_X86_64, _) => "x86_64",
@@ -443,15 +455,14 @@ fn hwcaps(target: Target, cpu: CpuLevel) -> Vec<Name> {
         .collect()
 }
 
-/// The subdirectories of glibc up to 2.36: every subset of `tls`, the platform, and on x86-64 the hwcap
-/// `x86_64`, in falling order (elf/dl-hwcaps.c `_dl_important_hwcaps`; the order was read off LD_DEBUG=libs).
-fn legacy_subdirectories(platform: Option<&Name>) -> Vec<Name> {
+/// The subdirectories of glibc up to 2.36: every subset of `tls`, the platform, the processor's hwcap and on x86-64 the
+/// hwcap `x86_64`, in falling order (elf/dl-hwcaps.c `_dl_important_hwcaps`; the order was read off LD_DEBUG=libs).
+fn legacy_subdirectories(target: Target, platform: Option<&Name>, hwcap: Option<&str>) -> Vec<Name> {
     let mut parts = vec!["tls".to_owned()];
-    if let Some(platform) = platform {
-        parts.push(platform.to_string());
-        if *platform == "x86_64" {
-            parts.push("x86_64".to_owned());
-        }
+    parts.extend(platform.map(ToString::to_string));
+    parts.extend(hwcap.map(str::to_owned));
+    if target.machine == elf::EM_X86_64 {
+        parts.push("x86_64".to_owned());
     }
     let mut subdirectories: Vec<Name> = Vec::new();
     for mask in (1..1_u32 << parts.len()).rev() {
@@ -476,9 +487,36 @@ mod tests {
 
     #[test]
     fn legacy_subdirectories_come_in_the_order_of_the_loader() {
-        let names: Vec<String> =
-            legacy_subdirectories(Some(&Name::from("x86_64"))).iter().map(ToString::to_string).collect();
-        assert_eq!(names, ["tls/x86_64/x86_64", "tls/x86_64", "tls", "x86_64/x86_64", "x86_64"]);
+        let target = Target {
+            machine: elf::EM_X86_64,
+            class: Class::Bits64,
+            endian: crate::model::Endian::Little,
+            os_abi: 0,
+            abi_version: 0,
+            flags: 0,
+        };
+        let names = |platform, hwcap| -> Vec<String> {
+            let found = legacy_subdirectories(target, Some(&Name::from(platform)), hwcap);
+            found.iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(
+            names("x86_64", None),
+            ["tls/x86_64/x86_64", "tls/x86_64", "tls", "x86_64/x86_64", "x86_64"]
+        );
+        // As a processor with AVX-512 lists them.
+        assert_eq!(
+            names("haswell", Some("avx512_1"))[..8],
+            [
+                "tls/haswell/avx512_1/x86_64",
+                "tls/haswell/avx512_1",
+                "tls/haswell/x86_64",
+                "tls/haswell",
+                "tls/avx512_1/x86_64",
+                "tls/avx512_1",
+                "tls/x86_64",
+                "tls"
+            ]
+        );
     }
 
     #[test]

@@ -17,11 +17,11 @@ use anyhow::{Context as _, Result, bail};
 use pgsym_core::check::{Finding, Selection, Severity, check};
 use pgsym_core::extension::{ExtensionRecord, ExtensionSettings, SearchSettings};
 use pgsym_core::fs::RealFs;
-use pgsym_core::resolve::{CpuLevel, LoaderOptions};
 use pgsym_core::tree::{ServerChoice, Settings, Tree};
 
 use crate::support::Outcome;
 use crate::support::command::exists;
+use crate::support::cpu::own_loader;
 use crate::support::postgres::{DEBIAN_PREFIX, TestServer, need_debian_extensions};
 use crate::support::report::{Difference, Exception, Report};
 
@@ -108,7 +108,7 @@ fn compare(installed: &Installed, title: &str, options: &Options, report: &mut R
         &installed.roots,
         Settings {
             server: ServerChoice::At(installed.prefix.clone()),
-            loader: LoaderOptions { cpu: Some(CpuLevel::of_this_machine()), ..LoaderOptions::default() },
+            loader: own_loader(),
             extensions: ExtensionSettings {
                 search: installed.search.clone(),
                 ..ExtensionSettings::default()

@@ -13,11 +13,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use pgsym_core::fs::RealFs;
 use pgsym_core::postgres::{self, MagicBlock, Verdict};
-use pgsym_core::resolve::{CpuLevel, LoaderOptions, Process};
+use pgsym_core::resolve::Process;
 use pgsym_core::tree::{ServerChoice, Settings, Tree};
 use rayon::prelude::*;
 
 use crate::support::Outcome;
+use crate::support::cpu::own_loader;
 use crate::support::debian;
 use crate::support::postgres::{DEBIAN_PREFIX, TestServer, need_debian_extensions};
 use crate::support::report::{Difference, Report};
@@ -119,7 +120,7 @@ fn model(preload: &[String]) -> Result<(Process, Option<MagicBlock>)> {
     let settings = Settings {
         server: ServerChoice::At(DEBIAN_PREFIX.into()),
         preload: preload.to_vec(),
-        loader: LoaderOptions { cpu: Some(CpuLevel::of_this_machine()), ..LoaderOptions::default() },
+        loader: own_loader(),
         ..Settings::default()
     };
     let tree = Tree::load(Arc::new(RealFs::new()), &[], settings)?;

@@ -10,12 +10,13 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use pgsym_core::name::Name;
 use pgsym_core::resolve::{
-    CpuLevel, FileStore, LoadErrorKind, LoaderEnv, LoaderOptions, MainObject, Process, VersionMatch,
-    checks_of, usual_interpreter,
+    FileStore, LoadErrorKind, LoaderEnv, LoaderOptions, MainObject, Process, VersionMatch, checks_of,
+    usual_interpreter,
 };
 
 use super::HOST_LOADER;
 use crate::support::command::{clean, run};
+use crate::support::cpu::own_loader;
 
 /// One way to call the loader.
 #[derive(Debug, Clone, Default)]
@@ -119,8 +120,7 @@ pub(crate) fn listed_by_pgsym(store: &Arc<FileStore>, file: &Path, variant: &Var
     let options = LoaderOptions {
         library_path: variant.library_path.as_deref().map(Name::from),
         current_directory: Some("/".into()),
-        cpu: Some(CpuLevel::of_this_machine()),
-        ..LoaderOptions::default()
+        ..own_loader()
     };
     let interpreter = usual_interpreter(module.target).map(Path::new);
     let mut env = LoaderEnv::read(store.fs(), module.target, interpreter, &options);

@@ -10,13 +10,14 @@ use pgsym_core::model::{Class, Endian, Target};
 use pgsym_core::name::Name;
 use pgsym_core::parse::Facets;
 use pgsym_core::resolve::{
-    CpuLevel, FileStore, Libc, LoadError, LoadErrorKind, LoaderEnv, LoaderOptions, MainObject,
-    Outcome as ProbeOutcome, Probe, Process,
+    FileStore, Libc, LoadError, LoadErrorKind, LoaderEnv, LoaderOptions, MainObject, Outcome as ProbeOutcome,
+    Probe, Process,
 };
 use pgsym_core::source::Source;
 
 use super::describe::{Family, Tree};
 use super::record::{Object, Outcome, Record, Step, host_path, is_root};
+use crate::support::cpu::own_loader;
 
 /// The machine's files as `nobody` sees them, which is who the host runs as when this program is root.
 struct NobodysFs(RealFs);
@@ -74,7 +75,7 @@ pub(super) fn predict(tree: &Tree, root: &Path) -> Result<Prediction> {
         libc: (tree.family == Family::Musl).then_some(Libc::Musl),
         library_path: tree.library_path.as_deref().map(Name::from),
         current_directory: Some(working_directory.clone()),
-        cpu: Some(cpu()),
+        ..own_loader()
     };
     let env = Arc::new(LoaderEnv::read(&*fs, target, None, &options));
     let store = Arc::new(FileStore::new(fs, Facets::SYMBOLS));
@@ -138,26 +139,4 @@ fn added(process: &Process, before: usize, working_directory: &Path) -> Result<O
         })
         .collect::<Result<_>>()
         .map(Outcome::Loaded)
-}
-
-/// What the loader of this machine finds out about its processor.
-fn cpu() -> CpuLevel {
-    #[cfg(target_arch = "x86_64")]
-    {
-        let v4 = is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512cd")
-            && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("avx512vl");
-        if v4 {
-            return CpuLevel::V4;
-        }
-        if is_x86_feature_detected!("avx2") {
-            return CpuLevel::V3;
-        }
-        if is_x86_feature_detected!("sse4.2") {
-            return CpuLevel::V2;
-        }
-    }
-    CpuLevel::V1
 }
