@@ -182,6 +182,7 @@ impl Process {
                 // A server's current directory is its data directory, which is not known.
                 current_directory: working_directory.clone().filter(|_| server == ServerChoice::None),
                 cpu: self.cpu_level(),
+                ..LoaderOptions::default()
             },
             server,
             preload: self.preload.iter().flat_map(|Preload(names)| names.clone()).collect(),
