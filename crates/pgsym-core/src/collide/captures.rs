@@ -86,6 +86,8 @@ pub(super) fn find(tree: &Tree, server: &Process, universe: &Universe) -> Found 
         let Some(load) = tree.files().get(module).and_then(|file| file.load.as_ref()) else { continue };
         let company: HashSet<MemberId> =
             load.process.added_since(server).filter_map(|(_, object)| universe.find(object.id())).collect();
+        let in_order: Vec<MemberId> =
+            load.process.load_order().filter_map(|(_, object)| universe.find(object.id())).collect();
         let Some(symbols) = member.module.symbols.get() else { continue };
         for reference in references(&member.module) {
             let symbol = reference.symbol;
@@ -127,7 +129,7 @@ pub(super) fn find(tree: &Tree, server: &Process, universe: &Universe) -> Found 
                 continue;
             }
             let own: Vec<MemberId> = definers.iter().copied().filter(|id| company.contains(id)).collect();
-            let Some(meant) = bound_alone(&load.process, universe, symbol, &own, libc) else {
+            let Some(meant) = bound_alone(&in_order, universe, symbol, &own, libc) else {
                 continue;
             };
             if let Some(versions) = member.versions
@@ -187,15 +189,15 @@ fn are_rivals(a: &Member, b: &Member) -> bool {
 
 /// Where a reference binds when its module is alone with the server: the first in load order that it accepts.
 fn bound_alone(
-    process: &Process,
+    in_order: &[MemberId],
     universe: &Universe,
     symbol: Symbol<'_>,
     definers: &[MemberId],
     libc: Libc,
 ) -> Option<MemberId> {
-    process
-        .load_order()
-        .filter_map(|(_, object)| universe.find(object.id()))
+    in_order
+        .iter()
+        .copied()
         .find(|id| definers.contains(id) && accepts(&universe.get(*id).module, symbol, libc).is_some())
 }
 

@@ -85,10 +85,8 @@ fn is_control(path: &Path) -> bool {
 
 fn keep_binaries(fs: &dyn Fs, roots: &Roots, found: Vec<(WalkEntry, bool)>) -> Vec<Candidate> {
     use rayon::prelude::*;
-    // The directories that are walked, whatever links lead there.
-    let walked: Vec<PathBuf> = roots.paths().iter().filter_map(|root| fs.canonicalize(root).ok()).collect();
     let looked_at: Vec<Option<(Candidate, Option<FileId>, bool)>> =
-        found.into_par_iter().map(|(entry, is_named)| look_at(fs, roots, entry, is_named, &walked)).collect();
+        found.into_par_iter().map(|(entry, is_named)| look_at(fs, roots, entry, is_named)).collect();
     // A file's own name goes before symbolic links to it, which then add nothing.
     let mut seen: HashSet<FileId> =
         looked_at.iter().flatten().filter(|(_, _, is_link)| !is_link).filter_map(|(_, id, _)| *id).collect();
@@ -111,7 +109,6 @@ fn look_at(
     roots: &Roots,
     entry: WalkEntry,
     is_named: bool,
-    walked: &[PathBuf],
 ) -> Option<(Candidate, Option<FileId>, bool)> {
     let WalkEntry { path, kind } = entry;
     let wanted = is_named || has_library_name(&path);
@@ -130,7 +127,7 @@ fn look_at(
             let metadata = fs.metadata(&path).ok();
             let leads_to_directory =
                 metadata.is_some_and(|metadata| metadata.kind == FileKind::Directory) && !wanted;
-            let error = if leads_to_directory { linked_directory(fs, &path, walked)? } else { error.into() };
+            let error = if leads_to_directory { linked_directory(fs, roots, &path)? } else { error.into() };
             (Err(error), metadata.map(|metadata| metadata.id))
         }
     };
@@ -146,9 +143,11 @@ fn look_at(
 }
 
 /// What is said of a symbolic link to a directory: nothing where that one is walked anyway.
-fn linked_directory(fs: &dyn Fs, path: &Path, walked: &[PathBuf]) -> Option<FileError> {
+fn linked_directory(fs: &dyn Fs, roots: &Roots, path: &Path) -> Option<FileError> {
     let target = fs.canonicalize(path).ok()?;
-    let is_walked = walked.iter().any(|root| target.starts_with(root));
+    // Whatever links lead to the root.
+    let is_above = |root: &PathBuf| fs.canonicalize(root).is_ok_and(|root| target.starts_with(root));
+    let is_walked = roots.paths().iter().any(is_above);
     let message =
         || format!("a symbolic link to the directory {}, which is not entered", shown_path(&target));
     (!is_walked).then(|| FileError::new(FileErrorKind::LinkedDirectory, message()))

@@ -3,6 +3,7 @@
 //! file, and `..` behind a symbolic link is not the directory that the name says: none of them can work on a
 //! relative path, and the answer to a question does not depend on the directory that it was asked in.
 
+use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 
 use crate::fs::{FileKind, Fs};
@@ -13,13 +14,19 @@ use crate::name::shown_path;
 pub struct Roots {
     given: Vec<PathBuf>,
     paths: Vec<PathBuf>,
+    /// The root at each place; of two spellings of one root, the first.
+    at: HashMap<PathBuf, usize>,
 }
 
 impl Roots {
     /// Roots as a caller names them; the relative ones stand in `working_directory`.
     pub fn new(fs: &dyn Fs, given: &[PathBuf], working_directory: Option<&Path>) -> Self {
-        let paths = given.iter().map(|path| standing(fs, path, working_directory)).collect();
-        Self { given: given.to_vec(), paths }
+        let paths: Vec<PathBuf> = given.iter().map(|path| standing(fs, path, working_directory)).collect();
+        let mut at = HashMap::new();
+        for (index, path) in paths.iter().enumerate() {
+            at.entry(path.clone()).or_insert(index);
+        }
+        Self { given: given.to_vec(), paths, at }
     }
 
     /// As the caller named them.
@@ -35,16 +42,12 @@ impl Roots {
     /// A path as the caller would name it: below the nearest root, in the spelling of that root; as it is where it
     /// is below none.
     pub fn shown(&self, path: &Path) -> PathBuf {
-        let below = |(given, root): (&PathBuf, &PathBuf)| {
-            let rest = path.strip_prefix(root).ok()?;
-            let shown = if rest.as_os_str().is_empty() { given.clone() } else { given.join(rest) };
-            Some((root.components().count(), shown))
-        };
-        let found = self.given.iter().zip(&self.paths).filter_map(below);
-        // Of two spellings of one root, the first.
-        found
-            .reduce(|best, other| if other.0 > best.0 { other } else { best })
-            .map_or_else(|| path.to_owned(), |(_, shown)| shown)
+        let root = path.ancestors().find_map(|above| Some((above, self.given.get(*self.at.get(above)?)?)));
+        let Some((root, given)) = root else { return path.to_owned() };
+        match path.strip_prefix(root) {
+            Ok(rest) if !rest.as_os_str().is_empty() => given.join(rest),
+            _ => given.clone(),
+        }
     }
 
     /// A text with the paths in it as the caller would name them. Below `/`, given by another name, they stay as they
