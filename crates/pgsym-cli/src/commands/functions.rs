@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use pgsym_core::extension::Reading;
 use pgsym_core::report::{Functions, FunctionsOptions};
-use pgsym_core::tree::ServerChoice;
+use pgsym_core::tree::{Reading as Files, ServerChoice};
 use regex::bytes::Regex;
 
 use super::Status;
@@ -34,6 +34,7 @@ impl Args {
     pub(crate) fn run(self) -> anyhow::Result<Status> {
         let output = Output::new(&self.common)?;
         let mut settings = self.process.settings(ServerChoice::Detect)?;
+        settings.reading = Files::Loading;
         if self.all_scripts {
             settings.extensions.reading = Reading::All;
         }
