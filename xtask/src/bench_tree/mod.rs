@@ -54,6 +54,7 @@ pub(crate) fn run(options: &Options) -> Result<Outcome> {
         tree_group(&pgsym, &modules),
         symbols_group(&own, &list, threads),
         search_group(&own, threads),
+        load_group(&pgsym, &modules, threads),
         audit_group(&pgsym, &modules, threads),
     ];
     for group in &mut groups {
@@ -126,6 +127,24 @@ fn search_group(own: &Path, threads: usize) -> Group {
     }
 }
 
+/// Whether the server loads each of its modules: every reference bound in its process.
+fn load_group(pgsym: &Path, modules: &[PathBuf], threads: usize) -> Group {
+    let load = |jobs: &str| program(pgsym, &["load", "--jobs", jobs], modules);
+    Group {
+        title: format!("every reference of {} modules bound in the server", modules.len()),
+        contenders: vec![
+            Contender::ours("pgsym load --jobs 1", load("1")),
+            Contender::also_ours(&format!("pgsym load --jobs {threads}"), load(&threads.to_string())),
+            Contender::peer("ldd -r, file by file", ldd(modules)),
+        ],
+        targets: vec![Target { peer: "ldd -r, file by file", at_most: 0.05 }],
+    }
+}
+
+fn ldd(modules: &[PathBuf]) -> Command {
+    shell("for f; do ldd -r \"$f\"; done", modules)
+}
+
 /// What is wrong with the server's modules.
 fn audit_group(pgsym: &Path, modules: &[PathBuf], threads: usize) -> Group {
     let audit = |jobs: &str| program(pgsym, &["audit", "--jobs", jobs, MODULES], &[]);
@@ -134,7 +153,7 @@ fn audit_group(pgsym: &Path, modules: &[PathBuf], threads: usize) -> Group {
         contenders: vec![
             Contender::ours("pgsym audit --jobs 1", audit("1")),
             Contender::also_ours(&format!("pgsym audit --jobs {threads}"), audit(&threads.to_string())),
-            Contender::peer("ldd -r, file by file", shell("for f; do ldd -r \"$f\"; done", modules)),
+            Contender::peer("ldd -r, file by file", ldd(modules)),
         ],
         targets: vec![Target { peer: "ldd -r, file by file", at_most: 0.1 }],
     }
