@@ -31,4 +31,6 @@ pub use versions::{VersionCheck, VersionMatch, checks_of};
 
 pub(crate) use elements::elements_of;
 pub(crate) use musl::interpreter as musl_interpreter;
+#[cfg(feature = "audit")]
+pub(crate) use relocation::{STATIC_TLS_RESERVE, STATIC_TLS_SURPLUS};
 pub(crate) use token::has_malformed_token;

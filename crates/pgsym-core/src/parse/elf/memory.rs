@@ -15,6 +15,11 @@ use crate::source::{Source, read_range};
 /// The smallest page of the machines that pgsym reads: larger ones map more.
 pub(crate) const PAGE: u64 = 4096;
 
+/// Whether a whole page of a segment's file bytes lies behind the end of a file of `length` bytes: touching it is SIGBUS.
+pub(crate) fn loses_a_page(segment: &Segment, length: u64) -> bool {
+    segment.offset.saturating_add(segment.file_size).div_ceil(PAGE) > length.div_ceil(PAGE)
+}
+
 /// One file seen at its addresses, before relocation.
 #[derive(Clone, Copy)]
 pub(crate) struct Memory<'a> {

@@ -10,6 +10,7 @@ use crate::discover::Format;
 use crate::error::{FileError, FileErrorKind};
 use crate::model::{Module, Segment};
 use crate::name::shown_path;
+use crate::parse::elf::memory::loses_a_page;
 use crate::resolve::{LoadErrorKind, Outcome};
 use crate::rules::evidence::{base_name, count, told};
 use crate::tree::{Role, Tree};
@@ -135,12 +136,11 @@ fn check_file(
 /// A file that ends before its segments do. The loader maps it all the same; touching a page that lies wholly behind
 /// the end is SIGBUS, and the rest of a page that is cut is zeros.
 fn cut_off(cx: &ModuleCx<'_>, sink: &Sink<'_>, module: &Module) -> Option<Finding> {
-    const PAGE: u64 = 4096;
     if cx.role() == Role::Other {
         return None;
     }
     let end = |segment: &Segment| segment.offset.saturating_add(segment.file_size);
-    let loses_a_page = |segment: &Segment| end(segment).div_ceil(PAGE) > module.len.div_ceil(PAGE);
+    let loses_a_page = |segment: &Segment| loses_a_page(segment, module.len);
     let cut = || {
         let loads = module.elf().map_or(&[][..], |elf| &elf.segments).iter().enumerate();
         loads.filter(|(_, segment)| {

@@ -4,7 +4,7 @@ use super::loadable;
 use crate::check::{ModuleCx, Severity, Sink, TreeCx, declare_rule};
 use crate::fs::FileId;
 use crate::name::shown_path;
-use crate::resolve::Libc;
+use crate::resolve::{Libc, STATIC_TLS_RESERVE, STATIC_TLS_SURPLUS};
 use crate::rules::evidence::{consequence, told};
 use crate::rules::reach::brought_by;
 use crate::tree::Role;
@@ -13,21 +13,17 @@ use crate::tree::Role;
 /// reserve that others may need.
 const GUARANTEED: u64 = 512;
 
-/// The whole reserve, TLS_STATIC_SURPLUS, is 1664 bytes with the default tunables of every modelled glibc, and
-/// rounding adds less than 64. Measured with PostgreSQL 15 on glibc 2.36: 1710 bytes load, 1720 do not.
-const RESERVE: u64 = 1664 + 64;
-
 /// The value of `glibc.rtld.optional_static_tls` with which objects that need this many bytes all find room: the reserve
 /// is 1152 bytes and that value (elf/dl-tls.c `_dl_tls_static_surplus_init`). Measured with glibc 2.36: 4200 bytes
 /// want 3048.
 pub(crate) fn sufficient_tunable(bytes: u64) -> u64 {
-    bytes.saturating_sub(1_664 - GUARANTEED).max(GUARANTEED)
+    bytes.saturating_sub(STATIC_TLS_SURPLUS - GUARANTEED).max(GUARANTEED)
 }
 
 /// How to make room for objects that need this many bytes; glibc has the tunable since 2.33.
 pub(crate) fn make_room(libc: Option<Libc>, bytes: u64) -> String {
     let compile = "compile with -ftls-model=global-dynamic, the default of -fPIC";
-    if bytes <= RESERVE || !libc.is_some_and(|libc| libc.is_glibc_since(2, 33)) {
+    if bytes <= STATIC_TLS_RESERVE || !libc.is_some_and(|libc| libc.is_glibc_since(2, 33)) {
         return compile.to_owned();
     }
     format!(
@@ -108,7 +104,7 @@ fn check_file(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
             (consequence(cx.file()), crate::rules::loader::severity(cx.file()))
         }
         Some(Libc::Musl) | None => ("it takes from a small reserve", Severity::Info),
-        Some(Libc::Glibc(..)) if tls.size >= RESERVE => {
+        Some(Libc::Glibc(..)) if tls.size >= STATIC_TLS_RESERVE => {
             (consequence(cx.file()), crate::rules::loader::severity(cx.file()))
         }
         Some(Libc::Glibc(..)) if tls.size > GUARANTEED => (
@@ -123,7 +119,7 @@ fn check_file(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
         finding =
             finding.evidence("relocations", format!("{relocations} with an offset from the thread pointer"));
     }
-    if matches!(libc, Some(Libc::Glibc(..))) && tls.size >= RESERVE {
+    if matches!(libc, Some(Libc::Glibc(..))) && tls.size >= STATIC_TLS_RESERVE {
         let path = shown_path(cx.path());
         finding = told(
             finding,

@@ -1,7 +1,7 @@
 use object::elf;
 
 use crate::check::{Sink, TreeCx, declare_rule};
-use crate::resolve::{Libc, Object};
+use crate::resolve::{Libc, Object, STATIC_TLS_SURPLUS};
 use crate::rules::evidence::base_name;
 use crate::rules::hardening::static_tls::make_room;
 
@@ -44,9 +44,6 @@ declare_rule! {
     }
 }
 
-/// TLS_STATIC_SURPLUS with the tunables' defaults: (4 - 1) · 192 + 4 · 144 + 512 bytes.
-const SURPLUS: u64 = 1_664;
-
 fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     let tree = cx.tree();
     let (Some(process), Some(server)) = (tree.process(), tree.server()) else { return };
@@ -66,7 +63,7 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
         let Some(size) = static_tls(object) else { continue };
         taken += size;
         let name = base_name(object.path());
-        if taken > SURPLUS && first_without_room.is_none() {
+        if taken > STATIC_TLS_SURPLUS && first_without_room.is_none() {
             first_without_room = Some((name.clone(), taken));
         }
         users.push((name, size));
@@ -77,7 +74,7 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
         "shared_preload_libraries",
         format!(
             "{first} is the first of the preloaded objects that finds no room: up to it they need {with_it} bytes of static \
-             thread-local storage, and glibc keeps {SURPLUS} free."
+             thread-local storage, and glibc keeps {STATIC_TLS_SURPLUS} free."
         ),
     );
     for (name, size) in users {
