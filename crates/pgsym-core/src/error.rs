@@ -4,7 +4,9 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+#[cfg(feature = "audit")]
+use std::path::Path;
+use std::path::PathBuf;
 
 /// Why one file, or one table of it, cannot be used.
 ///
@@ -107,6 +109,7 @@ impl std::error::Error for FileError {}
 
 impl Error {
     /// The same about a path as the caller spelled it.
+    #[cfg(feature = "audit")]
     pub(crate) fn about(self, given: &Path) -> Self {
         match self {
             Self::Path { what, seen, advice, .. } => {

@@ -86,6 +86,7 @@ impl Module {
     }
 
     /// Whether the file asks for an executable stack, by PF_X of its PT_GNU_STACK or by having none.
+    #[cfg(feature = "audit")]
     pub(crate) fn wants_executable_stack(&self) -> bool {
         self.elf().is_some_and(|elf| match elf.stack_flags {
             Some(flags) => flags & object::elf::PF_X.0 != 0,

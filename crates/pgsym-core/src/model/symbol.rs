@@ -257,6 +257,7 @@ impl SymbolTable {
     }
 
     /// [`NameHash::word`] of every name that a lookup can end at, in table order, as often as the table has it.
+    #[cfg(feature = "audit")]
     pub(crate) fn hash_words(&self, visit: &mut dyn FnMut(u32)) {
         match &self.hash {
             HashTable::None => {}
@@ -269,6 +270,7 @@ impl SymbolTable {
 
     /// Whether a lookup of a symbol's own name and version in this table ends at a definition: told without one where a chain of
     /// DT_GNU_HASH has the symbol.
+    #[cfg(feature = "audit")]
     pub(crate) fn finds(&self, symbol: Symbol<'_>) -> bool {
         let is_chained = match &self.hash {
             HashTable::Gnu { first, chains, .. } => {
@@ -283,6 +285,7 @@ impl SymbolTable {
     }
 
     /// [`NameHash::word`] of a symbol's name: what the hash table says of a definition, computed for all others.
+    #[cfg(feature = "audit")]
     pub(crate) fn hash_word(&self, symbol: Symbol<'_>) -> u32 {
         let kept = match &self.hash {
             HashTable::Gnu { first, chains, .. } => {
@@ -385,6 +388,7 @@ impl NameHash {
     }
 
     /// What a chain of DT_GNU_HASH keeps of it: all but the lowest bit, which says where the chain ends.
+    #[cfg(feature = "audit")]
     pub(crate) fn word(self) -> u32 {
         self.gnu >> 1
     }

@@ -42,6 +42,7 @@ pub struct Target {
 impl Target {
     /// Whether an object without PT_GNU_STACK has an executable stack: DEFAULT_STACK_PERMS has PF_X there
     /// (sysdeps/*/stackinfo.h of glibc).
+    #[cfg(feature = "audit")]
     pub(crate) fn has_executable_stack_by_default(self) -> bool {
         match self.machine {
             elf::EM_X86_64 | elf::EM_386 | elf::EM_ARM | elf::EM_S390 => true,

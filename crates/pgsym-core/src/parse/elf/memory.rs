@@ -16,6 +16,7 @@ use crate::source::{Source, read_range};
 pub(crate) const PAGE: u64 = 4096;
 
 /// Whether a whole page of a segment's file bytes lies behind the end of a file of `length` bytes: touching it is SIGBUS.
+#[cfg(feature = "audit")]
 pub(crate) fn loses_a_page(segment: &Segment, length: u64) -> bool {
     segment.offset.saturating_add(segment.file_size).div_ceil(PAGE) > length.div_ceil(PAGE)
 }
