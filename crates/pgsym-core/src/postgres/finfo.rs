@@ -36,9 +36,16 @@ const PER_RECORD: u64 = 128;
 
 fn api_version(image: &Image<'_>, symbol: Symbol<'_>) -> Result<u32, FileError> {
     let unknown = || FileError::new(FileErrorKind::Unsupported, "its code is of no known shape");
-    let references = image.references(symbol)?;
-    let returned = references.iter().rfind(|reference| reference.is_returned).ok_or_else(unknown)?;
-    let address = image.address(returned.place)?.ok_or_else(unknown)?;
-    let bytes = image.memory.read(address, 4, "Pg_finfo_record")?;
-    image.encoding().u32(&bytes, 0).ok_or_else(unknown)
+    let mut found = None;
+    for returned in image.references(symbol)?.iter().filter(|reference| reference.is_returned) {
+        let address = image.address(returned.place)?.ok_or_else(unknown)?;
+        let bytes = image.memory.read(address, 4, "Pg_finfo_record")?;
+        let version = image.encoding().u32(&bytes, 0).ok_or_else(unknown)?;
+        // Which of two records is returned, the code decides when it runs.
+        if found.is_some_and(|other| other != version) {
+            return Err(unknown());
+        }
+        found = Some(version);
+    }
+    found.ok_or_else(unknown)
 }

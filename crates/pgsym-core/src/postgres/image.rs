@@ -22,6 +22,8 @@ pub(crate) struct Image<'a> {
     read_relocations: &'a dyn Fn() -> Result<Tables, FileError>,
     /// By address, so that following many pointers does not walk many times through all entries.
     relocations: OnceCell<Result<Vec<Entry>, FileError>>,
+    /// Addresses of the defined symbols, sorted: where a function without a size ends at the latest.
+    starts: OnceCell<Vec<u64>>,
 }
 
 impl<'a> Image<'a> {
@@ -30,7 +32,7 @@ impl<'a> Image<'a> {
         symbols: &'a SymbolTable,
         read_relocations: &'a dyn Fn() -> Result<Tables, FileError>,
     ) -> Self {
-        Self { memory, symbols, read_relocations, relocations: OnceCell::new() }
+        Self { memory, symbols, read_relocations, relocations: OnceCell::new(), starts: OnceCell::new() }
     }
 
     pub(super) fn encoding(&self) -> Encoding {
@@ -49,10 +51,23 @@ impl<'a> Image<'a> {
         let address = if is_thumb { value.value & !1 } else { value.value };
         let bytes = self.memory.read_up_to(address, limits::ENTRY_POINT_BYTES as u64, "its code")?;
         let size = usize::try_from(value.size).unwrap_or(usize::MAX);
-        let length = if size == 0 { bytes.len() } else { size.min(bytes.len()) };
+        // Mach-O has no sizes, and hand-written assembly need not state them.
+        let length = if size == 0 { self.distance_to_next_symbol(address) } else { size }.min(bytes.len());
         code::references(target, Code { bytes: &bytes, length, address, is_thumb }).ok_or_else(|| {
             FileError::new(FileErrorKind::Unsupported, format!("code of {} is not decoded", target.arch()))
         })
+    }
+
+    /// Bytes from an address to the next defined symbol.
+    fn distance_to_next_symbol(&self, address: u64) -> usize {
+        let starts = self.starts.get_or_init(|| {
+            let defined = self.symbols.iter().filter(Symbol::is_defined);
+            let mut starts: Vec<u64> = defined.filter_map(|symbol| symbol.value()).map(|v| v.value).collect();
+            starts.sort_unstable();
+            starts
+        });
+        let next = starts.get(starts.partition_point(|&start| start <= address));
+        next.and_then(|&next| usize::try_from(next - address).ok()).unwrap_or(usize::MAX)
     }
 
     /// The address that a reference means.

@@ -170,6 +170,34 @@ fn opaque_finfo_code_is_an_error_of_its_record() {
 }
 
 #[test]
+fn a_record_without_a_size_ends_at_the_next_symbol() {
+    let shapes = [(Machine::X86_64, CodeShape::FramePointer), (Machine::Aarch64, CodeShape::AdrNop)];
+    for (machine, shape) in shapes {
+        let object = SharedObject::for_machine(machine)
+            .code_shape(shape)
+            .pg_finfo("f", 1)
+            .pg_finfo("g", 2)
+            .damage(Damage::NoSymbolSizes);
+        let module = read(&object);
+        let versions: Vec<_> = facts(&module).finfo.iter().map(|record| record.api_version.clone()).collect();
+        assert_eq!(versions, [Ok(1), Ok(2)], "{machine:?}");
+    }
+}
+
+#[test]
+fn two_returns_of_different_records_are_unknown() {
+    // lea rax, [rip+1]; ret; and the constant behind it, twice.
+    let returns = |constant: u8| [0x48, 0x8d, 0x05, 0x01, 0, 0, 0, 0xc3, constant, 0, 0, 0];
+    let of = |constants: [u8; 2]| CodeShape::Opaque(constants.map(returns).concat());
+    let read_version = |shape| {
+        let module = read(&SharedObject::new().code_shape(shape).pg_finfo("f", 1));
+        facts(&module).finfo[0].api_version.clone()
+    };
+    assert_eq!(read_version(of([5, 5])), Ok(5));
+    assert_eq!(read_version(of([5, 6])).unwrap_err().to_string(), "its code is of no known shape");
+}
+
+#[test]
 fn a_class_that_contradicts_the_machine_is_read_all_the_same() {
     let object = SharedObject::for_machine(Machine::S390x).class(Class::Elf32).magic(Magic::pg(15));
     assert_eq!(block(&read(&object)).evidence, MagicEvidence::Data);

@@ -81,6 +81,8 @@ pub enum Damage {
     SymbolName(u32, u32),
     /// `st_value` of a dynamic symbol.
     SymbolValue(u32, u64),
+    /// `st_size` 0 in every dynamic symbol, as assembly without `.size` leaves it.
+    NoSymbolSizes,
     /// `nbuckets` of GNU_HASH.
     GnuHashBuckets(u32),
     /// `symoffset` of GNU_HASH.

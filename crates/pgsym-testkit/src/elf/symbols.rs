@@ -23,14 +23,16 @@ pub(crate) fn write_dynamic(sink: &mut Sink, plan: &Plan<'_>, places: &Places) {
         let index = position as u32 + 1;
         let mut name = plan.dynstr.offset(&symbol.name);
         let (mut value, section) = resolve(symbol, places);
+        let mut size = symbol.size;
         for damage in &plan.object.damage {
             match damage {
                 Damage::SymbolName(at, lie) if *at == index => name = *lie,
                 Damage::SymbolValue(at, lie) if *at == index => value = *lie,
+                Damage::NoSymbolSizes => size = 0,
                 _ => {}
             }
         }
-        write(sink, symbol, name, value, section);
+        write(sink, symbol, name, value, size, section);
     }
 }
 
@@ -41,7 +43,7 @@ pub(crate) fn write_full(sink: &mut Sink, plan: &Plan<'_>, places: &Places) -> (
     for symbol in plan.locals.iter().chain(&plan.symbols) {
         let (value, section) = resolve(symbol, places);
         let name = strings.add(&symbol.name);
-        write(sink, symbol, name, value, section);
+        write(sink, symbol, name, value, symbol.size, section);
     }
     (strings, plan.locals.len() as u32 + 1)
 }
@@ -60,13 +62,9 @@ fn write_null(sink: &mut Sink) {
     sink.raw(&vec![0; size as usize]);
 }
 
-fn write(sink: &mut Sink, symbol: &Symbol, name: u32, value: u64, section: u16) {
+fn write(sink: &mut Sink, symbol: &Symbol, name: u32, value: u64, size: u64, section: u16) {
     match sink.encoding.class {
-        Class::Elf32 => {
-            sink.u32(name).word(value).word(symbol.size).u8(symbol.info).u8(symbol.other).u16(section)
-        }
-        Class::Elf64 => {
-            sink.u32(name).u8(symbol.info).u8(symbol.other).u16(section).word(value).word(symbol.size)
-        }
+        Class::Elf32 => sink.u32(name).word(value).word(size).u8(symbol.info).u8(symbol.other).u16(section),
+        Class::Elf64 => sink.u32(name).u8(symbol.info).u8(symbol.other).u16(section).word(value).word(size),
     };
 }
