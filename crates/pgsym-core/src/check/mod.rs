@@ -20,10 +20,19 @@ use crate::tree::Tree;
 /// Checks a tree with the selected rules. The findings are sorted by path, code, subject and message.
 pub fn check(tree: &Tree, selection: &Selection) -> Vec<Finding> {
     let rules: Vec<&'static Rule> = RULES.iter().copied().filter(|rule| selection.includes(rule)).collect();
-    let mut findings: Vec<Finding> = tree
-        .files()
-        .par_iter()
-        .flat_map_iter(|file| {
+    let whole = || -> Vec<Finding> {
+        prepare(tree, &rules);
+        let found = rules.par_iter().flat_map_iter(|rule| {
+            let mut sink = Sink::new(selection);
+            if let Check::Tree(check) = rule.check {
+                check(&TreeCx::new(tree), sink.of(rule));
+            }
+            sink.into_findings()
+        });
+        found.collect()
+    };
+    let single = || -> Vec<Finding> {
+        let found = tree.files().par_iter().flat_map_iter(|file| {
             let mut sink = Sink::new(selection);
             let cx = ModuleCx::new(tree, file);
             for rule in &rules {
@@ -32,16 +41,23 @@ pub fn check(tree: &Tree, selection: &Selection) -> Vec<Finding> {
                 }
             }
             sink.into_findings()
-        })
-        .collect();
-    let mut sink = Sink::new(selection);
-    for rule in &rules {
-        if let Check::Tree(check) = rule.check {
-            check(&TreeCx::new(tree), sink.of(rule));
-        }
-    }
-    findings.extend(sink.into_findings());
+        });
+        found.collect()
+    };
+    let (whole, mut findings) = rayon::join(whole, single);
+    findings.extend(whole);
     findings.sort_by(|a, b| a.sort_key().cmp(&b.sort_key()));
     findings.dedup();
     findings
+}
+
+/// Finds what several rules look at, side by side: the first rule to ask would do it while the others wait.
+fn prepare(tree: &Tree, rules: &[&'static Rule]) {
+    let collisions = || {
+        if rules.iter().any(|rule| rule.group == Group::Symbols && matches!(rule.check, Check::Tree(_))) {
+            tree.collisions();
+        }
+    };
+    // Every report counts the extensions.
+    rayon::join(collisions, || tree.inventory());
 }
