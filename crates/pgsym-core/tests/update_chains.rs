@@ -24,9 +24,9 @@ fn rows(extension: &Extension) -> Vec<String> {
         }
     }
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    let linked = catalog.members().filter_map(|member| Some((&member.name, member.link.as_ref()?)));
+    let linked = catalog.into_members().filter_map(|member| Some((member.name, member.link?)));
     let mut rows: Vec<String> = linked
-        .map(|(name, (probin, prosrc))| format!("{} | {} | {}", text(name), text(probin), text(prosrc)))
+        .map(|(name, (probin, prosrc))| format!("{} | {} | {}", text(&name), text(&probin), text(&prosrc)))
         .collect();
     rows.sort();
     rows

@@ -119,9 +119,10 @@ impl Lines<'_> {
 
     /// The place of an offset in the file.
     fn original(&mut self, offset: usize) -> Position {
-        for newline in self.bytes.get(self.offset..offset).unwrap_or_default().find_iter("\n") {
-            self.line += 1;
-            self.line_start = self.offset + newline + 1;
+        let passed = self.bytes.get(self.offset..offset).unwrap_or_default();
+        if let Some(last) = passed.rfind_byte(b'\n') {
+            self.line += memchr::memchr_iter(b'\n', passed).count();
+            self.line_start = self.offset + last + 1;
         }
         self.offset = self.offset.max(offset);
         Position { line: self.line, column: offset.saturating_sub(self.line_start) + 1 }

@@ -8,12 +8,12 @@ mod operators;
 
 use std::collections::HashMap;
 
-use names::{Argument, Names, SchemaId, TypeId};
+use names::{Argument, NameId, Names, SchemaId, TypeId};
 use operators::Operators;
 
 use super::sql::{
-    Alteration, Change, Declaration, DropBehavior, NewType, ObjectName, Routine, RoutineKind, RoutineName,
-    TypeFunction,
+    Alteration, Arguments, Change, Declaration, DropBehavior, NewType, ObjectName, Routine, RoutineKind,
+    RoutineName, TypeFunction,
 };
 
 /// A routine that belongs to the extension, and where it was declared last.
@@ -34,6 +34,7 @@ struct Known<P> {
     /// False after ALTER EXTENSION … DROP FUNCTION.
     is_member: bool,
     schema: SchemaId,
+    name: NameId,
     input: Vec<Argument>,
     /// All arguments of a procedure, by which DROP PROCEDURE may name it too.
     all: Option<Vec<Argument>>,
@@ -55,8 +56,8 @@ pub struct Catalog<P> {
     extension: Vec<u8>,
     names: Names,
     routines: Vec<Option<Known<P>>>,
-    by_signature: HashMap<(SchemaId, Vec<u8>, Vec<Argument>), usize>,
-    by_name: HashMap<(SchemaId, Vec<u8>), Vec<usize>>,
+    by_signature: HashMap<(SchemaId, NameId, Vec<Argument>), usize>,
+    by_name: HashMap<(SchemaId, NameId), Vec<usize>>,
     by_schema: HashMap<SchemaId, Vec<usize>>,
     by_type: HashMap<TypeId, Dependents>,
     operators: Operators,
@@ -85,9 +86,9 @@ impl<P> Catalog<P> {
         }
     }
 
-    /// The routines, in the order in which they were first created.
-    pub fn members(&self) -> impl Iterator<Item = &Member<P>> {
-        self.routines.iter().flatten().filter(|known| known.is_member).map(|known| &known.member)
+    /// The routines that belong to the extension, in the order in which they were first created.
+    pub fn into_members(self) -> impl Iterator<Item = Member<P>> {
+        self.routines.into_iter().flatten().filter(|known| known.is_member).map(|known| known.member)
     }
 
     /// The first CREATE OPERATOR that would take an operator from its commutator or negator, and what a server that
@@ -125,13 +126,14 @@ impl<P> Catalog<P> {
             None => self.names.creation_schema(),
         };
         // In this order: a result that does not exist yet becomes a shell type, which the arguments may name.
-        let result = self.names.arguments(&routine.result);
-        let all = self.names.arguments(&routine.arguments.all);
-        let input = self.names.arguments(&routine.arguments.input);
+        let result: Vec<Argument> = routine.result.iter().map(|key| self.names.argument(key)).collect();
+        let (all, input) = self.arguments(&routine.arguments);
+        let name = self.names.name(&routine.name);
         let link = routine.c_link().map(|(probin, prosrc)| (probin.to_vec(), prosrc.to_vec()));
         let member = Member { name: routine.name.clone(), link, place };
-        let signature = (schema, routine.name.clone(), input.clone());
+        let signature = (schema, name, input);
         let index = self.by_signature.get(&signature).copied().unwrap_or(self.routines.len());
+        let (.., input) = signature;
         for (used, _) in result.iter().chain(&all) {
             self.by_type.entry(*used).or_default().routines.push(index);
         }
@@ -140,26 +142,35 @@ impl<P> Catalog<P> {
             return;
         }
         let all = (routine.kind == RoutineKind::Procedure).then_some(all);
-        let known = Known { member, is_member: true, schema, input, all, types: Vec::new() };
+        let known = Known { member, is_member: true, schema, name, input, all, types: Vec::new() };
         self.routines.push(Some(known));
         self.index(index);
+    }
+
+    /// The types of all arguments, and those of the input arguments.
+    fn arguments(&mut self, arguments: &Arguments) -> (Vec<Argument>, Vec<Argument>) {
+        let all: Vec<Argument> =
+            arguments.list.iter().map(|parameter| self.names.argument(&parameter.key)).collect();
+        let is_input = arguments.list.iter().map(|parameter| parameter.is_input);
+        let input = all.iter().zip(is_input).filter(|(_, is_input)| *is_input).map(|(&id, _)| id).collect();
+        (all, input)
     }
 
     /// Makes a routine known by its present names.
     fn index(&mut self, index: usize) {
         let Some(Some(known)) = self.routines.get(index) else { return };
-        let (schema, name) = (known.schema, &known.member.name);
+        let (schema, name) = (known.schema, known.name);
         for arguments in [Some(&known.input), known.all.as_ref()].into_iter().flatten() {
-            self.by_signature.entry((schema, name.clone(), arguments.clone())).or_insert(index);
+            self.by_signature.entry((schema, name, arguments.clone())).or_insert(index);
         }
-        self.by_name.entry((schema, name.clone())).or_default().push(index);
+        self.by_name.entry((schema, name)).or_default().push(index);
         self.by_schema.entry(schema).or_default().push(index);
     }
 
     /// Takes a routine's signatures out of the index.
     fn forget_signatures(&mut self, known: &Known<P>, index: usize) {
         for arguments in [Some(&known.input), known.all.as_ref()].into_iter().flatten() {
-            let signature = (known.schema, known.member.name.clone(), arguments.clone());
+            let signature = (known.schema, known.name, arguments.clone());
             if self.by_signature.get(&signature) == Some(&index) {
                 self.by_signature.remove(&signature);
             }
@@ -207,7 +218,7 @@ impl<P> Catalog<P> {
     }
 
     fn by_input(&mut self, name: &ObjectName, input: Vec<Argument>) -> Option<usize> {
-        let mut signature = (self.names.creation_schema(), name.name.clone(), input);
+        let mut signature = (self.names.creation_schema(), self.names.name(&name.name), input);
         self.schemas_of(name).into_iter().find_map(|schema| {
             signature.0 = schema;
             self.by_signature.get(&signature).copied()
@@ -218,23 +229,21 @@ impl<P> Catalog<P> {
     /// all of that name, because code may have dropped the others.
     fn find(&mut self, wanted: &RoutineName) -> Vec<usize> {
         let Some(arguments) = &wanted.arguments else {
-            return self
-                .schemas_of(&wanted.name)
-                .into_iter()
-                .map(|s| self.named(s, &wanted.name.name))
-                .find(|found| !found.is_empty())
-                .unwrap_or_default();
+            let name = self.names.name(&wanted.name.name);
+            let schemas = self.schemas_of(&wanted.name).into_iter();
+            let mut found = schemas.map(|schema| self.named(schema, name));
+            return found.find(|found| !found.is_empty()).unwrap_or_default();
         };
-        let input = self.names.arguments(&arguments.input);
+        let (_, input) = self.arguments(arguments);
         self.by_input(&wanted.name, input).into_iter().collect()
     }
 
-    fn named(&self, schema: SchemaId, name: &[u8]) -> Vec<usize> {
+    fn named(&self, schema: SchemaId, name: NameId) -> Vec<usize> {
         let is_it = |index: &usize| {
             let known = self.routines.get(*index).and_then(Option::as_ref);
-            known.is_some_and(|known| known.schema == schema && known.member.name == name)
+            known.is_some_and(|known| known.schema == schema && known.name == name)
         };
-        let found = self.by_name.get(&(schema, name.to_vec()));
+        let found = self.by_name.get(&(schema, name));
         found.into_iter().flatten().copied().filter(is_it).collect()
     }
 
@@ -264,7 +273,10 @@ impl<P> Catalog<P> {
             Change::AlterType(name, alteration) => {
                 let id = self.names.find_type(name.schema.as_deref(), &name.name);
                 match alteration {
-                    Alteration::Rename(to) => self.names.alter_type(id, |place| place.1.clone_from(to)),
+                    Alteration::Rename(to) => {
+                        let name = self.names.name(to);
+                        self.names.alter_type(id, |place| place.1 = name);
+                    }
                     Alteration::SetSchema(to) => {
                         let schema = self.names.schema(to);
                         self.names.alter_type(id, |place| place.0 = schema);
@@ -293,7 +305,10 @@ impl<P> Catalog<P> {
         let Some(mut known) = self.routines.get_mut(index).and_then(Option::take) else { return };
         self.forget_signatures(&known, index);
         match alteration {
-            Alteration::Rename(to) => known.member.name.clone_from(to),
+            Alteration::Rename(to) => {
+                known.member.name.clone_from(to);
+                known.name = self.names.name(to);
+            }
             Alteration::SetSchema(to) => known.schema = self.names.schema(to),
         }
         if let Some(slot) = self.routines.get_mut(index) {
@@ -357,7 +372,7 @@ mod tests {
             Some((probin, prosrc)) => format!("{}:{}", text(probin), text(prosrc)),
             None => "-".to_owned(),
         };
-        catalog.members().map(|m| format!("{} {} {}", text(&m.name), link(m), m.place)).collect()
+        catalog.into_members().map(|m| format!("{} {} {}", text(&m.name), link(&m), m.place)).collect()
     }
 
     const F: &str = "CREATE FUNCTION f(int) RETURNS int LANGUAGE c AS 'x';";

@@ -2,13 +2,19 @@
 //! type itself, so it follows ALTER TYPE … RENAME TO, and a type that is dropped and made anew is another one.
 //! Names without a schema are looked up along the search path (src/backend/catalog/namespace.c).
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
-use super::super::sql::TypeKey;
+use super::super::sql::{SYSTEM, TypeKey};
 
 /// A schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct SchemaId(usize);
+
+/// A name of a routine, type or operator: equal names have one id, so that keys made of them need no copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct NameId(usize);
 
 /// A type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,9 +28,11 @@ pub(super) type Argument = (TypeId, bool);
 pub(super) struct Names {
     schemas: HashMap<Vec<u8>, SchemaId>,
     schema_count: usize,
-    types: HashMap<(SchemaId, Vec<u8>), TypeId>,
+    /// Those of the built-in types come first: the types' ids are the same numbers.
+    ids: HashMap<Cow<'static, [u8]>, NameId>,
+    types: HashMap<(SchemaId, NameId), TypeId>,
     /// The name of each type that was ever met.
-    places_of_types: Vec<(SchemaId, Vec<u8>)>,
+    places_of_types: Vec<(SchemaId, NameId)>,
     types_of_schema: HashMap<SchemaId, Vec<TypeId>>,
     target: SchemaId,
     path: Vec<SchemaId>,
@@ -34,15 +42,29 @@ impl Names {
     /// No names but the target schema's.
     pub(super) fn new(target: &[u8]) -> Self {
         let first = SchemaId(0);
-        Self {
+        let mut names = Self {
             schemas: HashMap::from([(target.to_vec(), first)]),
             schema_count: 1,
+            ids: BUILT_IN_IDS.clone(),
             types: HashMap::new(),
             places_of_types: Vec::new(),
             types_of_schema: HashMap::new(),
             target: first,
             path: vec![first],
+        };
+        let system = names.schema(SYSTEM);
+        names.places_of_types.extend((0..BUILT_IN.len()).map(|name| (system, NameId(name))));
+        names
+    }
+
+    /// The id of a name.
+    pub(super) fn name(&mut self, name: &[u8]) -> NameId {
+        if let Some(&known) = self.ids.get(name) {
+            return known;
         }
+        let new = NameId(self.ids.len());
+        self.ids.insert(Cow::Owned(name.to_vec()), new);
+        new
     }
 
     /// The schema of this name.
@@ -83,10 +105,9 @@ impl Names {
 
     /// Where names without a schema are looked for. The target schema is among them: scripts that set the path
     /// by calling a function leave no trace here.
-    pub(super) fn searched(&self) -> impl Iterator<Item = SchemaId> + use<> {
-        let path = self.path.clone();
-        let more = (!path.contains(&self.target)).then_some(self.target);
-        path.into_iter().chain(more)
+    pub(super) fn searched(&self) -> impl Iterator<Item = SchemaId> + '_ {
+        let more = (!self.path.contains(&self.target)).then_some(self.target);
+        self.path.iter().copied().chain(more)
     }
 
     /// The type that CREATE TYPE makes; the shell type of the same name, where there is one.
@@ -95,47 +116,48 @@ impl Names {
             Some(schema) => self.schema(schema),
             None => self.creation_schema(),
         };
+        let name = self.name(name);
         self.type_in(schema, name)
     }
 
     /// The type that a statement means. One that nothing made so far is taken to be a shell type, or one of a
     /// required extension, in the schema where CREATE would put it.
     pub(super) fn find_type(&mut self, schema: Option<&[u8]>, name: &[u8]) -> TypeId {
+        let id = self.name(name);
+        if id.0 < BUILT_IN.len() && schema.is_none_or(|schema| schema == SYSTEM) {
+            return TypeId(id.0);
+        }
         if let Some(schema) = schema {
             let schema = self.schema(schema);
-            return self.type_in(schema, name);
+            return self.type_in(schema, id);
         }
-        if BUILT_IN.binary_search_by(|known| known.as_bytes().cmp(name)).is_ok() {
-            let system = self.schema(b"pg_catalog");
-            return self.type_in(system, name);
-        }
-        let found = self.searched().find_map(|schema| self.types.get(&(schema, name.to_vec())).copied());
-        found.unwrap_or_else(|| self.type_in(self.creation_schema(), name))
+        let found = self.searched().find_map(|schema| self.types.get(&(schema, id)).copied());
+        found.unwrap_or_else(|| self.type_in(self.creation_schema(), id))
     }
 
-    /// The types of a list of arguments.
-    pub(super) fn arguments(&mut self, keys: &[TypeKey]) -> Vec<Argument> {
-        keys.iter().map(|key| (self.find_type(key.schema.as_deref(), &key.name), key.is_array)).collect()
+    /// The type in a signature.
+    pub(super) fn argument(&mut self, key: &TypeKey) -> Argument {
+        (self.find_type(key.schema.as_deref(), &key.name), key.is_array)
     }
 
-    fn type_in(&mut self, schema: SchemaId, name: &[u8]) -> TypeId {
-        let key = (schema, name.to_vec());
+    fn type_in(&mut self, schema: SchemaId, name: NameId) -> TypeId {
+        let key = (schema, name);
         if let Some(&known) = self.types.get(&key) {
             return known;
         }
         let new = TypeId(self.places_of_types.len());
-        self.places_of_types.push(key.clone());
+        self.places_of_types.push(key);
         self.types.insert(key, new);
         self.types_of_schema.entry(schema).or_default().push(new);
         new
     }
 
     /// Gives a type another name, or another schema.
-    pub(super) fn alter_type(&mut self, id: TypeId, alter: impl FnOnce(&mut (SchemaId, Vec<u8>))) {
+    pub(super) fn alter_type(&mut self, id: TypeId, alter: impl FnOnce(&mut (SchemaId, NameId))) {
         let Some(place) = self.places_of_types.get_mut(id.0) else { return };
         self.types.remove(place);
         alter(place);
-        self.types.insert(place.clone(), id);
+        self.types.insert(*place, id);
         self.types_of_schema.entry(place.0).or_default().push(id);
     }
 
@@ -155,6 +177,12 @@ impl Names {
         types
     }
 }
+
+/// [`BUILT_IN`] by name.
+static BUILT_IN_IDS: LazyLock<HashMap<Cow<'static, [u8]>, NameId>> = LazyLock::new(|| {
+    let names = BUILT_IN.iter().map(|name| Cow::Borrowed(name.as_bytes()));
+    names.zip((0..).map(NameId)).collect()
+});
 
 /// Types of pg_catalog, which is searched before everything else (src/include/catalog/pg_type.dat); the row types
 /// of the system's tables are not here.

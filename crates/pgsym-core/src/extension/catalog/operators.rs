@@ -6,12 +6,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::names::{Names, SchemaId, TypeId};
-use crate::extension::sql::{NewOperator, ObjectName};
+use super::names::{NameId, Names, SchemaId, TypeId};
+use crate::extension::sql::{NewOperator, ObjectName, TypeKey};
 use crate::name::Shown;
 
 /// Schema, name and operand types.
-type Signature = (SchemaId, Vec<u8>, [Option<TypeId>; 2]);
+type Signature = (SchemaId, NameId, [Option<TypeId>; 2]);
 
 #[derive(Debug, Clone)]
 struct Operator {
@@ -44,12 +44,10 @@ impl Operators {
 
     /// CREATE OPERATOR, and the server's message when the statement would take an operator from its partner.
     pub(super) fn create(&mut self, new: &NewOperator, names: &mut Names) -> Option<String> {
-        let mut operand = |key: &Option<_>| {
-            key.as_ref()
-                .map(|key: &crate::extension::sql::TypeKey| names.find_type(key.schema.as_deref(), &key.name))
-        };
+        let mut operand = |key: &Option<TypeKey>| key.as_ref().map(|key| names.argument(key));
         let operands = [operand(&new.left), operand(&new.right)];
-        let is_array = [&new.left, &new.right].into_iter().flatten().any(|key| key.is_array);
+        let is_array = operands.iter().flatten().any(|&(_, is_array)| is_array);
+        let operands = operands.map(|operand| operand.map(|(id, _)| id));
         let is_own = operands.iter().flatten().any(|id| self.own_types.contains(id));
         if self.is_unknown || is_array || !is_own {
             return None;
@@ -78,10 +76,12 @@ impl Operators {
     }
 
     fn place(name: &ObjectName, operands: [Option<TypeId>; 2], names: &mut Names) -> Signature {
-        if let Some(schema) = &name.schema {
-            return (names.schema(schema), name.name.clone(), operands);
-        }
-        (names.creation_schema(), name.name.clone(), operands)
+        let id = names.name(&name.name);
+        let schema = match &name.schema {
+            Some(schema) => names.schema(schema),
+            None => names.creation_schema(),
+        };
+        (schema, id, operands)
     }
 
     fn enter(&mut self, signature: Signature, name: Vec<u8>) -> usize {

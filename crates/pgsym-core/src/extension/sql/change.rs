@@ -298,18 +298,15 @@ pub(super) fn definition<'a>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::lexer::StandardConformingStrings;
-    use super::super::split::Statements;
+    use super::super::split::tests::with_cursor;
     use super::*;
 
-    fn cursor(sql: &str) -> Cursor<'_> {
-        let statement =
-            Statements::new(sql.as_bytes(), StandardConformingStrings::On).next().expect("a statement");
-        Cursor::new(sql.as_bytes(), &statement, StandardConformingStrings::On).unwrap()
+    fn change(sql: &str) -> Option<Change> {
+        with_cursor(sql, read_change)
     }
 
-    fn change(sql: &str) -> Option<Change> {
-        read_change(&mut cursor(sql))
+    fn new_type(sql: &str) -> Option<NewType> {
+        with_cursor(sql, read_type)
     }
 
     fn object(name: &str) -> ObjectName {
@@ -318,9 +315,8 @@ mod tests {
 
     fn shown(routine: &RoutineName) -> String {
         let name = String::from_utf8_lossy(&routine.name.name);
-        let types = |arguments: &Arguments| {
-            arguments.input.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
-        };
+        let types =
+            |arguments: &Arguments| arguments.input().map(ToString::to_string).collect::<Vec<_>>().join(",");
         routine
             .arguments
             .as_ref()
@@ -366,20 +362,17 @@ mod tests {
 
     #[test]
     fn types_name_their_functions() {
-        let new = read_type(&mut cursor(
-            "CREATE TYPE t (INTERNALLENGTH = 4, INPUT = s.t_in, output = t_out, LIKE = numeric(1, 2), PASSEDBYVALUE)",
-        ))
+        let new = new_type("CREATE TYPE t (INTERNALLENGTH = 4, INPUT = s.t_in, output = t_out, LIKE = numeric(1, 2), PASSEDBYVALUE)")
         .unwrap();
         let input = ObjectName { schema: Some(b"s".to_vec()), name: b"t_in".to_vec() };
         assert_eq!(new.functions, [(TypeFunction::Input, input), (TypeFunction::OfItself, object("t_out"))]);
-        let range =
-            read_type(&mut cursor("CREATE TYPE r AS RANGE (subtype = int, subtype_diff = d)")).unwrap();
+        let range = new_type("CREATE TYPE r AS RANGE (subtype = int, subtype_diff = d)").unwrap();
         assert_eq!(range.over.unwrap().to_string(), "int4");
         assert_eq!(range.functions, [(TypeFunction::OfSubtype, object("d"))]);
-        let domain = read_type(&mut cursor("CREATE DOMAIN d AS s.t CHECK (VALUE > 0)")).unwrap();
+        let domain = new_type("CREATE DOMAIN d AS s.t CHECK (VALUE > 0)").unwrap();
         assert_eq!(domain.over.unwrap().to_string(), "s.t");
         for sql in ["CREATE TYPE t", "CREATE TYPE t AS (a int)", "CREATE TYPE t AS ENUM ('a')"] {
-            assert_eq!(read_type(&mut cursor(sql)).unwrap().functions, [], "{sql}");
+            assert_eq!(new_type(sql).unwrap().functions, [], "{sql}");
         }
     }
 }

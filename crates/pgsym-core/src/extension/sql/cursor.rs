@@ -3,16 +3,14 @@
 
 use std::cell::Cell;
 
-use super::lexer::{Lexer, StandardConformingStrings, Token, TokenKind};
+use super::lexer::{Token, TokenKind};
 use super::literal::{self, LiteralError};
-use super::split::Statement;
-use crate::limits;
 
 /// Reads the tokens of one statement.
 #[derive(Debug)]
 pub(super) struct Cursor<'a> {
     text: &'a [u8],
-    tokens: Vec<Token>,
+    tokens: &'a [Token],
     position: usize,
     /// The furthest token that was asked for by what it must be. Everything before it fitted some rule, so it is the
     /// one at which the server's parser, which never goes back, stops.
@@ -20,25 +18,14 @@ pub(super) struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    /// The tokens of a statement, or `None` when it has more than any statement worth reading has.
-    pub(super) fn new(
-        text: &'a [u8],
-        statement: &Statement,
-        strings: StandardConformingStrings,
-    ) -> Option<Self> {
-        let lexer = Lexer::range(text, statement.start, statement.end, strings);
-        let tokens: Vec<Token> = lexer.take(limits::STATEMENT_TOKENS + 1).collect();
-        (tokens.len() <= limits::STATEMENT_TOKENS).then_some(Self::over(text, tokens))
+    /// A cursor over tokens of `text`.
+    pub(super) fn new(text: &'a [u8], tokens: &'a [Token]) -> Self {
+        Self { text, tokens, position: 0, furthest: Cell::new(0) }
     }
 
     /// A cursor over a part of this one's tokens.
     pub(super) fn part(&self, from: usize, to: usize) -> Self {
-        let tokens = self.tokens.get(from..to).unwrap_or_default().to_vec();
-        Self::over(self.text, tokens)
-    }
-
-    fn over(text: &'a [u8], tokens: Vec<Token>) -> Self {
-        Self { text, tokens, position: 0, furthest: Cell::new(0) }
+        Self::new(self.text, self.tokens.get(from..to).unwrap_or_default())
     }
 
     /// Index of the furthest token that was asked for.
@@ -96,7 +83,10 @@ impl<'a> Cursor<'a> {
     }
 
     fn token_is_word(&self, token: Token, word: &str) -> bool {
-        token.kind == TokenKind::Word && token.text(self.text).eq_ignore_ascii_case(word.as_bytes())
+        // Most comparisons end at the length.
+        token.kind == TokenKind::Word
+            && token.end - token.start == word.len()
+            && token.text(self.text).eq_ignore_ascii_case(word.as_bytes())
     }
 
     /// Takes this word, if it is next.

@@ -106,38 +106,44 @@ pub enum StandardConformingStrings {
 /// Cuts a text into tokens; white space and comments are not among them.
 #[derive(Debug, Clone)]
 pub struct Lexer<'a> {
+    /// Cut off where the tokens end.
     text: &'a [u8],
     position: usize,
-    end: usize,
     strings: StandardConformingStrings,
 }
 
 impl<'a> Lexer<'a> {
     /// The tokens of all of `text`.
     pub fn new(text: &'a [u8], strings: StandardConformingStrings) -> Self {
-        Self { text, position: 0, end: text.len(), strings }
+        Self { text, position: 0, strings }
     }
 
     /// The tokens of a part of `text`; offsets are those of the whole.
     pub fn range(text: &'a [u8], start: usize, end: usize, strings: StandardConformingStrings) -> Self {
-        Self { text, position: start.min(text.len()), end: end.min(text.len()), strings }
+        Self { text: text.get(..end).unwrap_or(text), position: start.min(text.len()), strings }
+    }
+
+    /// Goes on at an offset.
+    pub(super) fn seek(&mut self, position: usize) {
+        self.position = position;
     }
 
     fn byte(&self, at: usize) -> Option<u8> {
-        if at < self.end { self.text.get(at).copied() } else { None }
+        self.text.get(at).copied()
     }
 
     fn rest(&self, from: usize) -> &'a [u8] {
-        self.text.get(from..self.end).unwrap_or_default()
+        self.text.get(from..).unwrap_or_default()
     }
 
     /// Moves over white space and comments. An unterminated comment is a token.
     fn skip_blank(&mut self) -> Option<Token> {
         loop {
             match self.byte(self.position)? {
-                b if is_space(b) => {
+                b if class(b) == Class::Space => {
                     let rest = self.rest(self.position);
-                    self.position += rest.iter().position(|&b| !is_space(b)).unwrap_or(rest.len());
+                    let behind = rest.iter().position(|&b| class(b) != Class::Space);
+                    self.position += behind.unwrap_or(rest.len());
                 }
                 b'-' if self.byte(self.position + 1) == Some(b'-') => {
                     self.position = self.line_end(self.position);
@@ -156,7 +162,7 @@ impl<'a> Lexer<'a> {
 
     /// The offset of the newline that ends a `--` comment, or the end of the text.
     fn line_end(&self, from: usize) -> usize {
-        self.rest(from).find_byteset(b"\n\r").map_or(self.end, |length| from + length)
+        self.rest(from).find_byteset(b"\n\r").map_or(self.text.len(), |length| from + length)
     }
 
     /// The offset behind the `*/` that closes a comment whose `/*` ends at `from`; comments nest.
@@ -183,8 +189,8 @@ impl<'a> Lexer<'a> {
     }
 
     fn unterminated(&mut self, start: usize, open: Open) -> Token {
-        self.position = self.end;
-        Token { kind: TokenKind::Unterminated(open), start, end: self.end }
+        self.position = self.text.len();
+        Token { kind: TokenKind::Unterminated(open), start, end: self.text.len() }
     }
 
     /// Ends a token at `end`, or at the end of the text when there is no end.
@@ -228,7 +234,7 @@ impl<'a> Lexer<'a> {
         loop {
             match self.byte(at)? {
                 b'\n' | b'\r' => newline = true,
-                b if is_space(b) => {}
+                b if class(b) == Class::Space => {}
                 b'-' if self.byte(at + 1) == Some(b'-') => {
                     at = self.line_end(at);
                     continue;
@@ -331,10 +337,15 @@ impl<'a> Lexer<'a> {
 
     /// The `{operator}` rule: cut before a comment, then give back trailing signs unless the operator has a
     /// character that no SQL operator has.
-    fn operator(&mut self, start: usize) -> Token {
+    fn operator(&mut self, start: usize, byte: u8) -> Token {
         // The server refuses operators of 64 characters and more. Looking further would only make a row of
         // a million signs, each of which is given back, a million walks.
-        let run = self.rest(start).iter().take(OPERATOR_BYTES).take_while(|&&b| is_operator(b)).count();
+        let run = self.rest(start).iter().take(OPERATOR_BYTES);
+        let run = run.take_while(|&&b| class(b) == Class::Operator).count();
+        if run == 1 {
+            self.position = start + 1;
+            return Token { kind: single_operator(byte), start, end: start + 1 };
+        }
         let mut text = self.text.get(start..start + run).unwrap_or_default();
         for comment in ["/*", "--"] {
             // A comment at the first byte was skipped before, so the cut leaves at least one byte.
@@ -350,10 +361,7 @@ impl<'a> Lexer<'a> {
             }
         }
         self.position = start + length;
-        let kind = match self.text.get(start..self.position) {
-            Some([byte]) if b"+-*/%^<>=".contains(byte) => TokenKind::Sign(*byte),
-            _ => TokenKind::Operator,
-        };
+        let kind = if length == 1 { single_operator(byte) } else { TokenKind::Operator };
         Token { kind, start, end: self.position }
     }
 
@@ -378,8 +386,13 @@ impl Iterator for Lexer<'_> {
         }
         let start = self.position;
         let byte = self.byte(start)?;
-        Some(match byte {
-            b'\'' => match self.strings {
+        Some(match class(byte) {
+            Class::Word => self.word(start, byte),
+            Class::Sign => self.sign(start, byte),
+            Class::Operator => self.operator(start, byte),
+            Class::Digit => self.number(start),
+            Class::Dollar => self.dollar(start),
+            Class::Quote => match self.strings {
                 StandardConformingStrings::On => {
                     let end = self.quoted_end(start + 1, Style::Doubled);
                     self.finish(TokenKind::Text, start, end, Open::QuotedString)
@@ -389,16 +402,11 @@ impl Iterator for Lexer<'_> {
                     self.finish(TokenKind::EscapeText, start, end, Open::QuotedString)
                 }
             },
-            b'"' => {
+            Class::DoubleQuote => {
                 let end = self.name_end(start + 1);
                 self.finish(TokenKind::QuotedName, start, end, Open::QuotedName)
             }
-            b'$' => self.dollar(start),
-            b'0'..=b'9' => self.number(start),
-            b',' | b'(' | b')' | b'[' | b']' | b'.' | b';' | b':' => self.sign(start, byte),
-            b if is_operator(b) => self.operator(start),
-            b if is_word(b) => self.word(start, b),
-            _ => {
+            Class::Space | Class::Stray => {
                 self.position = start + 1;
                 Token { kind: TokenKind::Stray, start, end: start + 1 }
             }
@@ -420,31 +428,66 @@ enum Style {
     Plain,
 }
 
-/// `space` of scan.l.
-fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
+/// What a byte can begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    /// `space` of scan.l.
+    Space,
+    /// `ident_start`.
+    Word,
+    /// `decdigit`.
+    Digit,
+    /// `$`.
+    Dollar,
+    /// `'`.
+    Quote,
+    /// `"`.
+    DoubleQuote,
+    /// `self` that is in no operator, and what begins with it.
+    Sign,
+    /// `op_chars`.
+    Operator,
+    /// Nothing.
+    Stray,
 }
 
-/// `ident_cont` of scan.l.
-fn is_word(byte: u8) -> bool {
-    WORD[usize::from(byte)]
+fn class(byte: u8) -> Class {
+    CLASS[usize::from(byte)]
 }
 
-/// [`is_word`] for each byte: most of a script is words, and a table is one load where the comparisons are six.
-const WORD: [bool; 256] = {
-    let mut table = [false; 256];
+/// [`Class`] of each byte: one load for what would be a chain of comparisons for every byte of a script.
+const CLASS: [Class; 256] = {
+    let mut table = [Class::Stray; 256];
     let mut byte = 0;
     while byte < 256 {
-        let b = byte as u8;
-        table[byte] = b.is_ascii_alphanumeric() || b == b'_' || b == b'$' || b >= 0x80;
+        table[byte] = match byte as u8 {
+            b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c => Class::Space,
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' | 0x80..=0xff => Class::Word,
+            b'0'..=b'9' => Class::Digit,
+            b'$' => Class::Dollar,
+            b'\'' => Class::Quote,
+            b'"' => Class::DoubleQuote,
+            b',' | b'(' | b')' | b'[' | b']' | b'.' | b';' | b':' => Class::Sign,
+            b'~' | b'!' | b'@' | b'#' | b'^' | b'&' | b'|' | b'`' | b'?' | b'+' | b'-' | b'*' | b'/'
+            | b'%' | b'<' | b'>' | b'=' => Class::Operator,
+            _ => Class::Stray,
+        };
         byte += 1;
     }
     table
 };
 
-/// `op_chars` of scan.l.
-fn is_operator(byte: u8) -> bool {
-    b"~!@#^&|`?+-*/%<>=".contains(&byte)
+/// `ident_cont` of scan.l.
+fn is_word(byte: u8) -> bool {
+    matches!(class(byte), Class::Word | Class::Digit | Class::Dollar)
+}
+
+/// An operator of one character: a sign of the grammar's own where it is one of `self`.
+fn single_operator(byte: u8) -> TokenKind {
+    match byte {
+        b'+' | b'-' | b'*' | b'/' | b'%' | b'^' | b'<' | b'>' | b'=' => TokenKind::Sign(byte),
+        _ => TokenKind::Operator,
+    }
 }
 
 #[cfg(test)]

@@ -84,6 +84,10 @@ enum Escapes {
 
 /// The text of a literal without escapes.
 fn joined(written: &[u8], prefix: usize) -> Vec<u8> {
+    let whole = inner(written, prefix);
+    if whole.find_byte(b'\'').is_none() {
+        return whole.to_vec();
+    }
     let segments = segments(written, prefix, Escapes::Doubled).into_iter();
     segments.map(|(_, segment)| segment).collect::<Vec<_>>().concat().replace("''", "'")
 }

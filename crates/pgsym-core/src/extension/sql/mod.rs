@@ -16,7 +16,7 @@ pub use change::{Alteration, Change, DropBehavior, NewType, ObjectName, RoutineN
 pub use lexer::{Lexer, Open, StandardConformingStrings, Token, TokenKind};
 pub use literal::{LiteralError, name_value, string_value};
 pub use operator::NewOperator;
-pub use routine::{Arguments, Routine, RoutineError, RoutineKind, read_routine};
+pub use routine::{Arguments, Parameter, Routine, RoutineError, RoutineKind, read_routine};
 pub use scan::{Declaration, DynamicRoutine, ScriptFacts, scan_script};
 pub use split::{Statement, Statements, SyntaxError};
-pub use types::TypeKey;
+pub use types::{SYSTEM, TypeKey};

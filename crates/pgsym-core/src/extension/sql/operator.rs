@@ -75,15 +75,11 @@ fn operator_value(cursor: &mut Cursor<'_>) -> Option<ObjectName> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::lexer::StandardConformingStrings;
-    use super::super::split::Statements;
+    use super::super::split::tests::with_cursor;
     use super::*;
 
     fn read(sql: &str) -> Option<NewOperator> {
-        let statement =
-            Statements::new(sql.as_bytes(), StandardConformingStrings::On).next().expect("a statement");
-        let mut cursor = Cursor::new(sql.as_bytes(), &statement, StandardConformingStrings::On).unwrap();
-        read_operator(&mut cursor, statement.start)
+        with_cursor(sql, |cursor| read_operator(cursor, 0))
     }
 
     fn name(schema: Option<&str>, name: &str) -> ObjectName {

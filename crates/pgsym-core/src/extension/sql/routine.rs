@@ -3,9 +3,9 @@
 //! contain the words AS and LANGUAGE, so each clause is read in full; expressions are skipped by their parentheses.
 
 use super::cursor::Cursor;
-use super::lexer::{Lexer, StandardConformingStrings, Token, TokenKind};
+use super::lexer::{Token, TokenKind};
 use super::literal::{LiteralError, name_value, string_value};
-use super::split::{Statement, SyntaxError};
+use super::split::{Statement, Statements, SyntaxError};
 use super::types::{self, TypeKey};
 use crate::name::Shown;
 
@@ -21,12 +21,26 @@ pub enum RoutineKind {
 /// The arguments of a routine, as CREATE, DROP and ALTER list them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Arguments {
-    /// The types of the input arguments.
-    pub input: Vec<TypeKey>,
-    /// The types of all arguments.
-    pub all: Vec<TypeKey>,
+    /// All of them, in order.
+    pub list: Vec<Parameter>,
     /// Whether an argument has a mode, such as IN or OUT.
     pub has_modes: bool,
+}
+
+impl Arguments {
+    /// The types of the input arguments.
+    pub fn input(&self) -> impl Iterator<Item = &TypeKey> {
+        self.list.iter().filter(|parameter| parameter.is_input).map(|parameter| &parameter.key)
+    }
+}
+
+/// One argument.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parameter {
+    /// Its type.
+    pub key: TypeKey,
+    /// Whether a caller gives it: false for OUT.
+    pub is_input: bool,
 }
 
 /// A routine as its CREATE statement declares it.
@@ -83,18 +97,14 @@ impl From<SyntaxError> for RoutineError {
     }
 }
 
-/// Reads a statement for which [`Statement::creates`] found a function or procedure.
+/// Reads the statement that `statements` cut last and for which [`Statement::creates`] found a function or procedure.
 ///
 /// # Errors
 ///
 /// The server's syntax error, at the token where its grammar stops; or that the statement has more tokens than pgsym
 /// reads.
-pub fn read_routine(
-    text: &[u8],
-    statement: &Statement,
-    strings: StandardConformingStrings,
-) -> Result<Routine, RoutineError> {
-    let Some(mut cursor) = Cursor::new(text, statement, strings) else {
+pub fn read_routine(statements: &Statements<'_>, statement: &Statement) -> Result<Routine, RoutineError> {
+    let Some(mut cursor) = statements.cursor() else {
         return Err(RoutineError::TooLong);
     };
     let mut routine = Routine {
@@ -110,7 +120,7 @@ pub fn read_routine(
     };
     match clauses(&mut cursor, &mut routine) {
         Ok(()) => Ok(routine),
-        Err(Stop::Grammar) => Err(stopped(text, &cursor, statement.end, strings).into()),
+        Err(Stop::Grammar) => Err(statements.stopped(&cursor, statement).into()),
         Err(Stop::Literal(error)) => {
             Err(SyntaxError { message: error.message.to_owned(), offset: error.offset }.into())
         }
@@ -126,19 +136,6 @@ enum Stop {
 impl From<LiteralError> for Stop {
     fn from(error: LiteralError) -> Self {
         Stop::Literal(error)
-    }
-}
-
-/// The error at the token where the server stops; behind the statement's last one, at the `;` or at the end.
-pub(super) fn stopped(
-    text: &[u8],
-    cursor: &Cursor<'_>,
-    end: usize,
-    strings: StandardConformingStrings,
-) -> SyntaxError {
-    match cursor.stop().or_else(|| Lexer::range(text, end, text.len(), strings).next()) {
-        Some(token) => near(text, token),
-        None => SyntaxError { message: "syntax error at end of input".to_owned(), offset: text.len() },
     }
 }
 
@@ -180,7 +177,8 @@ fn clauses(cursor: &mut Cursor<'_>, routine: &mut Routine) -> Result<(), Stop> {
             // The option of that name, in a function whose result its OUT arguments tell.
         } else if cursor.word("table") {
             expect(cursor.sign(b'('))?;
-            routine.result = arguments(cursor)?.all;
+            let columns = arguments(cursor)?.list;
+            routine.result = columns.into_iter().map(|column| column.key).collect();
         } else {
             routine.result.push(types::type_name(cursor).ok_or(Stop::Grammar)?);
         }
@@ -211,10 +209,7 @@ fn arguments(cursor: &mut Cursor<'_>) -> Result<Arguments, Stop> {
         cursor.reached(from, &part);
         let (mode, key) = argument.ok_or(Stop::Grammar)?;
         found.has_modes |= mode != Mode::Default;
-        if mode != Mode::Out {
-            found.input.push(key.clone());
-        }
-        found.all.push(key);
+        found.list.push(Parameter { key, is_input: mode != Mode::Out });
         cursor.take();
         match end {
             Some(b',') => {}
@@ -287,7 +282,7 @@ fn whole_type(cursor: &mut Cursor<'_>) -> Option<TypeKey> {
 
 /// One option (`createfunc_opt_item`); false when the routine's SQL body begins instead.
 fn option(cursor: &mut Cursor<'_>, routine: &mut Routine) -> Result<bool, Stop> {
-    const PLAIN: [&[&str]; 14] = [
+    const PLAIN: [&[&str]; 13] = [
         &["called", "on", "null", "input"],
         &["returns", "null", "on", "null", "input"],
         &["strict"],
@@ -301,11 +296,7 @@ fn option(cursor: &mut Cursor<'_>, routine: &mut Routine) -> Result<bool, Stop> 
         &["security", "invoker"],
         &["external", "security", "definer"],
         &["external", "security", "invoker"],
-        &["reset", "all"],
     ];
-    if PLAIN.iter().any(|words| cursor.words(words)) {
-        return Ok(true);
-    }
     if cursor.word("as") {
         let first = cursor.string().ok_or(Stop::Grammar)??;
         let second = if cursor.sign(b',') { Some(cursor.string().ok_or(Stop::Grammar)??) } else { None };
@@ -341,6 +332,8 @@ fn option(cursor: &mut Cursor<'_>, routine: &mut Routine) -> Result<bool, Stop> 
         if !special {
             cursor.qualified_name().ok_or(Stop::Grammar)??;
         }
+    } else if PLAIN.iter().any(|words| cursor.words(words)) {
+        // The words say it all.
     } else if cursor.is_word("return") || cursor.words(&["begin", "atomic"]) {
         return Ok(false);
     } else {
@@ -405,18 +398,19 @@ fn setting_value(cursor: &mut Cursor<'_>) -> Result<(), Stop> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::split::Statements;
+    use super::super::lexer::StandardConformingStrings;
     use super::*;
 
     fn read(sql: &str) -> Result<Routine, String> {
         let mut statements = Statements::new(sql.as_bytes(), StandardConformingStrings::On);
         let statement = statements.next().expect("a statement");
-        assert_eq!(statements.next(), None, "one statement only");
-        match read_routine(sql.as_bytes(), &statement, StandardConformingStrings::On) {
+        let routine = match read_routine(&statements, &statement) {
             Ok(routine) => Ok(routine),
             Err(RoutineError::Syntax(error)) => Err(error.message),
             Err(RoutineError::TooLong) => panic!("too long"),
-        }
+        };
+        assert_eq!(statements.next(), None, "one statement only");
+        routine
     }
 
     fn link(sql: &str) -> (String, String) {
@@ -427,7 +421,7 @@ mod tests {
 
     fn arguments_of(list: &str) -> String {
         let routine = read(&format!("CREATE FUNCTION f({list}) LANGUAGE c AS 'x'")).unwrap();
-        routine.arguments.input.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+        routine.arguments.input().map(ToString::to_string).collect::<Vec<_>>().join(",")
     }
 
     #[test]
@@ -472,7 +466,7 @@ mod tests {
                    SET TIME ZONE INTERVAL '1' SET x FROM CURRENT NOT LEAKPROOF \
                    RETURNS NULL ON NULL INPUT LANGUAGE c AS 'lib'";
         assert_eq!(link(sql), ("lib".to_owned(), "f".to_owned()));
-        assert_eq!(read(sql).unwrap().arguments.input.len(), 3);
+        assert_eq!(read(sql).unwrap().arguments.input().count(), 3);
     }
 
     #[test]

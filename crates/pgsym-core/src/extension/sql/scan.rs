@@ -9,7 +9,7 @@ use super::cursor::Cursor;
 use super::lexer::{Lexer, StandardConformingStrings, Token, TokenKind};
 use super::literal;
 use super::operator::{NewOperator, read_operator};
-use super::routine::{Routine, RoutineError, near, read_routine, stopped};
+use super::routine::{Routine, RoutineError, near, read_routine};
 use super::split::{Statement, Statements, SyntaxError};
 use crate::limits;
 
@@ -69,9 +69,9 @@ pub fn scan_script(text: &[u8], strings: StandardConformingStrings) -> ScriptFac
     let mut facts = ScriptFacts::default();
     let mut statements = Statements::new(text, strings);
     while let Some(statement) = statements.next() {
-        let scanned = match head_error(text, &statement, strings) {
-            Some(error) => Err(error.into()),
-            None => scan_statement(text, &statement, strings, &mut facts),
+        let scanned = match first_word(text, &statement) {
+            Some(first) => scan_statement(text, first, &statement, &statements, &mut facts),
+            None => head_error(text, &statements).map_or(Ok(()), |error| Err(error.into())),
         };
         if scanned == Err(RoutineError::TooLong) {
             facts.unread.get_or_insert(statement.start);
@@ -150,12 +150,17 @@ const FIRST_WORDS: [&str; 55] = [
     "with",
 ];
 
+/// The one of [`FIRST_WORDS`] that a statement begins with.
+fn first_word(text: &[u8], statement: &Statement) -> Option<&'static str> {
+    let written = statement.word(text, 0)?;
+    let written = written.iter().map(u8::to_ascii_lowercase);
+    let found = FIRST_WORDS.binary_search_by(|word| word.bytes().cmp(written.clone()));
+    FIRST_WORDS.get(found.ok()?).copied()
+}
+
 /// A statement that begins as none does: the usual sign of a `;` too many.
-fn head_error(text: &[u8], statement: &Statement, strings: StandardConformingStrings) -> Option<SyntaxError> {
-    if FIRST_WORDS.iter().any(|word| statement.begins_with(text, &[word])) {
-        return None;
-    }
-    let first = Lexer::range(text, statement.start, statement.end, strings).next()?;
+fn head_error(text: &[u8], statements: &Statements<'_>) -> Option<SyntaxError> {
+    let first = statements.first_token()?;
     let is_told_elsewhere = matches!(first.kind, TokenKind::Stray | TokenKind::Unterminated(_));
     if first.kind == TokenKind::Sign(b'(') || is_told_elsewhere {
         return None;
@@ -165,84 +170,90 @@ fn head_error(text: &[u8], statement: &Statement, strings: StandardConformingStr
 
 fn scan_statement(
     text: &[u8],
+    first: &str,
     statement: &Statement,
-    strings: StandardConformingStrings,
+    statements: &Statements<'_>,
     facts: &mut ScriptFacts,
 ) -> Result<(), RoutineError> {
-    let begins = |words: &[&str]| statement.begins_with(text, words);
-    if begins(&["alter", "operator"]) || begins(&["drop", "operator"]) {
-        facts.declarations.push(Declaration::OtherOperators);
-    } else if begins(&["create", "operator"]) {
-        let mut cursor = Cursor::new(text, statement, strings);
-        let new = cursor.as_mut().and_then(|cursor| read_operator(cursor, statement.start));
-        facts.declarations.extend(new.map(Declaration::CreateOperator));
-    } else if statement.creates(text, "function") || statement.creates(text, "procedure") {
-        let mut routine = read_routine(text, statement, strings)?;
+    let offset = statement.start;
+    let second_is = |word: &str| {
+        statement.word(text, 1).is_some_and(|written| written.eq_ignore_ascii_case(word.as_bytes()))
+    };
+    match first {
+        "create" => return scan_create(text, statement, statements, facts),
+        "alter" | "drop" if second_is("operator") => facts.declarations.push(Declaration::OtherOperators),
+        // `RemoveFuncStmt` of the grammar, which is read whole: scripts that forget the `;` behind one are found.
+        "drop" if second_is("function") || second_is("procedure") || second_is("routine") => {
+            if let Some(mut cursor) = statements.cursor() {
+                let change = read_change(&mut cursor).filter(|_| cursor.is_at_end());
+                let change = change.ok_or_else(|| statements.stopped(&cursor, statement))?;
+                facts.declarations.push(Declaration::Change(change));
+            }
+        }
+        "alter" | "drop" | "set" => {
+            if let Some(mut cursor) = statements.cursor() {
+                let setting = standard_conforming_strings(&mut cursor);
+                cursor.seek(0);
+                let change = || read_change(&mut cursor).map(Declaration::Change);
+                facts.declarations.extend(setting.or_else(change));
+            }
+        }
+        "do" => {
+            if let Some(mut cursor) = statements.cursor() {
+                cursor.take();
+                if cursor.word("language") {
+                    cursor.take();
+                }
+                if let Some(Ok(body)) = cursor.string() {
+                    if body.to_ascii_lowercase().find("operator").is_some() {
+                        facts.declarations.push(Declaration::OtherOperators);
+                    }
+                    find_dynamic(&body, offset, facts);
+                }
+            }
+        }
+        "load" => {
+            if let Some(mut cursor) = statements.cursor() {
+                cursor.take();
+                if let Some(Ok(file)) = cursor.string() {
+                    facts.declarations.push(Declaration::Load { file, offset });
+                }
+            }
+        }
+        // `TransactionStmt` of the grammar.
+        "abort" | "begin" | "commit" | "end" | "release" | "rollback" | "savepoint" => {
+            facts.declarations.push(Declaration::TransactionControl { offset });
+        }
+        "prepare" | "start" if second_is("transaction") => {
+            facts.declarations.push(Declaration::TransactionControl { offset });
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn scan_create(
+    text: &[u8],
+    statement: &Statement,
+    statements: &Statements<'_>,
+    facts: &mut ScriptFacts,
+) -> Result<(), RoutineError> {
+    if statement.creates(text, "function") || statement.creates(text, "procedure") {
+        let mut routine = read_routine(statements, statement)?;
         if routine.c_link().is_none()
             && let Some((body, _)) = routine.definition.take()
         {
             find_dynamic(&body, statement.start, facts);
         }
         facts.declarations.push(Declaration::Create(routine));
-    } else if begins(&["do"]) {
-        if let Some(mut cursor) = Cursor::new(text, statement, strings) {
-            cursor.take();
-            if cursor.word("language") {
-                cursor.take();
-            }
-            if let Some(Ok(body)) = cursor.string() {
-                if body.to_ascii_lowercase().find("operator").is_some() {
-                    facts.declarations.push(Declaration::OtherOperators);
-                }
-                find_dynamic(&body, statement.start, facts);
-            }
-        }
-    } else if begins(&["load"]) {
-        if let Some(mut cursor) = Cursor::new(text, statement, strings) {
-            cursor.take();
-            if let Some(Ok(file)) = cursor.string() {
-                facts.declarations.push(Declaration::Load { file, offset: statement.start });
-            }
-        }
-    } else if DROP_ROUTINE.iter().any(|words| begins(words)) {
-        if let Some(mut cursor) = Cursor::new(text, statement, strings) {
-            let change = read_change(&mut cursor).filter(|_| cursor.is_at_end());
-            let change = change.ok_or_else(|| stopped(text, &cursor, statement.end, strings))?;
-            facts.declarations.push(Declaration::Change(change));
-        }
-    } else if begins(&["drop"]) || begins(&["alter"]) || begins(&["set"]) {
-        if let Some(mut cursor) = Cursor::new(text, statement, strings) {
-            let setting = standard_conforming_strings(&mut cursor);
-            cursor.seek(0);
-            let change = || read_change(&mut cursor).map(Declaration::Change);
-            facts.declarations.extend(setting.or_else(change));
-        }
-    } else if statement.creates(text, "type") || begins(&["create", "domain"]) {
-        let mut cursor = Cursor::new(text, statement, strings);
-        facts.declarations.extend(cursor.as_mut().and_then(read_type).map(Declaration::CreateType));
-    } else if is_transaction_control(text, statement) {
-        facts.declarations.push(Declaration::TransactionControl { offset: statement.start });
+    } else if statement.begins_with(text, &["create", "operator"]) {
+        let new = statements.cursor().and_then(|mut cursor| read_operator(&mut cursor, statement.start));
+        facts.declarations.extend(new.map(Declaration::CreateOperator));
+    } else if statement.creates(text, "type") || statement.begins_with(text, &["create", "domain"]) {
+        let new = statements.cursor().and_then(|mut cursor| read_type(&mut cursor));
+        facts.declarations.extend(new.map(Declaration::CreateType));
     }
     Ok(())
-}
-
-/// `RemoveFuncStmt` of the grammar, which is read whole: scripts that forget the `;` behind one are found.
-const DROP_ROUTINE: [&[&str]; 3] = [&["drop", "function"], &["drop", "procedure"], &["drop", "routine"]];
-
-/// `TransactionStmt` of the grammar.
-fn is_transaction_control(text: &[u8], statement: &Statement) -> bool {
-    const STATEMENTS: [&[&str]; 9] = [
-        &["begin"],
-        &["start", "transaction"],
-        &["commit"],
-        &["end"],
-        &["rollback"],
-        &["abort"],
-        &["savepoint"],
-        &["release"],
-        &["prepare", "transaction"],
-    ];
-    STATEMENTS.iter().any(|words| statement.begins_with(text, words))
 }
 
 /// `SET standard_conforming_strings`.
@@ -286,8 +297,9 @@ fn read_code(code: &[u8], depth: usize, found: &mut Vec<Routine>) {
     while let Some(token) = tokens.next() {
         if creates_routine(code, token, &tokens) {
             let rest = code.get(token.start..).unwrap_or_default();
-            let Some(statement) = Statements::new(rest, strings).next() else { continue };
-            if let Ok(routine) = read_routine(rest, &statement, strings)
+            let mut statements = Statements::new(rest, strings);
+            let Some(statement) = statements.next() else { continue };
+            if let Ok(routine) = read_routine(&statements, &statement)
                 && routine.c_link().is_some()
             {
                 found.push(routine);

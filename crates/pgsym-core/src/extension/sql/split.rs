@@ -3,7 +3,10 @@
 //! routine_body_stmt_list); the words a statement begins with say whether anybody needs to read the rest of it,
 //! which keeps a script of seven megabytes of INSERTs cheap.
 
+use super::cursor::Cursor;
 use super::lexer::{Lexer, StandardConformingStrings, Token, TokenKind};
+use super::routine::near;
+use crate::limits;
 use crate::name::Shown;
 
 /// Words that classify a statement: CREATE OR REPLACE TRUSTED PROCEDURAL LANGUAGE is the longest head.
@@ -32,10 +35,16 @@ pub struct Statement {
 impl Statement {
     /// Whether the statement begins with these words, written in lower case here and in any case there.
     pub fn begins_with(&self, text: &[u8], words: &[&str]) -> bool {
-        words.len() <= self.word_count
-            && words.iter().zip(&self.words).all(|(word, &(start, end))| {
-                text.get(start..end).is_some_and(|written| written.eq_ignore_ascii_case(word.as_bytes()))
-            })
+        let is_written = |(index, word): (usize, &&str)| {
+            self.word(text, index).is_some_and(|written| written.eq_ignore_ascii_case(word.as_bytes()))
+        };
+        words.iter().enumerate().all(is_written)
+    }
+
+    /// The word of this index, if the statement begins with as many words.
+    pub fn word<'a>(&self, text: &'a [u8], index: usize) -> Option<&'a [u8]> {
+        let &(start, end) = self.words.get(..self.word_count)?.get(index)?;
+        text.get(start..end)
     }
 
     /// Whether it is CREATE or CREATE OR REPLACE of this kind of object.
@@ -49,19 +58,45 @@ impl Statement {
 #[derive(Debug, Clone)]
 pub struct Statements<'a> {
     text: &'a [u8],
-    tokens: Lexer<'a>,
+    lexer: Lexer<'a>,
+    /// Those of the last statement, as far as anybody reads them.
+    tokens: Vec<Token>,
     error: Option<SyntaxError>,
 }
 
 impl<'a> Statements<'a> {
     /// Cuts `text`.
     pub fn new(text: &'a [u8], strings: StandardConformingStrings) -> Self {
-        Self { text, tokens: Lexer::new(text, strings), error: None }
+        Self { text, lexer: Lexer::new(text, strings), tokens: Vec::new(), error: None }
     }
 
     /// The first error met so far; after the last statement, that of the script.
     pub fn error(&self) -> Option<&SyntaxError> {
         self.error.as_ref()
+    }
+
+    /// The first token of the statement that came last.
+    pub(super) fn first_token(&self) -> Option<Token> {
+        self.tokens.first().copied()
+    }
+
+    /// The tokens of the statement that came last, or `None` when it has more than any statement worth reading has
+    /// ([`limits::STATEMENT_TOKENS`]).
+    pub(super) fn cursor(&self) -> Option<Cursor<'_>> {
+        (self.tokens.len() <= limits::STATEMENT_TOKENS).then(|| Cursor::new(self.text, &self.tokens))
+    }
+
+    /// The error at the token where the server stops, which has read `cursor` so far; behind the statement's last one, at the
+    /// `;` or at the end.
+    pub(super) fn stopped(&self, cursor: &Cursor<'_>, statement: &Statement) -> SyntaxError {
+        let mut behind = self.lexer.clone();
+        behind.seek(statement.end);
+        match cursor.stop().or_else(|| behind.next()) {
+            Some(token) => near(self.text, token),
+            None => {
+                SyntaxError { message: "syntax error at end of input".to_owned(), offset: self.text.len() }
+            }
+        }
     }
 
     fn fail(&mut self, message: impl FnOnce() -> String, offset: usize) {
@@ -85,13 +120,14 @@ impl Iterator for Statements<'_> {
 
     fn next(&mut self) -> Option<Statement> {
         let first = loop {
-            let token = self.tokens.next()?;
+            let token = self.lexer.next()?;
             if token.kind != TokenKind::Sign(b';') {
                 break token;
             }
         };
         let mut statement =
             Statement { start: first.start, end: first.end, words: [(0, 0); HEAD_WORDS], word_count: 0 };
+        self.tokens.clear();
         let mut in_head = true;
         let mut depth = 0_usize;
         let mut in_atomic_body = false;
@@ -149,8 +185,12 @@ impl Iterator for Statements<'_> {
                 _ => {}
             }
             statement.end = token.end;
+            // One more than is read, which tells that there are too many.
+            if self.tokens.len() <= limits::STATEMENT_TOKENS {
+                self.tokens.push(token);
+            }
             previous = Some(token);
-            next = self.tokens.next();
+            next = self.lexer.next();
         }
         if depth > 0 || in_atomic_body {
             self.fail(|| "syntax error at end of input".to_owned(), self.text.len());
@@ -160,8 +200,15 @@ impl Iterator for Statements<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    /// Reads the only statement of `sql`.
+    pub(in super::super) fn with_cursor<T>(sql: &str, read: impl FnOnce(&mut Cursor<'_>) -> T) -> T {
+        let mut statements = Statements::new(sql.as_bytes(), StandardConformingStrings::On);
+        statements.next().expect("a statement");
+        read(&mut statements.cursor().expect("not too many tokens"))
+    }
 
     fn split(sql: &str) -> (Vec<&str>, Option<String>) {
         let mut statements = Statements::new(sql.as_bytes(), StandardConformingStrings::On);

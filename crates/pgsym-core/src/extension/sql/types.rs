@@ -2,6 +2,7 @@
 //! `varchar(10)` is `varchar` (src/backend/parser/gram.y, func_type). Only what identifies a type is kept;
 //! modifiers are dropped.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::cursor::Cursor;
@@ -9,15 +10,15 @@ use super::lexer::TokenKind;
 use crate::name::Shown;
 
 /// The schema of the types that have a spelling of their own in the grammar.
-const SYSTEM: &[u8] = b"pg_catalog";
+pub const SYSTEM: &[u8] = b"pg_catalog";
 
 /// The identity of a type in a function's signature.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TypeKey {
     /// The schema, where the statement or the grammar says it.
-    pub schema: Option<Vec<u8>>,
+    pub schema: Option<Cow<'static, [u8]>>,
     /// The last name, built-in spellings unified; `column%type` for `table.column%TYPE`.
-    pub name: Vec<u8>,
+    pub name: Cow<'static, [u8]>,
     /// Whether it is an array of the named type.
     pub is_array: bool,
 }
@@ -53,7 +54,7 @@ pub(super) fn type_name(cursor: &mut Cursor<'_>) -> Option<TypeKey> {
             return None;
         }
         // The column's type is looked up when the statement runs; nobody can name it otherwise.
-        key.name.extend_from_slice(b"%type");
+        key.name.to_mut().extend_from_slice(b"%type");
         key.schema = None;
         return Some(key);
     }
@@ -80,13 +81,17 @@ pub(super) fn type_name(cursor: &mut Cursor<'_>) -> Option<TypeKey> {
 /// `SimpleTypename`, or the names before `%TYPE`.
 fn base_type(cursor: &mut Cursor<'_>) -> Option<TypeKey> {
     let is_unquoted = cursor.peek()?.kind == TokenKind::Word;
-    let mut names = cursor.qualified_name()?.ok()?;
-    let name = names.pop()?;
-    if !names.is_empty() || !is_unquoted {
-        modifiers(cursor)?;
-        return Some(TypeKey { schema: names.pop(), name: quoted(name), is_array: false });
+    let mut schema = None;
+    let mut name = cursor.name()?.ok()?;
+    while cursor.sign(b'.') {
+        schema = Some(Cow::Owned(name));
+        name = cursor.name()?.ok()?;
     }
-    let key: &[u8] = match name.as_slice() {
+    if schema.is_some() || !is_unquoted {
+        modifiers(cursor)?;
+        return Some(TypeKey { schema, name: quoted(name), is_array: false });
+    }
+    let key: &'static [u8] = match name.as_slice() {
         b"int" | b"integer" => b"int4",
         b"smallint" => b"int2",
         b"bigint" => b"int8",
@@ -112,7 +117,7 @@ fn base_type(cursor: &mut Cursor<'_>) -> Option<TypeKey> {
         }
         _ => {
             modifiers(cursor)?;
-            return Some(TypeKey { schema: None, name, is_array: false });
+            return Some(TypeKey { schema: None, name: Cow::Owned(name), is_array: false });
         }
     };
     modifiers(cursor)?;
@@ -120,13 +125,13 @@ fn base_type(cursor: &mut Cursor<'_>) -> Option<TypeKey> {
 }
 
 /// `SystemTypeName`: a spelling that means the type in pg_catalog, whatever else has its name.
-fn system(name: &[u8]) -> TypeKey {
-    TypeKey { schema: Some(SYSTEM.to_vec()), name: name.to_vec(), is_array: false }
+fn system(name: &'static [u8]) -> TypeKey {
+    TypeKey { schema: Some(Cow::Borrowed(SYSTEM)), name: Cow::Borrowed(name), is_array: false }
 }
 
 /// `"char"`, and so `pg_catalog.char`, is the one-byte type and not the key word `char`.
-fn quoted(name: Vec<u8>) -> Vec<u8> {
-    if name == b"char" { b"\"char\"".to_vec() } else { name }
+fn quoted(name: Vec<u8>) -> Cow<'static, [u8]> {
+    if name == b"char" { Cow::Borrowed(b"\"char\"") } else { Cow::Owned(name) }
 }
 
 /// `(10, 2)`.
@@ -140,7 +145,7 @@ fn varying(cursor: &mut Cursor<'_>, plain: &'static [u8], varying: &'static [u8]
 
 /// `float(n)`: up to 24 bits are float4.
 fn float(cursor: &mut Cursor<'_>) -> Option<TypeKey> {
-    let mut key: &[u8] = b"float8";
+    let mut key: &'static [u8] = b"float8";
     if cursor.sign(b'(') {
         let digits = cursor.take_number()?;
         if digits <= 24 {
@@ -153,7 +158,7 @@ fn float(cursor: &mut Cursor<'_>) -> Option<TypeKey> {
     Some(system(key))
 }
 
-fn time(cursor: &mut Cursor<'_>, plain: &[u8], zoned: &[u8]) -> Option<TypeKey> {
+fn time(cursor: &mut Cursor<'_>, plain: &'static [u8], zoned: &'static [u8]) -> Option<TypeKey> {
     modifiers(cursor)?;
     if cursor.words(&["with", "time", "zone"]) {
         return Some(system(zoned));
@@ -175,17 +180,15 @@ fn interval_fields(cursor: &mut Cursor<'_>) -> Option<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::lexer::StandardConformingStrings;
-    use super::super::split::Statements;
+    use super::super::split::tests::with_cursor;
     use super::*;
 
     fn key(sql: &str) -> TypeKey {
-        let statement =
-            Statements::new(sql.as_bytes(), StandardConformingStrings::On).next().expect("a statement");
-        let mut cursor = Cursor::new(sql.as_bytes(), &statement, StandardConformingStrings::On).unwrap();
-        let key = type_name(&mut cursor).expect("a type");
-        assert!(cursor.is_at_end(), "{sql} was not read to its end");
-        key
+        with_cursor(sql, |cursor| {
+            let key = type_name(cursor).expect("a type");
+            assert!(cursor.is_at_end(), "{sql} was not read to its end");
+            key
+        })
     }
 
     #[test]

@@ -1,0 +1,231 @@
+//! Everything that the extensions of a tree say, read once: which scripts an installation runs, what they declare, and
+//! which binary backs each C function. Rules and the `functions` command only look at this value.
+
+mod declared;
+mod libraries;
+mod scope;
+mod scripts;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use self::declared::{Declared, declared};
+use self::libraries::{find_libraries, functions, loads, server_libraries};
+use self::scope::{Scope, orphan_scripts};
+use self::scripts::{Job, jobs_of, read_scripts, reread_with_other_strings};
+use super::control::{Control, ControlError};
+use super::functions::{Library, Status};
+use super::library_path::{LibrarySettings, dlsuffix};
+use super::places::{Places, SearchSettings, find_places};
+use super::script::{Position, Script};
+use super::tree::{Extension, find_extensions};
+use super::update_graph::Step;
+use crate::discover::Installation;
+use crate::error::FileError;
+use crate::fs::Fs;
+use crate::model::Module;
+
+/// How much of the extensions is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reading {
+    /// Nothing: the question is about binaries only.
+    Nothing,
+    /// The scripts that installing the default versions runs.
+    #[default]
+    Reachable,
+    /// Every script.
+    All,
+}
+
+/// What to read, and where.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExtensionSettings {
+    /// How much.
+    pub reading: Reading,
+    /// Where.
+    pub search: SearchSettings,
+}
+
+/// The extensions of a tree.
+#[derive(Default)]
+pub struct Inventory {
+    /// Where they, and their modules, were looked for.
+    pub places: Places,
+    /// The server's message for an `extension_control_path` that it cannot use.
+    pub error: Option<String>,
+    /// Every extension that the places hold, by name.
+    pub extensions: Vec<ExtensionRecord>,
+    /// Files with the name of a script for which there is no control file.
+    pub orphan_scripts: Vec<PathBuf>,
+    /// Every library that a script, or the server's own catalog, names, by what asked for it and by name.
+    pub libraries: Vec<Arc<Library>>,
+    /// The server's major version that was taken.
+    pub major: u32,
+}
+
+/// One extension.
+pub struct ExtensionRecord {
+    /// Its files.
+    pub extension: Extension,
+    /// Whether the question was about it; others are only there to be required.
+    pub in_scope: bool,
+    /// The scripts that were read: those of the chain in order, then the others by name.
+    pub scripts: Vec<ScriptRecord>,
+    /// The C functions, by name, probin and prosrc; those of the installation first.
+    pub functions: Vec<Function>,
+    /// LOAD statements of the chain.
+    pub loads: Vec<LoadStatement>,
+    /// The CREATE OPERATOR of the chain that takes an operator from its commutator or negator: the script, the
+    /// place in it, and what a server says that looks at that.
+    pub operator_error: Option<((PathBuf, Position), String)>,
+}
+
+/// One script file.
+pub struct ScriptRecord {
+    /// What it does.
+    pub step: Step,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whether installing the default version runs it.
+    pub is_reachable: bool,
+    /// The control parameters in force.
+    pub control: Result<Control, ControlError>,
+    /// What it says.
+    pub script: Result<Arc<Script>, FileError>,
+}
+
+/// A C function of an extension.
+#[derive(Clone)]
+pub struct Function {
+    /// The SQL name.
+    pub name: Vec<u8>,
+    /// The library as SQL names it.
+    pub probin: Vec<u8>,
+    /// The symbol.
+    pub prosrc: Vec<u8>,
+    /// The version of the extension: the installed one, or the one that an unreachable script leads to.
+    pub version: Vec<u8>,
+    /// Whether installing the default version leaves it in the catalog.
+    pub is_installed: bool,
+    /// The script that declares it last.
+    pub script: PathBuf,
+    /// Where in the script.
+    pub position: Position,
+    /// The library.
+    pub library: Arc<Library>,
+    /// What backs it.
+    pub status: Status,
+}
+
+/// A LOAD statement.
+pub struct LoadStatement {
+    /// The script.
+    pub script: PathBuf,
+    /// Where in the script.
+    pub position: Position,
+    /// The library.
+    pub library: Arc<Library>,
+}
+
+/// A module and what it brings, each with the path it was opened by, in the order in which `dlsym` searches.
+pub type Objects = Vec<(PathBuf, Arc<Module>)>;
+
+/// What the inventory takes from the tree of binaries.
+pub struct Surroundings<'a> {
+    /// The files.
+    pub fs: &'a dyn Fs,
+    /// The paths that were asked about.
+    pub roots: &'a [PathBuf],
+    /// The directories below them that hold control files.
+    pub control_directories: &'a BTreeSet<PathBuf>,
+    /// The server's directories.
+    pub installation: Option<&'a Installation>,
+    /// The major version that modules are for.
+    pub major: Option<u32>,
+    /// Whether the tree is one of macOS.
+    pub is_macos: bool,
+    /// The objects of a module's handle: itself and what it brings.
+    pub open: &'a (dyn Fn(&Path) -> Objects + Sync),
+}
+
+/// The major version that is taken where nothing says one: the newest that is released.
+pub(crate) const NEWEST_MAJOR: u32 = 18;
+
+impl Inventory {
+    /// Reads the extensions around a tree. Nothing in them stops it: what cannot be read is part of the value.
+    pub fn read(around: &Surroundings<'_>, settings: &ExtensionSettings) -> Self {
+        if settings.reading == Reading::Nothing {
+            return Self::default();
+        }
+        let fs = around.fs;
+        let major = around.major.unwrap_or(NEWEST_MAJOR);
+        let places = find_places(around, &settings.search, major);
+        let (extensions, error) = find_extensions(fs, &places.control, major);
+        let scope = Scope::new(around, &settings.search);
+        let jobs: Vec<Job<'_>> = extensions
+            .iter()
+            .enumerate()
+            .filter(|(_, extension)| scope.may_include(extension))
+            .flat_map(|(index, extension)| jobs_of(index, extension, settings.reading))
+            .collect();
+        let scripts = read_scripts(fs, &extensions, jobs, major);
+
+        let library_settings = LibrarySettings {
+            libdirs: &places.libdirs,
+            dynamic_library_path: &places.dynamic_library_path,
+            dlsuffix: dlsuffix(around.is_macos, major),
+            major,
+        };
+        let mut grouped: Vec<Vec<ScriptRecord>> = extensions.iter().map(|_| Vec::new()).collect();
+        for (index, script) in scripts {
+            if let Some(group) = grouped.get_mut(index) {
+                group.push(script);
+            }
+        }
+        for scripts in &mut grouped {
+            reread_with_other_strings(fs, scripts, &extensions, major);
+        }
+        let declared: Vec<Declared> = extensions
+            .par_iter()
+            .zip(&grouped)
+            .map(|(extension, scripts)| declared(extension, scripts))
+            .collect();
+        let own = server_libraries(around, settings);
+        let libraries = find_libraries(around, &library_settings, &declared, &own);
+        let mut records: Vec<ExtensionRecord> = extensions
+            .into_iter()
+            .zip(grouped)
+            .zip(declared)
+            .map(|((extension, scripts), declared)| {
+                let functions = functions(declared.functions, &libraries);
+                let in_scope = scope.includes(&extension, &functions);
+                let loads = loads(declared.loads, &libraries);
+                let operator_error = declared.operator_error;
+                ExtensionRecord { extension, in_scope, scripts, functions, loads, operator_error }
+            })
+            .collect();
+        for record in &mut records {
+            if !record.in_scope {
+                (record.scripts, record.functions, record.loads) = Default::default();
+                record.operator_error = None;
+            }
+        }
+        let orphan_scripts = orphan_scripts(fs, &places, &scope, &records);
+        let libraries = libraries.into_values().collect();
+        Self { places, error, extensions: records, orphan_scripts, libraries, major }
+    }
+
+    /// The extensions that the question is about.
+    pub fn in_scope(&self) -> impl Iterator<Item = &ExtensionRecord> {
+        self.extensions.iter().filter(|record| record.in_scope)
+    }
+
+    /// An extension by its name.
+    pub fn find(&self, name: &[u8]) -> Option<&ExtensionRecord> {
+        let found = self.extensions.binary_search_by(|record| record.extension.name.as_slice().cmp(name));
+        self.extensions.get(found.ok()?)
+    }
+}
