@@ -20,8 +20,9 @@ use crate::tree::Tree;
 /// Checks a tree with the selected rules. The findings are sorted by path, code, subject and message.
 pub fn check(tree: &Tree, selection: &Selection) -> Vec<Finding> {
     let rules: Vec<&'static Rule> = RULES.iter().copied().filter(|rule| selection.includes(rule)).collect();
+    // Before any rule runs: one that had to wait for them would block a thread that they may need.
+    prepare(tree, &rules);
     let whole = || -> Vec<Finding> {
-        prepare(tree, &rules);
         let found = rules.par_iter().flat_map_iter(|rule| {
             let mut sink = Sink::new(selection);
             if let Check::Tree(check) = rule.check {
@@ -51,7 +52,7 @@ pub fn check(tree: &Tree, selection: &Selection) -> Vec<Finding> {
     findings
 }
 
-/// Finds what several rules look at, side by side: the first rule to ask would do it while the others wait.
+/// Finds what several rules look at, side by side.
 fn prepare(tree: &Tree, rules: &[&'static Rule]) {
     let collisions = || {
         if rules.iter().any(|rule| rule.group == Group::Symbols && matches!(rule.check, Check::Tree(_))) {
