@@ -21,9 +21,9 @@ pub struct Elf {
     pub unreadable_entries: Vec<FileError>,
     /// DT_FLAGS_1 (DF_1_*).
     pub flags_1: u64,
-    /// DT_VERNEED.
+    /// DT_VERNEED; read when [`Facets::LINK`](crate::parse::Facets::LINK) was asked for.
     pub version_needs: Table<Vec<VersionNeed>>,
-    /// DT_VERDEF.
+    /// DT_VERDEF; read as DT_VERNEED is.
     pub version_definitions: Table<Vec<VersionDefinition>>,
     /// Whether there is a DT_VERSYM.
     pub has_version_symbols: bool,

@@ -14,32 +14,37 @@ use crate::fs::Metadata;
 use crate::model::Module;
 use crate::source::{Source, read_range};
 
-/// Which tables to read. Dependencies, search paths, versions and program headers always are: they are what
-/// resolution needs.
+/// Which tables to read. Dependencies, search paths and program headers always are: they are what finds the files of a
+/// process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Facets(u8);
+pub struct Facets(u16);
 
 impl Facets {
-    /// Only what resolution needs.
-    pub const LINK: Self = Self(0);
+    /// Only what finds files.
+    pub const FILES: Self = Self(0);
+    /// What resolution needs, and every reading below has: the versions beside the files.
+    pub const LINK: Self = Self(1 << 7);
     /// The dynamic symbols and their hash table.
-    pub const SYMBOLS: Self = Self(1);
+    pub const SYMBOLS: Self = Self(1 | Self::LINK.0);
     /// `st_value` and `st_size` of each symbol, beside [`Self::SYMBOLS`].
-    pub const VALUES: Self = Self(1 << 1 | 1);
+    pub const VALUES: Self = Self(1 << 1 | Self::SYMBOLS.0);
     /// What relocations use, beside [`Self::SYMBOLS`].
-    pub const RELOCATIONS: Self = Self(1 << 2 | 1);
+    pub const RELOCATIONS: Self = Self(1 << 2 | Self::SYMBOLS.0);
     /// Build id, ABI tag, properties, `.note.dlopen`.
-    pub const NOTES: Self = Self(1 << 3);
+    pub const NOTES: Self = Self(1 << 3 | Self::LINK.0);
     /// The section headers, to compare with the segments, and local entry points in `.symtab`.
-    pub const SECTIONS: Self = Self(1 << 4);
+    pub const SECTIONS: Self = Self(1 << 4 | Self::LINK.0);
     /// Magic block and finfo records, beside [`Self::SYMBOLS`].
-    pub const POSTGRES: Self = Self(1 << 5 | 1);
+    pub const POSTGRES: Self = Self(1 << 5 | Self::SYMBOLS.0);
+    /// The same, the data searched for the magic block even where the code tells where it lies: who wants to know how it was
+    /// found ([`MagicEvidence`](crate::postgres::MagicEvidence)).
+    pub const MAGIC_EVIDENCE: Self = Self(1 << 8 | Self::POSTGRES.0);
     /// The code signature of a Mach-O file, every signed page hashed.
-    pub const SIGNATURE: Self = Self(1 << 6);
-    /// Everything that rules look at: all but the values.
-    pub const RULES: Self = Self(Self::ALL.0 & !(1 << 1));
+    pub const SIGNATURE: Self = Self(1 << 6 | Self::LINK.0);
+    /// Everything that rules look at: all but the values, and how a magic block was found.
+    pub const RULES: Self = Self(Self::ALL.0 & !(1 << 1 | 1 << 8));
     /// Everything.
-    pub const ALL: Self = Self(0x7f);
+    pub const ALL: Self = Self(0x1ff);
 
     /// Whether all of `other` was asked for.
     pub fn has(self, other: Self) -> bool {

@@ -22,6 +22,7 @@ use crate::error::{FileError, FileErrorKind};
 use crate::limits;
 use crate::model::{Endian, NameHash, Segment, Symbol, SymbolKind};
 use crate::name::Name;
+use crate::parse::Facets;
 use crate::parse::elf::encoding::Encoding;
 use crate::source::read_range;
 
@@ -33,7 +34,7 @@ const WITHOUT_ABI: usize = 24;
 const WINDOW: u64 = 1 << 20;
 
 /// Reads the magic block, if `Pg_magic_func` is exported.
-pub(super) fn read(image: &Image<'_>) -> Magic {
+pub(super) fn read(image: &Image<'_>, facets: Facets) -> Magic {
     // As dlsym does: through the hash table.
     let Some(function) = image.symbols.lookup(MAGIC_FUNCTION, NameHash::of(MAGIC_FUNCTION)).next() else {
         return Magic::Absent;
@@ -54,8 +55,7 @@ pub(super) fn read(image: &Image<'_>) -> Magic {
         }
         blocks
     });
-    let by_data = scan(image);
-    decide(image, by_code, by_data.as_deref())
+    decide(image, by_code, facets)
 }
 
 /// What is said of a `Pg_magic_func` that no processor can run: a variable in memory that is not executable.
@@ -80,12 +80,9 @@ pub(super) fn server_block(image: &Image<'_>) -> Option<MagicBlock> {
 /// Address of a block, whether its address is what the function returns, and what it holds.
 type ByCode = Vec<(u64, bool, Fields)>;
 
-/// Weighs what the two ways found.
-fn decide(
-    image: &Image<'_>,
-    by_code: Result<ByCode, FileError>,
-    by_data: Result<&[u64], &FileError>,
-) -> Magic {
+/// Weighs what the two ways find. Of a module whose code tells where the block lies, the data is read for the sake of the
+/// evidence alone: megabytes of constants of the modules that have many.
+fn decide(image: &Image<'_>, by_code: Result<ByCode, FileError>, facets: Facets) -> Magic {
     let (by_code, code_error) = match by_code {
         Ok(blocks) => (blocks, None),
         Err(error) => (Vec::new(), Some(error)),
@@ -103,24 +100,28 @@ fn decide(
         [only] => Some(only),
         several => several.iter().find(|(_, is_returned, _)| *is_returned),
     };
-    let found = match (chosen, by_data) {
-        (Some(&(address, _, fields)), Ok([data])) if *data == address => {
-            Ok((address, fields, MagicEvidence::CodeAndData))
+    let found = match chosen {
+        Some(&(address, _, fields)) => {
+            let is_confirmed =
+                facets.has(Facets::MAGIC_EVIDENCE) && scan(image).is_ok_and(|found| found == [address]);
+            let evidence = if is_confirmed { MagicEvidence::CodeAndData } else { MagicEvidence::Code };
+            Ok((address, fields, evidence))
         }
-        (Some(&(address, _, fields)), _) => Ok((address, fields, MagicEvidence::Code)),
-        (None, Ok(&[address])) => {
-            let fields = at(image, address);
-            fields.map(|fields| (address, fields, MagicEvidence::Data)).ok_or_else(nothing)
-        }
-        (None, Ok([])) => Err(code_error.unwrap_or_else(nothing)),
-        (None, Ok(several)) => Err(FileError::new(
-            FileErrorKind::Unsupported,
-            format!(
-                "the code of Pg_magic_func is of no known shape, and {} blocks look like one",
-                several.len()
-            ),
-        )),
-        (None, Err(error)) => Err(error.clone()),
+        None => match scan(image).as_deref() {
+            Ok(&[address]) => {
+                let fields = at(image, address);
+                fields.map(|fields| (address, fields, MagicEvidence::Data)).ok_or_else(nothing)
+            }
+            Ok([]) => Err(code_error.unwrap_or_else(nothing)),
+            Ok(several) => Err(FileError::new(
+                FileErrorKind::Unsupported,
+                format!(
+                    "the code of Pg_magic_func is of no known shape, and {} blocks look like one",
+                    several.len()
+                ),
+            )),
+            Err(error) => Err(error.clone()),
+        },
     };
     let block = found.and_then(|(address, fields, evidence)| fields.into_block(image, address, evidence));
     match block {
@@ -310,7 +311,7 @@ mod tests {
     use super::*;
     use crate::fs::{Fs as _, MemoryFs};
     use crate::model::Class;
-    use crate::parse::{Facets, parse};
+    use crate::parse::parse;
 
     const LITTLE: Encoding = Encoding { class: Class::Bits64, endian: Endian::Little };
 

@@ -30,10 +30,11 @@ pub(crate) use image::Image;
 
 use crate::error::FileError;
 use crate::name::Name;
+use crate::parse::Facets;
 
 /// Reads what PostgreSQL would find in a module whose symbols were read.
-pub(crate) fn facts(image: &Image<'_>) -> Result<PgFacts, FileError> {
-    Ok(PgFacts { magic: magic::read(image), finfo: finfo::read(image)? })
+pub(crate) fn facts(image: &Image<'_>, facets: Facets) -> Result<PgFacts, FileError> {
+    Ok(PgFacts { magic: magic::read(image, facets), finfo: finfo::read(image)? })
 }
 
 /// What PostgreSQL would find in one module, read without running it.
@@ -98,7 +99,8 @@ pub struct MagicBlock {
 pub enum MagicEvidence {
     /// The code of `Pg_magic_func` refers to it, and the scan of the data finds it and nothing else.
     CodeAndData,
-    /// Only the code leads to it; the scan found others too, or not this one.
+    /// The code leads to it; the scan found others too, or not this one, or was not asked for
+    /// ([`Facets::MAGIC_EVIDENCE`]).
     Code,
     /// Only the scan finds it: the code is of a machine or shape that is not decoded.
     Data,

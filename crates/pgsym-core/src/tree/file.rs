@@ -69,7 +69,7 @@ pub(super) fn parse_all(store: &FileStore, candidates: Vec<Candidate>, settings:
     candidates
         .into_par_iter()
         .map(|candidate| {
-            let file = parse_one(store, candidate, settings.reading);
+            let file = parse_one(store, candidate, settings);
             if let Some(progress) = &settings.progress {
                 progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
             }
@@ -78,10 +78,10 @@ pub(super) fn parse_all(store: &FileStore, candidates: Vec<Candidate>, settings:
         .collect()
 }
 
-fn parse_one(store: &FileStore, candidate: Candidate, reading: Reading) -> TreeFile {
+fn parse_one(store: &FileStore, candidate: Candidate, settings: &Settings) -> TreeFile {
     let Candidate { path, shown, format, is_named } = candidate;
     let module = match &format {
-        Ok(Format::Elf | Format::MachO) => parse_caught(store, &path, reading.own()),
+        Ok(Format::Elf | Format::MachO) => parse_caught(store, &path, settings.own()),
         Ok(Format::Empty) => Err(FileError::too_short("the file is empty")),
         Ok(Format::LinkerScript) => Err(FileError::new(
             FileErrorKind::NotAnObject,
@@ -93,7 +93,7 @@ fn parse_one(store: &FileStore, candidate: Candidate, reading: Reading) -> TreeF
         Err(error) => Err(error.clone()),
     };
     let role = module.as_ref().map_or(Role::Other, |module| role(module));
-    let is_for_rules = reading == Reading::Everything;
+    let is_for_rules = settings.reading == Reading::Everything;
     let metadata = is_for_rules.then(|| store.fs().metadata(&path).ok()).flatten();
     let has_soname_sibling =
         is_for_rules && module.as_ref().is_ok_and(|module| has_soname_sibling(store.fs(), &path, module));

@@ -60,7 +60,7 @@ impl Tree {
         settings.stand(&*fs)?;
         let roots = Roots::new(&*fs, roots, settings.working_directory.as_deref());
         let Discovery { candidates, control_directories } = discover(&*fs, &roots)?;
-        let store = Arc::new(FileStore::new(Arc::clone(&fs), settings.reading.others()));
+        let store = Arc::new(FileStore::new(Arc::clone(&fs), settings.others()));
         let server = find_server(&*fs, &store, roots.paths(), &candidates, &settings)?;
         let (server, other_servers) = match (server, &settings.server) {
             (None, ServerChoice::Detect) => find_server_below(&*fs, &store, &candidates, &settings),

@@ -69,6 +69,29 @@ impl Settings {
         }
         Ok(())
     }
+
+    /// The tables of a tree's own files.
+    pub(super) fn own(&self) -> Facets {
+        match self.reading {
+            Reading::Everything | Reading::Loading => Facets::RULES,
+            Reading::Links => self.links(),
+        }
+    }
+
+    /// The tables of everything else that a process loads: no notes, no section headers.
+    pub(super) fn others(&self) -> Facets {
+        match self.reading {
+            Reading::Everything => Facets::RELOCATIONS,
+            Reading::Loading => Facets::SYMBOLS,
+            Reading::Links => self.links(),
+        }
+    }
+
+    /// Versions have no say in which file is found. They decide whether what is preloaded comes in, and they are half of
+    /// what there is to read of a library whose symbols nobody asks for.
+    fn links(&self) -> Facets {
+        if self.preload.is_empty() { Facets::FILES } else { Facets::LINK }
+    }
 }
 
 /// How much of each file is read.
@@ -80,28 +103,9 @@ pub enum Reading {
     /// What loading needs: of libraries, which are many and large, no relocation. No rule is checked, and no collision
     /// looked for.
     Loading,
-    /// What resolution needs: which files a process loads, in which order, after which searches. No symbol is read, so
+    /// What finds files: which a process loads, in which order, after which searches. No symbol is read, so
     /// nothing tells a module from a library ([`Role::Library`](super::Role::Library)), and no rule is checked.
     Links,
-}
-
-impl Reading {
-    /// The tables of a tree's own files.
-    pub(super) fn own(self) -> Facets {
-        match self {
-            Self::Everything | Self::Loading => Facets::RULES,
-            Self::Links => Facets::LINK,
-        }
-    }
-
-    /// The tables of everything else that a process loads: no notes, no section headers.
-    pub(super) fn others(self) -> Facets {
-        match self {
-            Self::Everything => Facets::RELOCATIONS,
-            Self::Loading => Facets::SYMBOLS,
-            Self::Links => Facets::LINK,
-        }
-    }
 }
 
 /// Which server loads the modules.

@@ -183,6 +183,10 @@ fn only_what_was_asked_for_is_read() {
     assert!(matches!(elf.relocations, Table::NotRead));
     assert!(matches!(elf.build_id, Table::NotRead));
     assert!(matches!(elf.sections, Table::NotRead));
+    let module = try_read(&rich(Machine::X86_64).build(), Facets::FILES).unwrap();
+    assert_eq!(module.needed().len(), 2);
+    assert!(matches!(crate::elf(&module).version_needs, Table::NotRead));
+    assert!(matches!(crate::elf(&module).version_definitions, Table::NotRead));
     let module = try_read(&rich(Machine::X86_64).build(), Facets::POSTGRES).unwrap();
     let symbol = module.symbols.get().unwrap().exports().next().unwrap();
     assert_eq!(symbol.value(), None, "values are kept only when asked for");

@@ -1,13 +1,14 @@
 //! Magic blocks and finfo records of every major, machine and shape of code.
 
 use pgsym_core::model::Module;
+use pgsym_core::parse::Facets;
 use pgsym_core::postgres::{Magic as Found, MagicBlock, MagicEvidence, PgFacts};
 use pgsym_testkit::{
     Addends, Class, CodeShape, Damage, ExportKind, Machine, Magic, RelativeStyle, RelocationStyle,
     SharedObject,
 };
 
-use crate::read;
+use crate::{read, try_read};
 
 fn facts(module: &Module) -> &PgFacts {
     module.postgres.get().unwrap()
@@ -49,6 +50,15 @@ fn every_majors_block_is_read_on_every_machine() {
             assert_eq!(block.evidence, evidence, "{machine:?}");
         }
     }
+}
+
+#[test]
+fn the_data_is_not_searched_for_what_the_code_tells() {
+    let module = try_read(&SharedObject::new().magic(Magic::pg(15)).build(), Facets::POSTGRES).unwrap();
+    assert_eq!(block(&module).evidence, MagicEvidence::Code);
+    let undecoded = SharedObject::for_machine(Machine::RiscV64).magic(Magic::pg(15));
+    let module = try_read(&undecoded.build(), Facets::POSTGRES).unwrap();
+    assert_eq!(block(&module).evidence, MagicEvidence::Data);
 }
 
 #[test]

@@ -72,7 +72,7 @@ pub(crate) fn run(options: &Options) -> Result<Outcome> {
 /// Reads a module's PostgreSQL facts.
 fn read(path: &Path) -> Result<(Module, PgFacts)> {
     let (source, metadata) = RealFs::new().open(path)?;
-    let module = parse(path, metadata, &*source, Facets::POSTGRES)?;
+    let module = parse(path, metadata, &*source, Facets::MAGIC_EVIDENCE)?;
     match (module.postgres.get().cloned(), module.postgres.error()) {
         (Some(facts), _) => Ok((module, facts)),
         (None, Some(error)) => Err(anyhow!("{error}")),

@@ -132,8 +132,10 @@ fn dynamic_tables(
         }
     }
     module.search_paths.sort_by_key(|path| path.entry);
-    detail.version_needs = Table::from_optional(versions::needs(memory, dynamic, names));
-    detail.version_definitions = Table::from_optional(versions::definitions(memory, dynamic, names));
+    if facets.has(Facets::LINK) {
+        detail.version_needs = Table::from_optional(versions::needs(memory, dynamic, names));
+        detail.version_definitions = Table::from_optional(versions::definitions(memory, dynamic, names));
+    }
     detail.has_version_symbols = dynamic.value(elf::DT_VERSYM).is_some();
     let mut relocations = None;
     if facets.has(Facets::SYMBOLS) {
@@ -141,7 +143,7 @@ fn dynamic_tables(
             Table::from_optional(symbol_table(memory, dynamic, strings, facets, detail, &mut relocations));
     }
     if facets.has(Facets::POSTGRES) {
-        module.postgres = postgres_facts(memory, dynamic, &module.symbols);
+        module.postgres = postgres_facts(memory, dynamic, &module.symbols, facets);
     }
     if let Table::Read(symbols) = &mut module.symbols
         && !facets.has(Facets::VALUES)
@@ -201,13 +203,18 @@ fn symbol_table(
 }
 
 /// What PostgreSQL would find.
-fn postgres_facts(memory: Memory<'_>, dynamic: &Dynamic, symbols: &Table<SymbolTable>) -> Table<PgFacts> {
+fn postgres_facts(
+    memory: Memory<'_>,
+    dynamic: &Dynamic,
+    symbols: &Table<SymbolTable>,
+    facets: Facets,
+) -> Table<PgFacts> {
     match symbols {
         Table::Read(symbols) => {
             let relocations = || Tables::read(memory, dynamic);
             let nearby = Nearby::new(memory.source());
             let memory = memory.through(&nearby);
-            postgres::facts(&Image::new(memory, symbols, &relocations)).into()
+            postgres::facts(&Image::new(memory, symbols, &relocations), facets).into()
         }
         Table::Absent => Table::Absent,
         Table::Unreadable(error) => Table::Unreadable(error.clone()),
@@ -218,8 +225,10 @@ fn postgres_facts(memory: Memory<'_>, dynamic: &Dynamic, symbols: &Table<SymbolT
 /// A static program or a relocatable file: nothing of it is dynamic.
 fn without_dynamic(facets: Facets, module: &mut Module, detail: &mut Elf) {
     detail.dynamic = Table::Absent;
-    detail.version_needs = Table::Absent;
-    detail.version_definitions = Table::Absent;
+    if facets.has(Facets::LINK) {
+        detail.version_needs = Table::Absent;
+        detail.version_definitions = Table::Absent;
+    }
     if facets.has(Facets::SYMBOLS) {
         module.symbols = Table::Absent;
     }
@@ -235,8 +244,10 @@ fn without_dynamic(facets: Facets, module: &mut Module, detail: &mut Elf) {
 fn unreadable_dynamic(error: &FileError, facets: Facets, module: &mut Module, detail: &mut Elf) {
     module.dependencies = Table::Unreadable(error.clone());
     detail.dynamic = Table::Unreadable(error.clone());
-    detail.version_needs = Table::Unreadable(error.clone());
-    detail.version_definitions = Table::Unreadable(error.clone());
+    if facets.has(Facets::LINK) {
+        detail.version_needs = Table::Unreadable(error.clone());
+        detail.version_definitions = Table::Unreadable(error.clone());
+    }
     if facets.has(Facets::SYMBOLS) {
         module.symbols = Table::Unreadable(error.clone());
     }

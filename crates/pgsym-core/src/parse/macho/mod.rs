@@ -138,8 +138,8 @@ fn parse_slice(
         module.symbols = neutral::symbols(&detail);
     }
     if facets.has(Facets::POSTGRES) {
-        module.postgres =
-            postgres::facts(file, &source, &commands.linkedit, &detail, module.target, &module.symbols);
+        let (linkedit, symbols) = (&commands.linkedit, &module.symbols);
+        module.postgres = postgres::facts(file, &source, linkedit, &detail, module.target, symbols, facets);
     }
     #[cfg(feature = "audit")]
     if facets.has(Facets::SIGNATURE) {

@@ -9,6 +9,7 @@ use super::commands::Linkedit;
 use super::object_error;
 use crate::error::FileError;
 use crate::model::{MachO, Segment, SymbolTable, Table, Target};
+use crate::parse::Facets;
 use crate::parse::elf::encoding::Encoding;
 use crate::parse::elf::memory::Memory;
 use crate::parse::elf::relocations::Tables;
@@ -45,6 +46,7 @@ pub(super) fn facts(
     detail: &MachO,
     target: Target,
     symbols: &Table<SymbolTable>,
+    facets: Facets,
 ) -> Table<PgFacts> {
     let symbols = match symbols {
         Table::Read(symbols) => symbols,
@@ -58,7 +60,7 @@ pub(super) fn facts(
         let pointers = rebased_pointers(slice, linkedit, detail)?;
         Ok(Tables::of_pointers(Encoding::from(target), target.machine, &pointers))
     };
-    postgres::facts(&Image::new(memory, symbols, &pointers)).into()
+    postgres::facts(&Image::new(memory, symbols, &pointers), facets).into()
 }
 
 /// The pointers of chained fixups that lead into the image itself: where they stand and what they will hold. Classic
