@@ -141,7 +141,8 @@ fn has_soname_sibling(fs: &dyn Fs, path: &Path, module: &Module) -> bool {
 
 /// Parses a file; even a fault of our own costs that one file and names it.
 fn parse_caught(store: &FileStore, path: &Path, facets: Facets) -> Result<Arc<Module>, FileError> {
-    let (source, metadata) = store.fs().open(path)?;
+    // It was a regular file when its first bytes were read.
+    let (source, metadata) = store.fs().open_regular(path)?;
     let parsed =
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| parse(path, metadata, &*source, facets)));
     let module = parsed

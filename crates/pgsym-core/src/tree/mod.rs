@@ -118,8 +118,13 @@ impl Tree {
             file.dyld = loads;
         }
         demote_needed_libraries(&mut files);
-        let is_directory =
-            |path: &PathBuf| fs.metadata(path).is_ok_and(|metadata| metadata.kind == FileKind::Directory);
+        // What was named and is a file is among the files.
+        let named: HashSet<&Path> =
+            files.iter().filter(|file| file.is_named).map(|file| &*file.path).collect();
+        let is_directory = |path: &PathBuf| {
+            !named.contains(&**path)
+                && fs.metadata(path).is_ok_and(|metadata| metadata.kind == FileKind::Directory)
+        };
         let resolved_roots = roots
             .paths()
             .iter()

@@ -11,7 +11,7 @@ use crate::error::FileError;
 use crate::limits;
 use crate::model::{Dependency, DependencyKind, DynamicEntry, SearchPath, SearchPathKind, Segment};
 use crate::name::Name;
-use crate::source::read_range;
+use crate::source::{Nearby, read_range};
 
 /// The entries before DT_NULL.
 pub(crate) struct Dynamic {
@@ -173,6 +173,8 @@ const SMALL_TABLE: u64 = 32 << 10;
 /// The dynamic string table.
 pub(crate) struct Strings<'a> {
     memory: Memory<'a>,
+    /// Where single names are read from, of a table that is not wanted whole: linkers put those of `.dynamic` side by side.
+    nearby: Nearby<'a>,
     address: u64,
     blob: Result<Vec<u8>, FileError>,
     /// Bytes that names taken from this table may still have.
@@ -195,7 +197,8 @@ impl<'a> Strings<'a> {
             }
             Some(_) => Ok(Vec::new()),
         };
-        Ok(Self { memory, address, blob, budget: Cell::new(limits::OWNED_NAME_BYTES) })
+        let nearby = Nearby::new(memory.source());
+        Ok(Self { memory, nearby, address, blob, budget: Cell::new(limits::OWNED_NAME_BYTES) })
     }
 
     /// The name at an offset. ld.so never looks at DT_STRSZ, so a name behind it is read all the same.
@@ -211,7 +214,7 @@ impl<'a> Strings<'a> {
             let address = self.address.checked_add(offset).ok_or_else(|| {
                 FileError::malformed(format!("{what} points past the end of the address space"))
             })?;
-            Name::from(self.memory.read_string(address, what)?)
+            Name::from(self.memory.through(&self.nearby).read_string(address, what)?)
         };
         let left = self.budget.get().checked_sub(name.as_bytes().len() as u64).ok_or_else(|| {
             FileError::limit(format!(

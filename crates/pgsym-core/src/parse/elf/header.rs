@@ -93,6 +93,9 @@ pub struct HeaderTable {
 }
 
 impl Header {
+    /// Bytes of the longest header, `Elf64_Ehdr`.
+    pub(crate) const LENGTH: u64 = 64;
+
     /// Decodes the header from the first bytes of a file: 64 are enough for any.
     ///
     /// An error says that this is no ELF file, or that not even its word size and byte order can be told.

@@ -4,7 +4,6 @@
 mod dynamic;
 pub(crate) mod encoding;
 mod hash;
-mod head;
 mod header;
 mod hidden;
 pub(crate) mod memory;
@@ -21,7 +20,6 @@ use std::path::Path;
 use object::elf;
 
 use self::dynamic::{Dynamic, Reach, Strings};
-use self::head::Head;
 use self::memory::Memory;
 use self::relocations::Tables;
 use self::symbols::Values;
@@ -32,7 +30,7 @@ use crate::model::{
     Detail, Elf, Module, ObjectKind, Relro, SearchPathKind, Segment, SymbolTable, Table, TlsSegment,
 };
 use crate::postgres::{self, Image, PgFacts};
-use crate::source::{Nearby, Source};
+use crate::source::{Nearby, Source, read_range};
 
 /// Reads an ELF file.
 pub fn parse(
@@ -41,10 +39,10 @@ pub fn parse(
     source: &dyn Source,
     facets: Facets,
 ) -> Result<Module, FileError> {
-    let head = Head::read(source)?;
-    let header = Header::decode(head.bytes())?;
-    let segments = header.segments(&head)?;
-    let memory = Memory::new(&head, &segments, header.target);
+    let first = read_range(source, 0, Header::LENGTH.min(source.len()), "the ELF header")?;
+    let header = Header::decode(&first)?;
+    let segments = header.segments(source)?;
+    let memory = Memory::new(source, &segments, header.target);
     let mut module = Module {
         path: path.to_owned(),
         id: metadata.id,
@@ -63,7 +61,7 @@ pub fn parse(
         ..program_headers(&segments)
     };
     if facets.has(Facets::NOTES) {
-        notes::read(&head, memory.encoding(), &segments, &mut detail);
+        notes::read(source, memory.encoding(), &segments, &mut detail);
     }
     let dynamic = Dynamic::read(memory, &segments);
     match &dynamic {
