@@ -132,11 +132,16 @@ pub(super) fn major_words(version: u32) -> String {
 
 /// Text padded with spaces to a number of columns, and one space at least behind it.
 pub(super) fn pad(text: &str, columns: usize) -> String {
-    let spaces = columns.saturating_sub(text.chars().count()).max(1);
-    let mut padded = String::with_capacity(text.len() + spaces);
+    let mut padded = String::with_capacity(text.len().max(columns) + 1);
     padded.push_str(text);
-    padded.extend(std::iter::repeat_n(' ', spaces));
+    pad_to(&mut padded, 0, columns);
     padded
+}
+
+/// The same for what a line has from `start` on, in bytes.
+pub(super) fn pad_to(line: &mut String, start: usize, columns: usize) {
+    let taken = line.get(start..).map_or(0, |text| text.chars().count());
+    line.extend(std::iter::repeat_n(' ', columns.saturating_sub(taken).max(1)));
 }
 
 #[cfg(test)]
