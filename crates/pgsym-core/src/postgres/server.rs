@@ -86,7 +86,12 @@ fn texts(source: &dyn Source, module: &Module) -> (Option<String>, Option<bool>)
     const MARK: &[u8] = b"postgres (PostgreSQL) ";
     const GUARD: &[u8] = b"commutator operator %s is already the commutator of operator %s";
     let segments = segments(module);
-    for segment in segments.iter().filter(|segment| segment.kind == object::elf::PT_LOAD.0) {
+    // Constants lie beside the code only where a linker has put them into one segment, and the code is most of a server:
+    // 5.4 of the 8.8 MB of PostgreSQL 15.
+    let loads = segments.iter().filter(|segment| segment.kind == object::elf::PT_LOAD.0);
+    let (code, data): (Vec<&Segment>, Vec<&Segment>) =
+        loads.partition(|segment| segment.flags & object::elf::PF_X.0 != 0);
+    for segment in data.into_iter().chain(code) {
         let Ok(bytes) = read_range(source, segment.offset, segment.file_size, "a segment") else { continue };
         let Some(at) = bytes.find(MARK) else { continue };
         let text = &bytes[at + MARK.len()..];
