@@ -84,9 +84,10 @@ impl<'p> Wanted<'p> {
             Libc::Glibc(..) => symbol.version(),
             Libc::Musl => None,
         };
+        let name = symbol.name();
         Self {
-            name: symbol.name(),
-            hashes: NameHash::of(symbol.name()),
+            name,
+            hashes: NameHash::of(name),
             version: version.map(|version| version.name),
             is_hidden: version.is_some_and(|version| version.is_hidden),
             first_index: BASE_INDICES,

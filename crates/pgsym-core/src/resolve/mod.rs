@@ -13,6 +13,7 @@ mod process;
 mod relocation;
 mod scope;
 mod search_list;
+mod settled;
 mod store;
 mod token;
 mod trace;

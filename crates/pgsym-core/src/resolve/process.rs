@@ -10,6 +10,7 @@ use super::glibc::{Directory, OpenMode, Search, match_loaded, refuse_to_map, spl
 use super::musl;
 use super::scope::{GlobalScope, Scope};
 use super::search_list::SearchList;
+use super::settled::Settled;
 use super::store::{FileStore, Opened};
 use super::token::{Expanded, Tokens, expand};
 use super::trace::{Edge, LoadError, LoadErrorKind, Probe, Via};
@@ -336,6 +337,11 @@ impl Process {
     /// The scope that an object was relocated in, behind the object itself where DT_SYMBOLIC puts it first, ready to look names up in.
     pub(super) fn scope(&self, id: ObjectId, own: Option<ObjectId>) -> Scope<'_> {
         Scope::new(self, &self.global, own, self.object(id).map_or(0, |object| object.scope))
+    }
+
+    /// What is known of the references of the files that this process and its earlier and later states relocate.
+    pub(super) fn settled(&self) -> &Settled {
+        self.global.settled()
     }
 
     /// Appends what `root` brings to the global scope (`add_to_global_update`, elf/dl-open.c). glibc does so after

@@ -2,6 +2,7 @@
 //! `dlerror` tells (`dl_open_worker_begin`, elf/dl-open.c; `_dl_relocate_object`, elf/dl-reloc.c; musl: `reloc_all`,
 //! ldso/dynlink.c). Some of it has no error message: then the process ends.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
 use object::elf;
@@ -12,6 +13,7 @@ use super::process::{Object, ObjectId, Process};
 use super::scope::NameIndex;
 use super::trace::{LoadError, LoadErrorKind};
 use super::versions::{VersionMatch, checks_of};
+use crate::fs::FileId;
 use crate::model::{Module, Relocations, Symbol, SymbolUse};
 use crate::name::{Name, Shown, path_bytes};
 use crate::parse::elf::memory::loses_a_page;
@@ -32,12 +34,11 @@ impl Process {
         if let Some(error) = order.iter().find_map(|&id| self.cut_off(id)) {
             return Some(error);
         }
-        // What one `dlopen` brings is relocated in one scope.
-        let index = self.scope(root, None).index_of_rest(self);
+        let rest = Rest { process: self, root, index: OnceCell::new(), files: OnceCell::new() };
         let mut static_tls = self.static_tls_before(new_from);
         order.into_iter().find_map(|id| {
-            self.assertion(id, index.as_ref())
-                .or_else(|| self.undefined(id, index.as_ref()))
+            self.assertion(id, &rest)
+                .or_else(|| self.undefined(id, &rest))
                 .or_else(|| self.no_static_tls(id, &mut static_tls))
         })
     }
@@ -64,8 +65,8 @@ impl Process {
 
     /// The assertion of glibc up to 2.36 (`check_match`, elf/dl-lookup.c): a library that a DT_VERNEED entry names defines
     /// the symbol and has no DT_VERSYM.
-    fn assertion(&self, id: ObjectId, index: Option<&NameIndex>) -> Option<LoadError> {
-        let symbol = self.asserted_symbol(id, index)?;
+    fn assertion(&self, id: ObjectId, rest: &Rest<'_>) -> Option<LoadError> {
+        let symbol = self.asserted_symbol(id, rest)?;
         Some(LoadError {
             message: format!(
                 "Inconsistency detected by ld.so: dl-lookup.c: 107: check_match: Assertion `version->filename == NULL || \
@@ -78,7 +79,7 @@ impl Process {
     }
 
     /// The symbol at which that happens.
-    fn asserted_symbol(&self, id: ObjectId, index: Option<&NameIndex>) -> Option<Symbol<'_>> {
+    fn asserted_symbol(&self, id: ObjectId, rest: &Rest<'_>) -> Option<Symbol<'_>> {
         if self.env().libc == Libc::Musl || self.env().libc.is_glibc_since(2, 37) {
             return None;
         }
@@ -94,7 +95,7 @@ impl Process {
         if bare.is_empty() {
             return None;
         }
-        let scope = self.scope(id, self.itself_first(id)).with_index(index);
+        let scope = self.scope(id, self.itself_first(id)).with_index(rest.index());
         references(self.object(id)?.module())
             .into_iter()
             .find(|reference| {
@@ -110,16 +111,25 @@ impl Process {
 
     /// The first reference that no definition satisfies. Only what a relocation really uses is looked up, and the first
     /// in their order is named.
-    fn undefined(&self, id: ObjectId, index: Option<&NameIndex>) -> Option<LoadError> {
+    fn undefined(&self, id: ObjectId, rest: &Rest<'_>) -> Option<LoadError> {
         let object = self.object(id)?;
+        if id != rest.root && self.settled().has(object.id(), |file| rest.has(file)) {
+            return None;
+        }
+        // An index pays for itself over the references of several libraries. What was opened comes after those.
+        let index = if id == rest.root { rest.made_index() } else { rest.index() };
         let scope = self.scope(id, self.itself_first(id)).with_index(index);
+        let mut definers = BTreeSet::new();
         let unresolved: Vec<Binding<'_>> = references(object.module())
             .into_iter()
             .filter(|reference| !self.is_its_own_definition(object, reference))
             .map(|reference| Binding { reference, definition: self.bind_in(&scope, id, reference) })
+            .inspect(|binding| definers.extend(binding.definition.map(|definition| definition.object)))
             .filter(Binding::is_unresolved)
             .collect();
         if unresolved.is_empty() {
+            let files = definers.into_iter().filter_map(|id| self.object(id)).map(Object::id);
+            self.settled().enter(object.id(), files);
             return None;
         }
         // musl applies DT_JMPREL before the other tables (`do_relocs`), glibc after them.
@@ -266,6 +276,34 @@ impl Process {
                 }
             }
         }
+    }
+}
+
+/// The scope in which the objects of one `dlopen` are relocated, as far as it is behind what the process was started with.
+/// Most need neither part: what they bring was relocated before.
+struct Rest<'p> {
+    process: &'p Process,
+    root: ObjectId,
+    index: OnceCell<Option<NameIndex>>,
+    files: OnceCell<BTreeSet<FileId>>,
+}
+
+impl Rest<'_> {
+    /// An index of these objects, where they are many.
+    fn index(&self) -> Option<&NameIndex> {
+        let make = || self.process.scope(self.root, None).index_of_rest(self.process);
+        self.index.get_or_init(make).as_ref()
+    }
+
+    /// That index, where somebody needed it.
+    fn made_index(&self) -> Option<&NameIndex> {
+        self.index.get()?.as_ref()
+    }
+
+    /// Whether a file is in the scope, what the process was started with included.
+    fn has(&self, file: FileId) -> bool {
+        let scope = || self.process.global_scope(self.root).iter().filter_map(|&id| self.process.object(id));
+        self.files.get_or_init(|| scope().map(Object::id).collect()).contains(&file)
     }
 }
 

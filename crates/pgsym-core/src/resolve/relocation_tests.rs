@@ -53,6 +53,28 @@ fn static_tls_beyond_the_surplus_is_refused() {
 }
 
 #[test]
+fn a_library_that_found_its_symbols_in_one_company_is_looked_at_again_in_another() {
+    // It does not name the library that defines what it uses.
+    let case = Case::new()
+        .object("/usr/lib/libuser.so.1", &library("libuser.so.1").import("made_elsewhere"))
+        .object("/usr/lib/libmaker.so.1", &library("libmaker.so.1").export("made_elsewhere"))
+        .object("a.so", &module().needed("libuser.so.1").needed("libmaker.so.1"))
+        .object("b.so", &module().needed("libmaker.so.1").needed("libuser.so.1"))
+        .object("x.so", &module().needed("libuser.so.1"));
+    let tree = case.tree();
+    let failure = |name: &str| {
+        let attempt = tree.process().unwrap().dlopen(&file_of(&tree, name).path);
+        attempt.failure.map(|failure| failure.message)
+    };
+    let undefined = "/usr/lib/libuser.so.1: undefined symbol: made_elsewhere";
+    for (name, expected) in
+        [("a.so", None), ("x.so", Some(undefined)), ("b.so", None), ("x.so", Some(undefined))]
+    {
+        assert_eq!(failure(name).as_deref(), expected, "{name}");
+    }
+}
+
+#[test]
 fn what_was_preloaded_has_taken_its_share() {
     let case = |variable: &str| {
         let other = library("libb.so.1").add_export(Export::new(variable, ExportKind::Tls(1024)));

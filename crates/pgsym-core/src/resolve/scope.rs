@@ -6,6 +6,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::process::{ObjectId, Process};
+use super::settled::Settled;
 use crate::model::NameHash;
 
 /// The objects that symbols are looked up in, in order.
@@ -16,12 +17,14 @@ pub(super) struct GlobalScope {
     started: usize,
     /// An index of those, made when somebody first looks for a name, and shared by every later state of the process.
     index: Arc<OnceLock<NameIndex>>,
+    /// What was relocated in it, shared likewise.
+    settled: Arc<Settled>,
 }
 
 impl GlobalScope {
     /// The scope of a process that has just started.
     pub(super) fn started_with(ids: Vec<ObjectId>) -> Self {
-        Self { started: ids.len(), ids, index: Arc::default() }
+        Self { started: ids.len(), ids, index: Arc::default(), settled: Arc::default() }
     }
 
     /// Appends the objects that are not in it yet.
@@ -31,6 +34,11 @@ impl GlobalScope {
                 self.ids.push(id);
             }
         }
+    }
+
+    /// What was relocated in this scope or in another one that has all that the process was started with.
+    pub(super) fn settled(&self) -> &Settled {
+        &self.settled
     }
 
     /// How many objects it has.
