@@ -2,6 +2,8 @@
 //! its libraries bring a million of them. The hash table of the file is kept as it is, since what the loader
 //! cannot find through it does not exist for the loader.
 
+use std::sync::OnceLock;
+
 use bstr::ByteSlice as _;
 use object::elf;
 
@@ -20,6 +22,8 @@ pub struct SymbolTable {
     pub(crate) versions: Vec<Option<VersionName>>,
     /// DT_GNU_HASH or DT_HASH.
     pub(crate) hash: HashTable,
+    /// One more than the index of the last undefined symbol, once somebody asked for imports.
+    pub(crate) undefined_end: OnceLock<u32>,
 }
 
 /// One entry of `.dynsym`, packed.
@@ -216,7 +220,13 @@ impl SymbolTable {
 
     /// Global, weak and unique symbols that another object must define.
     pub fn imports(&self) -> impl Iterator<Item = Symbol<'_>> {
-        self.iter().filter(Symbol::is_import)
+        // DT_GNU_HASH covers the end of the table, so linkers put what is undefined before it: of a C++ library with 40,000
+        // symbols the first thousand.
+        let end = self.undefined_end.get_or_init(|| {
+            let is_undefined = |record: &SymbolRecord| elf::SymbolSection(record.section) == elf::SHN_UNDEF;
+            self.records.iter().rposition(is_undefined).map_or(0, |last| last as u32 + 1)
+        });
+        (1..*end).filter_map(|index| self.get(index)).filter(Symbol::is_import)
     }
 
     /// Global, weak and unique symbols that another object can bind to.
@@ -409,7 +419,7 @@ impl<'a> Symbol<'a> {
     }
 
     /// Whether its name is `name`, without looking for the end of a longer one.
-    fn is_named(&self, name: &[u8]) -> bool {
+    pub(crate) fn is_named(&self, name: &[u8]) -> bool {
         let bytes = self.table.names.get(self.record.name as usize..).unwrap_or_default();
         bytes.starts_with(name) && bytes.get(name.len()) == Some(&0)
     }

@@ -262,13 +262,15 @@ fn name_of(file: &TreeFile) -> String {
 fn start_up_notes(load: &Load) -> Vec<String> {
     let module = load.root.and_then(|root| load.process.object(root)).map(|object| object.module());
     let Some(symbols) = module.and_then(|module| module.symbols.get()) else { return Vec::new() };
-    let mut notes: Vec<String> = START_UP
-        .iter()
-        .filter(|(name, _)| symbols.imports().any(|symbol| symbol.name() == name.as_bytes()))
-        .map(|(name, meaning)| format!("{name}: {meaning}; whether _PG_init refuses, only running it tells"))
-        .collect();
-    notes.truncate(1);
-    notes
+    // The first of the list that is imported, in one walk over the imports.
+    let known = symbols
+        .imports()
+        .filter_map(|symbol| START_UP.iter().position(|(name, _)| symbol.is_named(name.as_bytes())));
+    let first = known.min().and_then(|at| START_UP.get(at));
+    let note = |(name, meaning): &(&str, &str)| {
+        format!("{name}: {meaning}; whether _PG_init refuses, only running it tells")
+    };
+    first.map(note).into_iter().collect()
 }
 
 impl Document for Loads {

@@ -81,7 +81,8 @@ pub(crate) fn read(
     names_within_limit(&names, &records)?;
     let table = hash.table;
     chains_within(&table, records.len())?;
-    Ok(SymbolTable { names: names.into_boxed_slice(), records, values, versions, hash: table })
+    let names = names.into_boxed_slice();
+    Ok(SymbolTable { names, records, values, versions, hash: table, ..SymbolTable::default() })
 }
 
 /// The loop over the whole table, one copy for each kind of file: it is what reading a tree spends its time in.
