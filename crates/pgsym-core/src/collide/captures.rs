@@ -146,9 +146,8 @@ pub(super) fn find(tree: &Tree, server: &Process, universe: &Universe) -> Found 
                 let is_elsewhere =
                     captor != meant && other.brought_by.iter().any(|by| !member.brought_by.contains(by));
                 // Two files that answer to one name are never both loaded: that is a contest of names.
-                let is_rival = are_rivals(universe.get(captor), universe.get(meant));
                 if is_elsewhere
-                    && !is_rival
+                    && !are_rivals(other, universe.get(meant))
                     && accepted(captor).is_some()
                     && !is_one_and_the_same(meant, captor)
                 {
@@ -178,13 +177,12 @@ pub(super) fn captures_of(groups: Groups) -> Vec<Capture> {
 /// Whether two members have one DT_SONAME, or are asked for by one name in DT_NEEDED, which is their file's. What the
 /// server opens by its path is asked for by no name.
 fn are_rivals(a: &Member, b: &Member) -> bool {
-    let soname = |member: &Member| member.module.soname.clone();
-    let asked_for = |member: &Member| {
-        let name = member.path.file_name().filter(|_| member.file.is_none())?;
-        Some(Name::from(name.as_encoded_bytes()))
-    };
-    let is_same = |one: Option<Name>, other: Option<Name>| one.is_some() && one == other;
-    is_same(soname(a), soname(b)) || is_same(asked_for(a), asked_for(b))
+    let (soname, other) = (a.module.soname.as_ref(), b.module.soname.as_ref());
+    if soname.is_some() && soname == other {
+        return true;
+    }
+    let are_asked_for = a.file.is_none() && b.file.is_none();
+    are_asked_for && a.path.file_name().is_some() && a.path.file_name() == b.path.file_name()
 }
 
 /// Where a reference binds when its module is alone with the server: the first in load order that it accepts.

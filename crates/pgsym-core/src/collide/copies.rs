@@ -146,7 +146,8 @@ fn compare(a: &Member, b: &Member) -> (usize, Relation) {
         if object::elf::SymbolSection(symbol.section()) == object::elf::SHN_ABS {
             continue;
         }
-        let Some(other) = more.lookup(symbol.name(), NameHash::of(symbol.name())).next() else { continue };
+        let name = symbol.name();
+        let Some(other) = more.lookup(name, NameHash::of(name)).next() else { continue };
         shared += 1;
         let here = match (symbol.version(), other.version()) {
             _ if a.module.macho().is_some() => Relation::TwoLevel,
