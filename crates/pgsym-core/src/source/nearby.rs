@@ -1,7 +1,6 @@
 //! A source that keeps the blocks that small reads came from. The entry points of a module are hundreds of small functions
 //! and constants that lie side by side: read one by one they cost two system calls each.
 
-use std::collections::HashMap;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
@@ -16,8 +15,9 @@ const BLOCKS: usize = 64;
 /// A source whose small reads are served from blocks of 16 KiB.
 pub(crate) struct Nearby<'a> {
     source: &'a dyn Source,
-    /// By offset of their first byte. A lock because a source may be shared; here nobody else waits for it.
-    blocks: Mutex<HashMap<u64, Box<[u8]>>>,
+    /// Each with the offset of its first byte; so few that hashing takes longer than looking through them. A lock because a
+    /// source may be shared; here nobody else waits for it.
+    blocks: Mutex<Vec<(u64, Box<[u8]>)>>,
 }
 
 impl<'a> Nearby<'a> {
@@ -28,15 +28,17 @@ impl<'a> Nearby<'a> {
     /// Copies what one block has of a range that lies in it.
     fn copy_from_block(&self, block: u64, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
-        if !blocks.contains_key(&block) {
-            let mut bytes = vec![0; BLOCK.min(self.source.len().saturating_sub(block)) as usize];
-            self.source.read_exact_at(block, &mut bytes)?;
-            if blocks.len() == BLOCKS {
-                blocks.clear();
-            }
-            blocks.insert(block, bytes.into());
+        if let Some((_, bytes)) = blocks.iter().rfind(|(known, _)| *known == block) {
+            return super::copy_from(bytes, offset - block, buffer);
         }
-        super::copy_from(&blocks[&block], offset - block, buffer)
+        let mut bytes = vec![0; BLOCK.min(self.source.len().saturating_sub(block)) as usize];
+        self.source.read_exact_at(block, &mut bytes)?;
+        if blocks.len() == BLOCKS {
+            blocks.clear();
+        }
+        let copied = super::copy_from(&bytes, offset - block, buffer);
+        blocks.push((block, bytes.into()));
+        copied
     }
 }
 
