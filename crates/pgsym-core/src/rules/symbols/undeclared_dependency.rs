@@ -60,13 +60,18 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
         if !symbol.is_import() || symbol.binding() == crate::model::Binding::Weak {
             continue;
         }
+        // Most references are the server's business, or that of a library that was named.
+        if provider == root || direct.contains(&provider) {
+            continue;
+        }
         // The program and the loader are nobody's dependency; another module is a matter of preloading.
-        let is_library = process.object(provider).is_some_and(|provider| {
-            let role = cx.tree().find(provider.id()).map(|file| file.role);
-            let name = provider.path().file_name().map_or(&[][..], |name| name.as_encoded_bytes());
-            provider.loader().is_some() && role != Some(Role::Module) && !is_of_c_library(name)
-        });
-        if is_library && provider != root && !direct.contains(&provider) {
+        let is_library =
+            process.object(provider).filter(|provider| provider.loader().is_some()).is_some_and(|provider| {
+                let role = cx.tree().find(provider.id()).map(|file| file.role);
+                let name = provider.path().file_name().map_or(&[][..], |name| name.as_encoded_bytes());
+                role != Some(Role::Module) && !is_of_c_library(name)
+            });
+        if is_library {
             borrowed.entry(provider).or_default().push(Shown(symbol.name()).to_string());
         }
     }
