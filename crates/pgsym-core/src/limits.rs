@@ -110,7 +110,7 @@ pub const SYMLINKS: usize = 40;
 /// Depth of directories walked below a root.
 pub const WALK_DEPTH: usize = 128;
 
-/// Files looked at in one run.
+/// Entries of directories that one walk meets; a tree with more is refused. A distribution's `/usr/lib` has 75,000.
 pub const WALK_FILES: usize = 10_000_000;
 
 /// Bytes of the loader's own file that are read for its version and directories; the largest has 300 KB.

@@ -4,21 +4,21 @@
 mod below;
 mod layout;
 mod roots;
+mod search;
 mod sniff;
 
 pub use below::{installations_below, serving};
 pub use layout::{Installation, find_installation, server_at};
 pub use roots::{Roots, standing};
-use sniff::format_of;
 pub use sniff::{Format, has_library_name, sniff};
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, FileError, FileErrorKind, os_text};
-use crate::extension::name::{ControlName, control_name};
-use crate::fs::{FileId, FileKind, Fs, WalkEntry};
-use crate::name::{path_bytes, shown_path};
+use self::search::Search;
+use crate::error::{Error, FileError, os_text};
+use crate::fs::{FileKind, Fs};
 
 /// One file that a run looks at.
 #[derive(Debug, Clone)]
@@ -45,112 +45,31 @@ pub struct Discovery {
 
 /// Walks the roots, once for all who look for something in them.
 pub fn discover(fs: &dyn Fs, roots: &Roots) -> Result<Discovery, Error> {
-    let mut found: Vec<(WalkEntry, bool)> = Vec::new();
-    let mut control_directories = BTreeSet::new();
+    let search = Search::new(fs, roots);
     for (given, root) in roots.given().iter().zip(roots.paths()) {
+        let refuse = |error: &io::Error, advice| Error::Path {
+            what: "cannot read",
+            path: given.clone(),
+            seen: os_text(error),
+            advice,
+        };
         let metadata = fs.metadata(root).or_else(|error| match fs.symlink_metadata(root) {
             // A link that leads nowhere is a file to report, not a question that cannot be answered.
             Ok(link) => Ok(link),
-            Err(_) => Err(Error::Path {
-                what: "cannot read",
-                path: given.clone(),
-                seen: os_text(&error),
-                advice: "name a module, a directory or an installation prefix",
-            }),
+            Err(_) => Err(refuse(&error, "name a module, a directory or an installation prefix")),
         })?;
         if metadata.kind == FileKind::Directory {
-            let entries = fs.walk(root).map_err(|error| Error::Path {
-                what: "cannot read",
-                path: given.clone(),
-                seen: os_text(&error),
-                advice: "run as a user who may read it",
+            fs.walk(root, &|place, met| search.meet(place, met)).map_err(|error| {
+                let is_too_long = error.kind() == io::ErrorKind::QuotaExceeded;
+                let advice =
+                    if is_too_long { "name directories in it" } else { "run as a user who may read it" };
+                refuse(&error, advice)
             })?;
-            let controls = entries.iter().filter(|entry| is_control(&entry.path));
-            control_directories.extend(controls.filter_map(|entry| entry.path.parent().map(Path::to_owned)));
-            found.extend(entries.into_iter().map(|entry| (entry, false)));
         } else {
-            let kind = fs.symlink_metadata(root).map(|metadata| metadata.kind).map_err(FileError::from);
-            found.push((WalkEntry { path: root.clone(), kind }, true));
+            search.add_named(root);
         }
     }
-    found.sort_by(|(a, a_is_named), (b, b_is_named)| (&a.path, !a_is_named).cmp(&(&b.path, !b_is_named)));
-    found.dedup_by(|(a, _), (b, _)| a.path == b.path);
-    Ok(Discovery { candidates: keep_binaries(fs, roots, found), control_directories })
-}
-
-fn is_control(path: &Path) -> bool {
-    let name = path.file_name().map(Path::new).map(path_bytes).unwrap_or_default();
-    matches!(control_name(name), Some(ControlName::Primary(_)))
-}
-
-fn keep_binaries(fs: &dyn Fs, roots: &Roots, found: Vec<(WalkEntry, bool)>) -> Vec<Candidate> {
-    use rayon::prelude::*;
-    let looked_at: Vec<Option<(Candidate, Option<FileId>, bool)>> =
-        found.into_par_iter().map(|(entry, is_named)| look_at(fs, roots, entry, is_named)).collect();
-    // A file's own name goes before symbolic links to it, which then add nothing.
-    let mut seen: HashSet<FileId> =
-        looked_at.iter().flatten().filter(|(_, _, is_link)| !is_link).filter_map(|(_, id, _)| *id).collect();
-    let mut taken: HashSet<FileId> = HashSet::new();
-    looked_at
-        .into_iter()
-        .flatten()
-        .filter(|(_, id, is_link)| match id {
-            None => true,
-            Some(id) if *is_link => seen.insert(*id),
-            Some(id) => taken.insert(*id),
-        })
-        .map(|(candidate, ..)| candidate)
-        .collect()
-}
-
-/// A candidate with its identity and whether its path is a symbolic link; nothing for what is no business of ours.
-fn look_at(
-    fs: &dyn Fs,
-    roots: &Roots,
-    entry: WalkEntry,
-    is_named: bool,
-) -> Option<(Candidate, Option<FileId>, bool)> {
-    let WalkEntry { path, kind } = entry;
-    let wanted = is_named || has_library_name(&path);
-    let kind = match kind {
-        Ok(kind) => kind,
-        // A directory that cannot be entered may hide modules, so it is always reported.
-        Err(error) => {
-            let shown = roots.shown(&path);
-            return Some((Candidate { path, shown, format: Err(error), is_named }, None, false));
-        }
-    };
-    let opened = if kind == FileKind::File { fs.open_regular(&path) } else { fs.open(&path) };
-    let (format, id) = match opened {
-        Ok((source, metadata)) => (format_of(&*source), Some(metadata.id)),
-        Err(error) => {
-            let metadata = fs.metadata(&path).ok();
-            let leads_to_directory =
-                metadata.is_some_and(|metadata| metadata.kind == FileKind::Directory) && !wanted;
-            let error = if leads_to_directory { linked_directory(fs, roots, &path)? } else { error.into() };
-            (Err(error), metadata.map(|metadata| metadata.id))
-        }
-    };
-    let keep = match &format {
-        Ok(Format::Elf | Format::MachO) => true,
-        Err(FileError { kind: FileErrorKind::LinkedDirectory, .. }) => true,
-        Ok(Format::Other | Format::Empty | Format::LinkerScript) | Err(_) => wanted,
-    };
-    keep.then(|| {
-        let shown = roots.shown(&path);
-        (Candidate { path, shown, format, is_named }, id, kind == FileKind::Symlink)
-    })
-}
-
-/// What is said of a symbolic link to a directory: nothing where that one is walked anyway.
-fn linked_directory(fs: &dyn Fs, roots: &Roots, path: &Path) -> Option<FileError> {
-    let target = fs.canonicalize(path).ok()?;
-    // Whatever links lead to the root.
-    let is_above = |root: &PathBuf| fs.canonicalize(root).is_ok_and(|root| target.starts_with(root));
-    let is_walked = roots.paths().iter().any(is_above);
-    let message =
-        || format!("a symbolic link to the directory {}, which is not entered", shown_path(&target));
-    (!is_walked).then(|| FileError::new(FileErrorKind::LinkedDirectory, message()))
+    Ok(search.finish())
 }
 
 /// The path below a directory as a person would name it: relative to the root where it is below one.

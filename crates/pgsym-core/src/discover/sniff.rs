@@ -6,7 +6,6 @@ use crate::error::FileError;
 use crate::fs::Fs;
 use crate::name::path_bytes;
 use crate::parse::macho::is_macho;
-use crate::source::{Source, read_range};
 
 /// What the first bytes of a file say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -23,21 +22,27 @@ pub enum Format {
     Other,
 }
 
-/// Reads the first bytes of a file.
-pub fn sniff(fs: &dyn Fs, path: &Path) -> Result<Format, FileError> {
-    format_of(&*fs.open(path)?.0)
+impl Format {
+    /// Whether it is a format that is read.
+    pub(super) fn is_object(self) -> bool {
+        matches!(self, Self::Elf | Self::MachO)
+    }
 }
 
-/// Reads the first bytes of an opened file.
-pub(crate) fn format_of(source: &dyn Source) -> Result<Format, FileError> {
-    let bytes = read_range(source, 0, source.len().min(512), "the file")?;
-    Ok(match bytes.first_chunk::<4>() {
-        _ if bytes.is_empty() => Format::Empty,
+/// Reads the first bytes of a file.
+pub fn sniff(fs: &dyn Fs, path: &Path) -> Result<Format, FileError> {
+    Ok(format_of(&fs.head(path)?.0))
+}
+
+/// What the first [`HEAD_BYTES`](crate::fs::HEAD_BYTES) of a file say.
+pub(super) fn format_of(head: &[u8]) -> Format {
+    match head.first_chunk::<4>() {
+        _ if head.is_empty() => Format::Empty,
         Some(b"\x7fELF") => Format::Elf,
-        _ if is_macho(&bytes) => Format::MachO,
-        _ if is_linker_script(&bytes) => Format::LinkerScript,
+        _ if is_macho(head) => Format::MachO,
+        _ if is_linker_script(head) => Format::LinkerScript,
         _ => Format::Other,
-    })
+    }
 }
 
 fn is_linker_script(bytes: &[u8]) -> bool {
@@ -52,8 +57,11 @@ fn is_linker_script(bytes: &[u8]) -> bool {
 
 /// Whether a path has the name of a library or module: `x.so`, `libx.so.5.2`, `x.dylib`, `x.bundle`.
 pub fn has_library_name(path: &Path) -> bool {
-    let Some(name) = path.file_name() else { return false };
-    let name = path_bytes(Path::new(name));
+    path.file_name().is_some_and(|name| is_library_name(path_bytes(Path::new(name))))
+}
+
+/// The same of a name alone.
+pub(super) fn is_library_name(name: &[u8]) -> bool {
     let ends = |suffix: &[u8]| name.len() > suffix.len() && name.ends_with(suffix);
     if ends(b".so") || ends(b".dylib") || ends(b".bundle") {
         return true;

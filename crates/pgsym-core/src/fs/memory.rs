@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{DirEntry, FileId, FileKind, FollowLast, Fs, Metadata, walk};
+use super::{DirEntry, FileId, FileKind, FollowLast, Fs, Metadata, resolve};
 use crate::source::Source;
 
 /// Files, directories and links by absolute path.
@@ -103,7 +103,7 @@ impl MemoryFs {
     }
 
     fn find(&self, path: &Path, follow_last: FollowLast) -> io::Result<(PathBuf, &Node)> {
-        let resolved = walk(path, follow_last, &mut |candidate| match self.nodes.get(candidate) {
+        let resolved = resolve(path, follow_last, &mut |candidate| match self.nodes.get(candidate) {
             None => {
                 let parent = candidate.parent().and_then(|parent| self.nodes.get(parent));
                 let below_a_file = parent.is_some_and(|node| !matches!(node.content, Content::Directory));

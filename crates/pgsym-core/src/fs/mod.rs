@@ -3,17 +3,20 @@
 
 mod memory;
 mod real;
+#[cfg(feature = "audit")]
+mod walk;
 
 pub use memory::MemoryFs;
 pub use real::RealFs;
 
 use std::collections::VecDeque;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::{FileError, FileErrorKind};
 use crate::limits;
+use crate::name::path_bytes;
 use crate::source::{Source, read_range};
 
 /// What identifies a file to the loader: device and inode.
@@ -62,26 +65,59 @@ pub struct DirEntry {
     pub kind: FileKind,
 }
 
-/// One path that [`Fs::walk`] met.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WalkEntry {
-    /// The path.
-    pub path: PathBuf,
-    /// What the directory says that it is, or why it cannot be looked at.
-    pub kind: Result<FileKind, FileError>,
+/// Bytes that a walk reads of each regular file: enough to see past the comment of a linker script.
+pub const HEAD_BYTES: usize = 512;
+
+/// Where a walk is: a path in two parts, which are put together only for what is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The directory.
+    pub directory: &'a Path,
+    /// The name in it; empty for the root of a tree.
+    pub name: &'a OsStr,
 }
 
-impl WalkEntry {
-    /// A path that cannot be looked at.
-    pub(crate) fn unreadable(path: PathBuf, error: FileError) -> Self {
-        Self { path, kind: Err(error) }
+impl<'a> Place<'a> {
+    fn of(path: &'a Path) -> Self {
+        match (path.parent(), path.file_name()) {
+            (Some(directory), Some(name)) => Self { directory, name },
+            _ => Self { directory: path, name: OsStr::new("") },
+        }
+    }
+
+    /// The whole path.
+    pub fn path(self) -> PathBuf {
+        if self.name.is_empty() { self.directory.to_owned() } else { self.directory.join(self.name) }
     }
 }
 
-/// Why a directory is worth an entry of its own: it stands where a library should.
-pub(crate) fn library_directory(path: &Path) -> Option<FileError> {
+/// What [`Fs::walk`] meets in a place.
+pub enum Met<'a> {
+    /// A regular file, which is open as long as it is looked at.
+    File {
+        /// Its first [`HEAD_BYTES`], or all it has.
+        head: &'a [u8],
+        /// `fstat`, for the few files that are of interest.
+        metadata: &'a dyn Fn() -> io::Result<Metadata>,
+    },
+    /// A symbolic link, a special file, or a regular file that cannot be read: nothing of it was.
+    Unread(FileKind),
+    /// A directory that cannot be entered or stands where a library should, or what nobody can tell the kind of.
+    Failed(FileError),
+}
+
+/// What looks at all that a walk meets, on whichever thread meets it.
+pub type Visit<'a> = dyn Fn(Place<'_>, Met<'_>) + Sync + 'a;
+
+/// What is to be said of a directory that a walk meets at some depth; where that is [`limits::WALK_DEPTH`] it is not
+/// entered.
+fn directory_error(place: Place<'_>, depth: usize) -> Option<FileError> {
+    if depth >= limits::WALK_DEPTH {
+        let message = format!("directories are nested deeper than {}", limits::WALK_DEPTH);
+        return Some(FileError::limit(message));
+    }
     let is_library =
-        path.extension().is_some_and(|extension| extension == "so") && path.file_stem().is_some();
+        path_bytes(Path::new(place.name)).strip_suffix(b".so").is_some_and(|stem| !stem.is_empty());
     is_library.then(|| FileError::new(FileErrorKind::NotRegular, "it is a directory"))
 }
 
@@ -93,11 +129,6 @@ pub trait Fs: Send + Sync {
     /// A directory is [`io::ErrorKind::IsADirectory`]; a FIFO, socket or device is
     /// [`io::ErrorKind::Unsupported`] and is not opened, so that nothing waits for a writer.
     fn open(&self, path: &Path) -> io::Result<(Box<dyn Source>, Metadata)>;
-
-    /// [`open`](Self::open) of what a directory has just said is a regular file.
-    fn open_regular(&self, path: &Path) -> io::Result<(Box<dyn Source>, Metadata)> {
-        self.open(path)
-    }
 
     /// `stat`.
     fn metadata(&self, path: &Path) -> io::Result<Metadata>;
@@ -114,37 +145,50 @@ pub trait Fs: Send + Sync {
     /// The path with every symbolic link resolved inside the tree, as the tree's own processes see it.
     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf>;
 
-    /// Every file below a directory that is not a directory itself, and directories named like a library, in path order; symbolic links are met, not
-    /// followed. A directory that cannot be entered is an entry with its error.
-    fn walk(&self, directory: &Path) -> io::Result<Vec<WalkEntry>> {
-        let mut found = Vec::new();
-        let mut pending = vec![(directory.to_owned(), 0)];
+    /// Goes through everything below a directory, in no particular order: the first bytes of every regular file, what is
+    /// neither file nor directory, directories that cannot be entered or are named like a library. Symbolic links are
+    /// met, not followed. Fails where the directory itself cannot be read.
+    fn walk(&self, directory: &Path, visit: &Visit<'_>) -> io::Result<()> {
         self.read_dir(directory)?;
+        let mut pending = vec![(directory.to_owned(), 0)];
         while let Some((directory, depth)) = pending.pop() {
-            let error = match self.read_dir(&directory) {
-                Ok(_) if depth > limits::WALK_DEPTH => {
-                    FileError::limit(format!("directories are nested deeper than {}", limits::WALK_DEPTH))
-                }
-                Ok(entries) => {
-                    for entry in entries {
-                        let path = directory.join(entry.name);
-                        match entry.kind {
-                            FileKind::Directory => {
-                                let error = library_directory(&path);
-                                found.extend(error.map(|error| WalkEntry::unreadable(path.clone(), error)));
-                                pending.push((path, depth + 1));
-                            }
-                            kind => found.push(WalkEntry { path, kind: Ok(kind) }),
-                        }
-                    }
+            let entries = match self.read_dir(&directory) {
+                Ok(entries) => entries,
+                Err(error) => {
+                    visit(Place::of(&directory), Met::Failed(error.into()));
                     continue;
                 }
-                Err(error) => error.into(),
             };
-            found.push(WalkEntry::unreadable(directory, error));
+            for DirEntry { name, kind } in entries {
+                let place = Place { directory: &directory, name: &name };
+                match kind {
+                    FileKind::Directory => {
+                        let depth = depth + 1;
+                        if let Some(error) = directory_error(place, depth) {
+                            visit(place, Met::Failed(error));
+                        }
+                        if depth < limits::WALK_DEPTH {
+                            pending.push((place.path(), depth));
+                        }
+                    }
+                    FileKind::File => match self.head(&place.path()) {
+                        Ok((head, metadata)) => {
+                            visit(place, Met::File { head: &head, metadata: &|| Ok(metadata) });
+                        }
+                        Err(_) => visit(place, Met::Unread(kind)),
+                    },
+                    FileKind::Symlink | FileKind::Special => visit(place, Met::Unread(kind)),
+                }
+            }
         }
-        found.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(found)
+        Ok(())
+    }
+
+    /// The first [`HEAD_BYTES`] of a file.
+    fn head(&self, path: &Path) -> Result<(Vec<u8>, Metadata), FileError> {
+        let (source, metadata) = self.open(path)?;
+        let head = read_range(&*source, 0, source.len().min(HEAD_BYTES as u64), "the file")?;
+        Ok((head, metadata))
     }
 
     /// The whole of a small file, up to `limit` bytes.
@@ -162,7 +206,7 @@ pub trait Fs: Send + Sync {
 ///
 /// `link` tells of one literal absolute path what it is and, of a symbolic link, where it points. The
 /// last component is followed when `follow_last` says so.
-fn walk(
+fn resolve(
     path: &Path,
     follow_last: FollowLast,
     link: &mut dyn FnMut(&Path) -> io::Result<Option<PathBuf>>,
@@ -197,7 +241,7 @@ fn walk(
     Ok(resolved)
 }
 
-/// Whether [`walk`] follows a symbolic link in the last place.
+/// Whether [`resolve`] follows a symbolic link in the last place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FollowLast {
     Yes,

@@ -6,16 +6,11 @@ use std::io;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::{DirEntry, FileId, FileKind, FollowLast, Fs, Metadata, walk};
 #[cfg(feature = "audit")]
-use super::{WalkEntry, library_directory};
+use super::Visit;
+use super::{DirEntry, FileId, FileKind, FollowLast, Fs, Metadata, resolve};
 use crate::error::{Error, os_text};
 use crate::source::{Source, Windowed};
-#[cfg(feature = "audit")]
-use crate::{
-    error::{FileError, FileErrorKind},
-    limits,
-};
 
 /// Files on disk.
 #[derive(Debug, Clone)]
@@ -53,7 +48,7 @@ impl RealFs {
     }
 
     fn inside(root: &Path, path: &Path, follow_last: FollowLast) -> io::Result<PathBuf> {
-        walk(path, follow_last, &mut |candidate| {
+        resolve(path, follow_last, &mut |candidate| {
             let host = below(root, candidate);
             if fs::symlink_metadata(&host)?.is_symlink() { fs::read_link(&host).map(Some) } else { Ok(None) }
         })
@@ -74,12 +69,11 @@ impl Fs for RealFs {
     fn open(&self, path: &Path) -> io::Result<(Box<dyn Source>, Metadata)> {
         let host = self.host(path, FollowLast::Yes)?;
         // Looking first keeps devices with side effects closed.
-        refuse_special(convert(&fs::metadata(&host)?).kind)?;
-        open_host(&host)
-    }
-
-    fn open_regular(&self, path: &Path) -> io::Result<(Box<dyn Source>, Metadata)> {
-        open_host(&self.host(path, FollowLast::Yes)?)
+        regular(&fs::metadata(&host)?)?;
+        // O_NONBLOCK covers a FIFO that has taken its place since.
+        let file: File = fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(host)?;
+        let metadata = regular(&file.metadata()?)?;
+        Ok((Box::new(Windowed::new(file, metadata.len)), metadata))
     }
 
     fn metadata(&self, path: &Path) -> io::Result<Metadata> {
@@ -105,45 +99,8 @@ impl Fs for RealFs {
     }
 
     #[cfg(feature = "audit")]
-    fn walk(&self, directory: &Path) -> io::Result<Vec<WalkEntry>> {
-        let host = self.host(directory, FollowLast::Yes)?;
-        fs::read_dir(&host)?;
-        let shown = |path: &Path| match path.strip_prefix(&host) {
-            Ok(rest) if rest.as_os_str().is_empty() => directory.to_owned(),
-            Ok(rest) => directory.join(rest),
-            Err(_) => path.to_owned(),
-        };
-        let walk = walkdir::WalkDir::new(&host).max_depth(limits::WALK_DEPTH).sort_by_file_name();
-        let mut found = Vec::new();
-        for entry in walk.into_iter().take(limits::WALK_FILES) {
-            match entry {
-                Ok(entry) if entry.file_type().is_dir() && entry.depth() == limits::WALK_DEPTH => {
-                    let error = FileError::limit(format!(
-                        "directories are nested deeper than {}",
-                        limits::WALK_DEPTH
-                    ));
-                    found.push(WalkEntry::unreadable(shown(entry.path()), error));
-                }
-                Ok(entry) if entry.file_type().is_dir() => {
-                    let error = library_directory(entry.path()).filter(|_| entry.depth() > 0);
-                    found.extend(error.map(|error| WalkEntry::unreadable(shown(entry.path()), error)));
-                }
-                Ok(entry) => {
-                    let kind = Ok(kind_of(entry.file_type()));
-                    found.push(WalkEntry { path: shown(entry.path()), kind });
-                }
-                Err(error) => {
-                    let path = shown(error.path().unwrap_or(&host));
-                    let error = error.io_error().map_or_else(
-                        || FileError::malformed("the directory contains itself"),
-                        |error| FileError::new(FileErrorKind::Io(error.kind()), os_text(error)),
-                    );
-                    found.push(WalkEntry::unreadable(path, error));
-                }
-            }
-        }
-        found.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(found)
+    fn walk(&self, directory: &Path, visit: &Visit<'_>) -> io::Result<()> {
+        super::walk::walk(&self.host(directory, FollowLast::Yes)?, directory, visit)
     }
 
     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
@@ -157,17 +114,11 @@ impl Fs for RealFs {
     }
 }
 
-/// Opens what was seen to be a regular file; O_NONBLOCK covers a FIFO that has taken its place since.
-fn open_host(host: &Path) -> io::Result<(Box<dyn Source>, Metadata)> {
-    let file: File = fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(host)?;
-    let metadata = convert(&file.metadata()?);
-    refuse_special(metadata.kind)?;
-    Ok((Box::new(Windowed::new(file, metadata.len)), metadata))
-}
-
-fn refuse_special(kind: FileKind) -> io::Result<()> {
-    match kind {
-        FileKind::File => Ok(()),
+/// The metadata of a regular file; anything else is refused.
+pub(super) fn regular(metadata: &fs::Metadata) -> io::Result<Metadata> {
+    let metadata = convert(metadata);
+    match metadata.kind {
+        FileKind::File => Ok(metadata),
         FileKind::Directory => Err(io::Error::from_raw_os_error(libc::EISDIR)),
         FileKind::Symlink | FileKind::Special => {
             Err(io::Error::new(io::ErrorKind::Unsupported, "not a regular file"))

@@ -1,0 +1,163 @@
+//! The search for binaries: the walk tells of each file by its first bytes, on as many threads as there are, and what is
+//! kept is put into an order that does not depend on them.
+
+use std::collections::{BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rayon::prelude::*;
+
+use super::sniff::{format_of, has_library_name, is_library_name};
+use super::{Candidate, Discovery, Format, Roots};
+use crate::error::{FileError, FileErrorKind};
+use crate::extension::name::{ControlName, control_name};
+use crate::fs::{FileId, FileKind, Fs, Met, Place};
+use crate::name::{path_bytes, shown_path};
+
+/// A walk over all roots.
+pub(super) struct Search<'a> {
+    fs: &'a dyn Fs,
+    roots: &'a Roots,
+    found: Mutex<Found>,
+}
+
+/// What it has come to so far.
+#[derive(Default)]
+struct Found {
+    candidates: Vec<Looked>,
+    /// What the walk does not tell of: symbolic links, files that it could not read, paths that were named.
+    unread: Vec<Unread>,
+    control_directories: BTreeSet<PathBuf>,
+}
+
+/// A candidate with what tells it from others.
+struct Looked {
+    candidate: Candidate,
+    id: Option<FileId>,
+    /// Whether its path is a symbolic link.
+    is_link: bool,
+}
+
+/// A path to look at by itself.
+struct Unread {
+    path: PathBuf,
+    is_link: bool,
+    is_named: bool,
+}
+
+impl<'a> Search<'a> {
+    pub(super) fn new(fs: &'a dyn Fs, roots: &'a Roots) -> Self {
+        Self { fs, roots, found: Mutex::default() }
+    }
+
+    /// Adds a path that the caller named.
+    pub(super) fn add_named(&self, path: &Path) {
+        let is_link = self.fs.symlink_metadata(path).is_ok_and(|metadata| metadata.kind == FileKind::Symlink);
+        self.found().unread.push(Unread { path: path.to_owned(), is_link, is_named: true });
+    }
+
+    /// Keeps what is of interest in what a walk meets.
+    pub(super) fn meet(&self, place: Place<'_>, met: Met<'_>) {
+        let name = path_bytes(Path::new(place.name));
+        if matches!(control_name(name), Some(ControlName::Primary(_))) {
+            self.found().control_directories.insert(place.directory.to_owned());
+        }
+        let is_wanted = || is_library_name(name);
+        let (format, id) = match met {
+            Met::File { head, metadata } => {
+                let format = format_of(head);
+                if !format.is_object() && !is_wanted() {
+                    return;
+                }
+                let Ok(metadata) = metadata() else { return self.leave(place, FileKind::File) };
+                (Ok(format), Some(metadata.id))
+            }
+            Met::Unread(kind) if kind == FileKind::Symlink || is_wanted() => return self.leave(place, kind),
+            Met::Unread(_) => return,
+            // A directory that cannot be entered may hide modules, so it is always reported.
+            Met::Failed(error) => (Err(error), None),
+        };
+        let looked = Looked { candidate: self.candidate(place.path(), format, false), id, is_link: false };
+        self.found().candidates.push(looked);
+    }
+
+    fn leave(&self, place: Place<'_>, kind: FileKind) {
+        let is_link = kind == FileKind::Symlink;
+        self.found().unread.push(Unread { path: place.path(), is_link, is_named: false });
+    }
+
+    fn found(&self) -> MutexGuard<'_, Found> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn candidate(&self, path: PathBuf, format: Result<Format, FileError>, is_named: bool) -> Candidate {
+        let shown = self.roots.shown(&path);
+        Candidate { path, shown, format, is_named }
+    }
+
+    /// Everything of interest, in path order.
+    pub(super) fn finish(self) -> Discovery {
+        let Found { candidates: mut looked, unread, control_directories } =
+            std::mem::take(&mut *self.found());
+        let known: HashSet<FileId> = looked.iter().filter_map(|looked| looked.id).collect();
+        looked.par_extend(unread.into_par_iter().filter_map(|unread| self.look_at(unread, &known)));
+        // Stable: of a library's directory that cannot be entered either, the first thing to say stays.
+        looked.sort_by(|a, b| a.order().cmp(&b.order()));
+        looked.dedup_by(|a, b| a.candidate.path == b.candidate.path);
+        // A file's own name goes before symbolic links to it, which then add nothing.
+        let own = looked.iter().filter(|looked| !looked.is_link);
+        let mut seen: HashSet<FileId> = own.filter_map(|looked| looked.id).collect();
+        let mut taken: HashSet<FileId> = HashSet::new();
+        looked.retain(|looked| match looked.id {
+            None => true,
+            Some(id) if looked.is_link => seen.insert(id),
+            Some(id) => taken.insert(id),
+        });
+        let candidates = looked.into_iter().map(|looked| looked.candidate).collect();
+        Discovery { candidates, control_directories }
+    }
+
+    /// Nothing for what is no business of ours, nor for a link to one of the `known` files.
+    fn look_at(&self, unread: Unread, known: &HashSet<FileId>) -> Option<Looked> {
+        let Unread { path, is_link, is_named } = unread;
+        let metadata = self.fs.metadata(&path).ok();
+        let id = metadata.map(|metadata| metadata.id);
+        if is_link && id.is_some_and(|id| known.contains(&id)) {
+            return None;
+        }
+        let is_wanted = is_named || has_library_name(&path);
+        let leads_to_directory = metadata.is_some_and(|metadata| metadata.kind == FileKind::Directory);
+        let format = match self.fs.head(&path) {
+            Ok((head, _)) => Ok(format_of(&head)),
+            Err(_) if leads_to_directory && !is_wanted => Err(self.linked_directory(&path)?),
+            Err(error) => Err(error),
+        };
+        let is_kept = match &format {
+            Ok(format) => format.is_object(),
+            Err(error) => error.kind == FileErrorKind::LinkedDirectory,
+        };
+        (is_kept || is_wanted).then(|| Looked {
+            candidate: self.candidate(path, format, is_named),
+            id,
+            is_link,
+        })
+    }
+
+    /// What is said of a symbolic link to a directory: nothing where that one is walked anyway.
+    fn linked_directory(&self, path: &Path) -> Option<FileError> {
+        let target = self.fs.canonicalize(path).ok()?;
+        // Whatever links lead to the root.
+        let is_above = |root: &PathBuf| self.fs.canonicalize(root).is_ok_and(|root| target.starts_with(root));
+        let is_walked = self.roots.paths().iter().any(is_above);
+        let message =
+            || format!("a symbolic link to the directory {}, which is not entered", shown_path(&target));
+        (!is_walked).then(|| FileError::new(FileErrorKind::LinkedDirectory, message()))
+    }
+}
+
+impl Looked {
+    /// By path; of two spellings of one path, the one that was named.
+    fn order(&self) -> (&Path, bool) {
+        (&self.candidate.path, !self.candidate.is_named)
+    }
+}
