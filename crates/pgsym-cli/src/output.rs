@@ -147,9 +147,6 @@ pub(crate) struct NamedFiles<'a> {
     candidates: Vec<Candidate>,
 }
 
-/// Files parsed at a time: enough for every thread, few enough to be held.
-const BATCH: usize = 64;
-
 impl<'a> NamedFiles<'a> {
     /// Finds them, to be read for the given tables.
     pub(crate) fn find(
@@ -163,14 +160,15 @@ impl<'a> NamedFiles<'a> {
         Ok(Self { fs, facets, candidates: found.candidates })
     }
 
-    /// Parses them, some at a time.
+    /// Parses them, at a time as many as there are threads: the largest ones are neighbours (three libLLVM), and whoever
+    /// writes the answer of one waits for no more.
     pub(crate) fn read(&self) -> impl Iterator<Item = NamedFile> {
         let read = |candidate: &Candidate| {
             candidate.format.clone()?;
             let (source, metadata) = self.fs.open(&candidate.path)?;
             parse(&candidate.path, metadata, &*source, self.facets)
         };
-        self.candidates.chunks(BATCH).flat_map(move |batch| {
+        self.candidates.chunks(rayon::current_num_threads()).flat_map(move |batch| {
             batch
                 .par_iter()
                 .map(|candidate| NamedFile {

@@ -123,7 +123,7 @@ pub(super) fn mach_imports(
         }
         let (raw, ordinal) = (Field::from(&import.name), ordinal(import.from));
         let is_same = |line: &MachImportLine| line.raw == raw && line.ordinal == ordinal;
-        if !found.last().and_then(|last| last.macho.as_ref()).is_some_and(is_same) {
+        if !found.last().and_then(|last| last.macho.as_deref()).is_some_and(is_same) {
             group = found.len();
         }
         let same = found.iter_mut().skip(group).find(|line| line.weak == import.is_weak);
@@ -144,7 +144,7 @@ pub(super) fn mach_imports(
             version: Field::null(),
             weak: import.is_weak,
             kind: "none",
-            macho: Some(MachImportLine { raw, ordinal, tables: vec![table(import.usage)] }),
+            macho: Some(Box::new(MachImportLine { raw, ordinal, tables: vec![table(import.usage)] })),
         });
     }
     found

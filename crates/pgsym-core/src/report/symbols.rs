@@ -61,7 +61,8 @@ pub struct ExportedSymbol {
     /// "default" or "protected".
     pub visibility: &'static str,
     /// What only Mach-O has.
-    pub macho: Option<MachExportLine>,
+    // Boxed: it is longer than all the rest, and a large ELF file has fifty thousand lines without it.
+    pub macho: Option<Box<MachExportLine>>,
 }
 
 /// One imported symbol.
@@ -82,7 +83,7 @@ pub struct ImportedSymbol {
     /// "function", "object", "tls" or "none".
     pub kind: &'static str,
     /// What only Mach-O has.
-    pub macho: Option<MachImportLine>,
+    pub macho: Option<Box<MachImportLine>>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
@@ -133,7 +134,7 @@ impl FileSymbols {
                 std::iter::zip(table.exports(), mach_exports(module, macho))
                     .filter(|(symbol, _)| is_wanted(symbol))
                     .map(|(symbol, line)| ExportedSymbol {
-                        macho: Some(line),
+                        macho: Some(Box::new(line)),
                         ..ExportedSymbol::new(table, symbol)
                     })
                     .collect(),
@@ -144,8 +145,9 @@ impl FileSymbols {
                 table.imports().filter(is_wanted).map(|symbol| ImportedSymbol::new(module, symbol)).collect(),
             ),
         };
-        symbols.exports.sort();
-        symbols.imports.sort();
+        // What is equal is the same to the last byte, so no order has to be kept in a buffer of half the list's size.
+        symbols.exports.sort_unstable();
+        symbols.imports.sort_unstable();
         symbols
     }
 }
@@ -227,7 +229,7 @@ impl Document for Symbols<'_> {
                     if symbol.binding == "global" { String::new() } else { format!("  {}", symbol.binding) };
                 let at = if symbol.default { "@@" } else { "@" };
                 let name = versioned(&symbol.name, at, &symbol.version);
-                let from = symbol.macho.as_ref().and_then(MachExportLine::origin).unwrap_or_default();
+                let from = symbol.macho.as_deref().and_then(MachExportLine::origin).unwrap_or_default();
                 writeln!(
                     out,
                     "    {}{name}{}",
