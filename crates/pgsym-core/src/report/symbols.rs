@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use bstr::ByteSlice as _;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -128,6 +129,8 @@ impl FileSymbols {
         }
         let Some(table) = module.symbols.get() else { return symbols };
         let is_wanted = |symbol: &Symbol<'_>| wanted(symbol.name());
+        // Few libraries are modules: of all others no export has to be looked up once more by the name of its record.
+        let has_records = table.names.contains_str(FINFO_PREFIX);
         (symbols.exports, symbols.imports) = match module.macho() {
             Some(macho) => (
                 // The table has the exports of the trie in the trie's order.
@@ -135,13 +138,17 @@ impl FileSymbols {
                     .filter(|(symbol, _)| is_wanted(symbol))
                     .map(|(symbol, line)| ExportedSymbol {
                         macho: Some(Box::new(line)),
-                        ..ExportedSymbol::new(table, symbol)
+                        ..ExportedSymbol::new(table, symbol, has_records)
                     })
                     .collect(),
                 mach_imports(module, macho, wanted),
             ),
             None => (
-                table.exports().filter(is_wanted).map(|symbol| ExportedSymbol::new(table, symbol)).collect(),
+                table
+                    .exports()
+                    .filter(is_wanted)
+                    .map(|symbol| ExportedSymbol::new(table, symbol, has_records))
+                    .collect(),
                 table.imports().filter(is_wanted).map(|symbol| ImportedSymbol::new(module, symbol)).collect(),
             ),
         };
@@ -153,15 +160,15 @@ impl FileSymbols {
 }
 
 impl ExportedSymbol {
-    fn new(table: &SymbolTable, symbol: Symbol<'_>) -> Self {
-        let has_finfo = || {
+    fn new(table: &SymbolTable, symbol: Symbol<'_>, has_records: bool) -> Self {
+        let is_recorded = || {
             let record = [FINFO_PREFIX, symbol.name()].concat();
             let hashes = crate::model::NameHash::of(&record);
             table.lookup(&record, hashes).next().is_some()
         };
         let version = symbol.version();
         Self {
-            class: classify(symbol.name(), has_finfo),
+            class: classify(symbol.name(), || has_records && is_recorded()),
             name: symbol.name().into(),
             version: version.map(|version| version.name).into(),
             default: version.is_none_or(|version| !version.is_hidden),
