@@ -165,7 +165,7 @@ impl<'a> NamedFiles<'a> {
     pub(crate) fn read(&self) -> impl Iterator<Item = NamedFile> {
         let read = |candidate: &Candidate| {
             candidate.format.clone()?;
-            let (source, metadata) = self.fs.open(&candidate.path)?;
+            let (source, metadata) = self.fs.open_regular(&candidate.path)?;
             parse(&candidate.path, metadata, &*source, self.facets)
         };
         self.candidates.chunks(rayon::current_num_threads()).flat_map(move |batch| {

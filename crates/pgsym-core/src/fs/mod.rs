@@ -130,6 +130,11 @@ pub trait Fs: Send + Sync {
     /// [`io::ErrorKind::Unsupported`] and is not opened, so that nothing waits for a writer.
     fn open(&self, path: &Path) -> io::Result<(Box<dyn Source>, Metadata)>;
 
+    /// [`open`](Self::open) of what has just been seen to be a regular file, by a directory or by who read its first bytes.
+    fn open_regular(&self, path: &Path) -> io::Result<(Box<dyn Source>, Metadata)> {
+        self.open(path)
+    }
+
     /// `stat`.
     fn metadata(&self, path: &Path) -> io::Result<Metadata>;
 

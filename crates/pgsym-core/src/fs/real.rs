@@ -70,10 +70,11 @@ impl Fs for RealFs {
         let host = self.host(path, FollowLast::Yes)?;
         // Looking first keeps devices with side effects closed.
         regular(&fs::metadata(&host)?)?;
-        // O_NONBLOCK covers a FIFO that has taken its place since.
-        let file: File = fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(host)?;
-        let metadata = regular(&file.metadata()?)?;
-        Ok((Box::new(Windowed::new(file, metadata.len)), metadata))
+        open_host(&host)
+    }
+
+    fn open_regular(&self, path: &Path) -> io::Result<(Box<dyn Source>, Metadata)> {
+        open_host(&self.host(path, FollowLast::Yes)?)
     }
 
     fn metadata(&self, path: &Path) -> io::Result<Metadata> {
@@ -112,6 +113,13 @@ impl Fs for RealFs {
             }
         }
     }
+}
+
+/// Opens what was seen to be a regular file; O_NONBLOCK covers a FIFO that has taken its place since.
+fn open_host(host: &Path) -> io::Result<(Box<dyn Source>, Metadata)> {
+    let file: File = fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(host)?;
+    let metadata = regular(&file.metadata()?)?;
+    Ok((Box::new(Windowed::new(file, metadata.len)), metadata))
 }
 
 /// The metadata of a regular file; anything else is refused.
