@@ -8,11 +8,19 @@ use anyhow::Result;
 use crate::support::debian;
 use crate::support::measure::{Run, Spread};
 
-/// The target for memory: the peak of the reader that keeps every symbol.
-pub(crate) const MEGABYTES_PER_MILLION: f64 = 64.0;
+/// The target for memory, of both who writes every symbol and who keeps them all.
+const MEGABYTES_PER_MILLION: f64 = 64.0;
 
-/// The contender whose memory counts.
+/// The contender that keeps every symbol.
 pub(crate) const READER: &str = "pgsym's reader, 1 thread";
+
+/// The contender that writes every symbol.
+pub(crate) const WRITER: &str = "pgsym symbols --jobs 1";
+
+/// Whether there is memory enough for the symbols of a system: megabytes for a million of them, at the peak.
+pub(crate) fn is_memory_met(groups: &[Group], symbols: u32) -> bool {
+    [READER, WRITER].iter().all(|name| megabytes_per_million(groups, symbols, name) <= MEGABYTES_PER_MILLION)
+}
 
 /// Programs that answer one question.
 pub(crate) struct Group {
@@ -110,11 +118,11 @@ impl Group {
 }
 
 /// Megabytes that the reader needs for a million symbols.
-pub(crate) fn megabytes_per_million(groups: &[Group], symbols: u32) -> f64 {
+fn megabytes_per_million(groups: &[Group], symbols: u32, name: &str) -> f64 {
     let peak = groups
         .iter()
         .flat_map(|group| &group.contenders)
-        .find(|contender| contender.name == READER)
+        .find(|contender| contender.name == name)
         .map_or(0.0, |contender| contender.spread(|run| run.peak).max);
     peak / (f64::from(symbols) / 1e6)
 }
@@ -162,12 +170,14 @@ pub(crate) fn render(groups: &[Group], symbols: u32, same: &[(String, bool)]) ->
             );
         }
     }
-    let memory = megabytes_per_million(groups, symbols);
-    let _ = writeln!(
-        text,
-        "  {:<6} memory: {memory:.1} MB per million symbols ({symbols} read and kept), at most {MEGABYTES_PER_MILLION}",
-        verdict(memory <= MEGABYTES_PER_MILLION)
-    );
+    for (name, what) in [(WRITER, "read and written"), (READER, "read and kept")] {
+        let memory = megabytes_per_million(groups, symbols, name);
+        let _ = writeln!(
+            text,
+            "  {:<6} memory: {memory:.1} MB per million symbols ({symbols} {what}), at most {MEGABYTES_PER_MILLION}",
+            verdict(memory <= MEGABYTES_PER_MILLION)
+        );
+    }
     for (command, same) in same {
         let _ = writeln!(text, "  {:<6} same bytes on one thread and on several: {command}", verdict(*same));
     }

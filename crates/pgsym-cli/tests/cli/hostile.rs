@@ -66,7 +66,11 @@ fn a_file_that_may_not_be_read_is_one_finding() {
     if std::fs::read(tree.path("lib/secret.so")).is_ok() {
         // Root may read everything, so the program runs as somebody who may not, from a place that is open to all.
         let program = tree.path("pgsym-copy");
-        std::fs::copy(env!("CARGO_BIN_EXE_pgsym"), &program).unwrap();
+        // Another process copies it: a child that a test beside this one starts would inherit the open file, and a file that
+        // somebody may write to cannot be executed (ETXTBSY).
+        assert!(
+            Command::new("cp").arg(env!("CARGO_BIN_EXE_pgsym")).arg(&program).status().unwrap().success()
+        );
         command = Command::new(program);
         command.uid(65534).gid(65534);
     }
