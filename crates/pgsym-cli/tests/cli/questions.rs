@@ -279,3 +279,21 @@ fn threads_are_bounded() {
 fn why_wants_a_name() {
     assert_refused(&["why", "", "/"], &["NAME", "name a library or a symbol"]);
 }
+
+#[test]
+fn a_function_that_is_not_kept_is_told_and_is_no_row() {
+    let script = "CREATE FUNCTION f() RETURNS int LANGUAGE c AS '$libdir/x';
+        CREATE FUNCTION old() RETURNS int LANGUAGE c AS '$libdir/x', 'gone'; DROP FUNCTION old();";
+    let tree = TreeBuilder::new()
+        .object("usr/lib/postgresql/15/lib/x.so", &module())
+        .file("usr/share/postgresql/15/extension/x.control", "default_version = '1'")
+        .file("usr/share/postgresql/15/extension/x--1.sql", script);
+    let text = pgsym_in(tree.root(), ["functions", ".", "--pg-version", "15"]);
+    assert_eq!(text.status, 1, "{}", text.stdout);
+    let told = "x  old, on the way: gone in $libdir/x, missing-function\n";
+    assert!(text.stdout.contains(told), "{}", text.stdout);
+    let last = "1 C function, all of them backed; 1 function on the way not backed\n";
+    assert!(text.stdout.ends_with(last), "{}", text.stdout);
+    let document = pgsym_in(tree.root(), ["functions", ".", "--pg-version", "15", "--format", "json"]).json();
+    assert_eq!(document["functions"].as_array().unwrap().len(), 1, "{document:#}");
+}

@@ -11,6 +11,7 @@ use super::field::{Field, key};
 use super::text::{Palette, count, pad, paint};
 use crate::extension::tree::Plan;
 use crate::extension::{ExtensionRecord, Function, Status};
+use crate::name::Shown;
 use crate::tree::Tree;
 
 /// Which part of a tree's inventory is shown.
@@ -31,6 +32,9 @@ pub struct Functions {
     pub loads: Vec<LoadedLibrary>,
     /// Extensions that cannot be installed, whose functions therefore are not known.
     pub uninstallable: Vec<Uninstallable>,
+    /// Functions that installing a default version creates and does not keep, and that nothing backs: a line of text each.
+    #[serde(skip)]
+    passing: Vec<String>,
 }
 
 /// One C function of an extension.
@@ -143,7 +147,21 @@ impl Functions {
                 error: record.extension.plan_error().unwrap_or_default(),
             });
         }
-        self.functions.extend(record.functions.iter().map(|function| entry(tree, &extension, function)));
+        let is_listed = |function: &&Function| function.is_installed || !function.is_created;
+        let listed = record.functions.iter().filter(is_listed);
+        self.functions.extend(listed.map(|function| entry(tree, &extension, function)));
+        let passing = record.functions.iter().filter(|function| !is_listed(function));
+        let bad = passing.filter(|function| !is_backed(function.status.as_str()));
+        self.passing.extend(bad.map(|function| {
+            format!(
+                "{}  {}, on the way: {} in {}, {}",
+                Shown(&record.extension.name),
+                Shown(&function.name),
+                Shown(&function.prosrc),
+                Shown(&function.probin),
+                function.status.as_str()
+            )
+        }));
         for script in &record.scripts {
             let Ok(read) = &script.script else { continue };
             for (position, dynamic) in &read.dynamic {
@@ -170,10 +188,16 @@ impl Functions {
 
     /// Whether CREATE EXTENSION of some default version would fail at a function or a LOAD statement.
     pub fn has_failures(&self) -> bool {
-        let is_bad =
-            |entry: &FunctionEntry| entry.installed && !matches!(entry.status, "ok" | "through-dependency");
-        self.functions.iter().any(is_bad) || self.loads.iter().any(|load| load.module.name().is_none())
+        let is_bad = |entry: &FunctionEntry| entry.installed && !is_backed(entry.status);
+        self.functions.iter().any(is_bad)
+            || !self.passing.is_empty()
+            || self.loads.iter().any(|load| load.module.name().is_none())
     }
+}
+
+/// Whether CREATE FUNCTION takes a function of this status.
+fn is_backed(status: &str) -> bool {
+    matches!(status, "ok" | "through-dependency")
 }
 
 /// The file of a library, as the caller would name it.
@@ -233,6 +257,9 @@ impl Document for Functions {
             };
             writeln!(out, "{}  LOAD '{}'  {file}", load.extension, load.probin)?;
         }
+        for function in &self.passing {
+            writeln!(out, "{function}")?;
+        }
         for extension in &self.uninstallable {
             writeln!(out, "{}  {}", paint(palette.error, &extension.extension), extension.error)?;
         }
@@ -242,9 +269,13 @@ impl Document for Functions {
         let bad = self.functions.iter().filter(|function| function.status != "ok").count();
         let summary = count(self.functions.len(), "C function");
         let failures = if bad == 0 { "all of them backed".to_owned() } else { format!("{bad} not backed") };
+        let passing = match self.passing.len() {
+            0 => String::new(),
+            more => format!("; {} on the way not backed", count(more, "function")),
+        };
         match self.functions.len() {
-            0 => writeln!(out, "no C function"),
-            _ => writeln!(out, "{summary}, {failures}"),
+            0 => writeln!(out, "no C function{passing}"),
+            _ => writeln!(out, "{summary}, {failures}{passing}"),
         }
     }
 }

@@ -18,13 +18,26 @@ pub(super) struct Declared {
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct DeclaredFunction {
-    pub(super) is_unreachable: bool,
+    pub(super) presence: Presence,
     pub(super) name: Vec<u8>,
     pub(super) probin: Vec<u8>,
     pub(super) prosrc: Vec<u8>,
     pub(super) version: Vec<u8>,
     pub(super) script: PathBuf,
     pub(super) position: Position,
+}
+
+/// What becomes of a function when the default version is installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Presence {
+    /// It is in the catalog in the end.
+    Installed,
+    /// It is created, and dropped or replaced later. The server has looked for its symbol by then: CREATE FUNCTION runs the
+    /// validator of the language at once (src/backend/catalog/pg_proc.c, ProcedureCreate), and `fmgr_c_validator` does so
+    /// even while check_function_bodies is off, as it is in CREATE EXTENSION.
+    Passing,
+    /// Only a script that installing the default version does not run declares it.
+    Unreachable,
 }
 
 pub(super) fn declared(extension: &Extension, scripts: &[ScriptRecord]) -> Declared {
@@ -38,20 +51,16 @@ pub(super) fn declared(extension: &Extension, scripts: &[ScriptRecord]) -> Decla
         let Ok(script) = &record.script else { continue };
         catalog.begin_script();
         for (position, declaration) in &script.declarations {
-            if let Declaration::Load { file, .. } = declaration
-                && record.is_reachable
-            {
+            if let Declaration::Create(routine) = declaration {
+                found.functions.extend(created_function(routine, record, *position));
+            }
+            if !record.is_reachable {
+                continue;
+            }
+            if let Declaration::Load { file, .. } = declaration {
                 found.loads.push((record.path.clone(), *position, file.clone()));
             }
-            match declaration {
-                declaration if record.is_reachable => {
-                    catalog.apply(declaration, (index, *position));
-                }
-                Declaration::Create(routine) => {
-                    found.functions.extend(unreachable_function(routine, record, *position));
-                }
-                _ => {}
-            }
+            catalog.apply(declaration, (index, *position));
         }
         if record.is_reachable {
             installed_version = record.step.version().to_vec();
@@ -67,7 +76,7 @@ pub(super) fn declared(extension: &Extension, scripts: &[ScriptRecord]) -> Decla
         let version = installed_version.clone();
         let name = member.name;
         found.functions.push(DeclaredFunction {
-            is_unreachable: false,
+            presence: Presence::Installed,
             name,
             probin,
             prosrc,
@@ -87,14 +96,15 @@ pub(super) fn declared(extension: &Extension, scripts: &[ScriptRecord]) -> Decla
     found
 }
 
-fn unreachable_function(
+/// The C function that a statement of a script makes, whatever becomes of it.
+fn created_function(
     routine: &Routine,
     record: &ScriptRecord,
     position: Position,
 ) -> Option<DeclaredFunction> {
     let (probin, prosrc) = routine.c_link()?;
     Some(DeclaredFunction {
-        is_unreachable: true,
+        presence: if record.is_reachable { Presence::Passing } else { Presence::Unreachable },
         name: routine.name.clone(),
         probin: probin.to_vec(),
         prosrc: prosrc.to_vec(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bstr::ByteSlice;
 use rayon::prelude::*;
 
-use super::declared::{Declared, DeclaredFunction};
+use super::declared::{Declared, DeclaredFunction, Presence};
 use super::{ExtensionSettings, Function, LoadStatement, Surroundings};
 use crate::extension::functions::{Library, find_library, status};
 use crate::extension::library_path::{LibrarySettings, Loader};
@@ -85,7 +85,8 @@ pub(super) fn functions(declared: Vec<DeclaredFunction>, libraries: &Libraries) 
                 probin: function.probin,
                 prosrc: function.prosrc,
                 version: function.version,
-                is_installed: !function.is_unreachable,
+                is_installed: function.presence == Presence::Installed,
+                is_created: function.presence != Presence::Unreachable,
                 script: function.script,
                 position: function.position,
             })

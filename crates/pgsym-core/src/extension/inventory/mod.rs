@@ -74,7 +74,8 @@ pub struct ExtensionRecord {
     pub in_scope: bool,
     /// The scripts that were read: those of the chain in order, then the others by name.
     pub scripts: Vec<ScriptRecord>,
-    /// The C functions, by name, probin and prosrc; those of the installation first.
+    /// The C functions, by name, probin and prosrc; those that an installation leaves first, then those that it creates
+    /// on the way.
     pub functions: Vec<Function>,
     /// LOAD statements of the chain.
     pub loads: Vec<LoadStatement>,
@@ -110,6 +111,8 @@ pub struct Function {
     pub version: Vec<u8>,
     /// Whether installing the default version leaves it in the catalog.
     pub is_installed: bool,
+    /// Whether installing the default version creates it, though a later statement may drop or replace it.
+    pub is_created: bool,
     /// The script that declares it last.
     pub script: PathBuf,
     /// Where in the script.

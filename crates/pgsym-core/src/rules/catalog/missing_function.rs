@@ -9,12 +9,15 @@ declare_rule! {
     ///
     /// ## What it checks
     ///
-    /// Each C function that is in the catalog after the default version was installed: whether `dlsym` on
-    /// the handle of its module finds the link symbol, in the module or in any library that it brings.
+    /// Each C function that installing the default version creates, also one that a later statement drops or replaces:
+    /// whether `dlsym` on the handle of its module finds the link symbol, in the module or in any library
+    /// that it brings.
     ///
     /// ## Why it matters
     ///
-    /// CREATE FUNCTION looks the symbol up at once, so CREATE EXTENSION fails. It happens when scripts and
+    /// CREATE FUNCTION looks the symbol up at once, so CREATE EXTENSION fails, and an update script that drops the
+    /// function comes too late: a module must keep the functions of every script that leads to its version, if
+    /// only as stubs. It happens when scripts and
     /// module are of different releases, when a linker script or `-fvisibility=hidden` hides the symbol,
     /// and when a build option left the function out.
     ///
@@ -116,6 +119,25 @@ pub(crate) mod tests {
         let findings = case.run(&MISSING_FUNCTION);
         assert_eq!(findings.len(), 1);
         assert!(findings[0].evidence.iter().any(|evidence| evidence.text == "and 20 more"));
+    }
+
+    #[test]
+    fn a_function_is_looked_up_when_it_is_created_whatever_becomes_of_it() {
+        let old = function("old", "x").replace("'x'", "'x', 'gone'");
+        let replaced = function("old", "x").replace("CREATE", "CREATE OR REPLACE");
+        for update in ["DROP FUNCTION old();", replaced.as_str()] {
+            let case = case()
+                .file("/pg/share/extension/x.control", "default_version = '1.1'")
+                .file("/pg/share/extension/x--1.0.sql", function("f", "x") + &old)
+                .file("/pg/share/extension/x--1.0--1.1.sql", update)
+                .functions("/pg/lib/x.so", &["f", "old"]);
+            let finding = case.one(&MISSING_FUNCTION);
+            assert_eq!(server(&finding), "could not find function \"gone\" in file \"/pg/lib/x.so\"");
+            assert_eq!(finding.severity, Severity::Error);
+            assert!(finding.texts("declared")[0].ends_with("a later statement drops or replaces"));
+        }
+        let here = case().extension("", &(old + "DROP FUNCTION old();")).functions("/pg/lib/x.so", &[]);
+        assert_eq!(here.run(&MISSING_FUNCTION).len(), 1);
     }
 
     #[test]

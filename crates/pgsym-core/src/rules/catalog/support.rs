@@ -1,6 +1,7 @@
 //! What the rules on extensions share: findings about a control file or a script, with the place and the server's
 //! words as evidence; and, for tests, a small installation in memory.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use crate::check::{Finding, Severity, Sink};
@@ -50,26 +51,35 @@ pub(super) fn on_functions(
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
     let hits: Vec<&Function> = record.functions.iter().filter(|function| is_hit(function)).collect();
-    let mut groups: Vec<(bool, &[u8])> = hits.iter().map(|f| (f.is_installed, f.probin.as_slice())).collect();
+    let mut groups: Vec<(bool, &[u8])> = hits.iter().map(|f| (f.is_created, f.probin.as_slice())).collect();
     groups.sort_unstable();
     groups.dedup();
-    for (is_installed, probin) in groups {
-        let of: Vec<&Function> =
-            hits.iter().copied().filter(|f| f.is_installed == is_installed && f.probin == probin).collect();
+    // In the order in which the server meets them: it stops at the first.
+    let order: HashMap<&Path, usize> =
+        record.scripts.iter().enumerate().map(|(index, script)| (script.path.as_path(), index)).collect();
+    for (is_created, probin) in groups {
+        let mut of: Vec<&Function> =
+            hits.iter().copied().filter(|f| f.is_created == is_created && f.probin == probin).collect();
+        of.sort_by_key(|f| (order.get(f.script.as_path()), f.position));
         let Some(first) = of.first() else { continue };
         let path = first.library.path().unwrap_or(&record.extension.control_path);
         let subject = format!("{} {}", Shown(&record.extension.name), Shown(probin));
         let mut finding = sink.finding(path, subject, describe(&of));
         for function in of.iter().take(LISTED) {
-            let text =
-                format!("{} at {}", Shown(&function.prosrc), place(&function.script, function.position));
+            let fate = if function.is_created && !function.is_installed {
+                ", which a later statement drops or replaces"
+            } else {
+                ""
+            };
+            let place = place(&function.script, function.position);
+            let text = format!("{} at {place}{fate}", Shown(&function.prosrc));
             finding = finding.evidence("declared", text);
         }
         if of.len() > LISTED {
             finding = finding.evidence("declared", format!("and {} more", of.len() - LISTED));
         }
         // A script that nothing runs any more breaks nobody's installation.
-        findings.push(if is_installed { finding } else { finding.severity(Severity::Info) });
+        findings.push(if is_created { finding } else { finding.severity(Severity::Info) });
     }
     findings
 }

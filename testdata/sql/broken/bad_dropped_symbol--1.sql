@@ -1,0 +1,2 @@
+CREATE FUNCTION f() RETURNS int LANGUAGE c AS '$libdir/hstore', 'never_there';
+DROP FUNCTION f();
