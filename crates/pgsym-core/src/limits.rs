@@ -123,6 +123,9 @@ pub const CONTROL_INCLUDE_DEPTH: usize = 10;
 /// hundred files would be 100^10.
 pub const CONTROL_INCLUDES: usize = 1_000;
 
+/// Extensions that wait for each other while one of them is created. The longest chain of Debian's tree has four.
+pub const REQUIRES_DEPTH: usize = 10_000;
+
 /// Bytes of one extension script. The largest real one, PostGIS' 3.3 upgrade, has 8 MB.
 pub const SCRIPT_BYTES: u64 = 64 << 20;
 

@@ -3,6 +3,7 @@
 
 mod declared;
 mod libraries;
+mod requires;
 mod scope;
 mod scripts;
 
@@ -14,6 +15,7 @@ use rayon::prelude::*;
 
 use self::declared::{Declared, declared};
 use self::libraries::{find_libraries, functions, loads, server_libraries};
+pub use self::requires::{Cycle, Required};
 use self::scope::{Scope, orphan_scripts};
 use self::scripts::{Job, jobs_of, read_scripts, reread_with_other_strings};
 use super::control::{Control, ControlError};

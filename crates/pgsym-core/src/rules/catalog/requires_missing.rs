@@ -10,7 +10,8 @@ declare_rule! {
     ///
     /// The names in `requires`, in the control files of the versions that an installation passes through:
     /// whether a control file of that name is in one of the places that are searched, and whether its
-    /// default version can be installed.
+    /// default version can be installed. And whether requirements lead in a circle: of extensions that wait for each
+    /// other none can be created, with CASCADE or without.
     ///
     /// ## Why it matters
     ///
@@ -51,9 +52,25 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     let inventory = cx.tree().inventory();
     let settings = cx.tree().settings();
     let is_complete = cx.tree().server().is_some() || settings.extensions.search.sharedir.is_some();
+    let cycles = inventory.requires_cycles();
     for record in inventory.in_scope() {
+        if let Some((waiting, last)) = cycles.get(record.extension.name.as_slice()) {
+            let (waiting, last) = (Shown(waiting), Shown(last));
+            let message = if waiting.0 == last.0 {
+                format!("{waiting} requires itself.")
+            } else {
+                format!(
+                    "what it requires leads in a circle: {last} requires {waiting}, which waits for {last}."
+                )
+            };
+            let said = format!("cyclic dependency detected between extensions \"{waiting}\" and \"{last}\"");
+            let finding = server_says(on_control(sink, record, message), &said);
+            sink.report(
+                finding.help(format!("take {waiting} out of what {last} requires, or the other way round")),
+            );
+        }
         for name in required(record) {
-            let Some((message, said)) = trouble(inventory, record, name) else { continue };
+            let Some((message, said)) = trouble(inventory, name) else { continue };
             let finding = server_says(on_control(sink, record, message), &said);
             let severity = if is_complete { Severity::Error } else { Severity::Warning };
             let help = format!("ship or depend on the extension {}", Shown(name));
@@ -74,11 +91,7 @@ fn required(record: &ExtensionRecord) -> Vec<&[u8]> {
 }
 
 /// What is wrong with a required extension, and what the server says of it.
-fn trouble(inventory: &Inventory, record: &ExtensionRecord, name: &[u8]) -> Option<(String, String)> {
-    if name == record.extension.name {
-        let said = format!("cyclic dependency detected between extensions \"{0}\" and \"{0}\"", Shown(name));
-        return Some(("the extension requires itself.".to_owned(), said));
-    }
+fn trouble(inventory: &Inventory, name: &[u8]) -> Option<(String, String)> {
     let Some(required) = inventory.find(name) else {
         let said = format!("extension \"{}\" is not available", Shown(name));
         let in_other_case = inventory
@@ -132,6 +145,51 @@ pub(crate) mod tests {
             .file("/pg/share/extension/y.control", "default_version = 1");
         let findings = case.run(&REQUIRES_MISSING);
         assert!(findings[0].message.contains("cannot be installed"), "{}", findings[0].message);
+    }
+
+    /// Extensions with their `requires`, and what the server says of each that waits for itself.
+    fn circles(extensions: &[(&str, &str)]) -> Vec<String> {
+        let add = |case: Case, (name, requires): &(&str, &str)| {
+            case.file(
+                &format!("/pg/share/extension/{name}.control"),
+                format!("default_version = 1\nrequires = '{requires}'"),
+            )
+            .file(&format!("/pg/share/extension/{name}--1.sql"), "")
+        };
+        let findings = extensions.iter().fold(case(), add).run(&REQUIRES_MISSING);
+        assert!(findings.iter().all(|finding| finding.severity == Severity::Error), "{findings:?}");
+        let pair = |finding: &crate::check::Finding| {
+            server(finding).replace("cyclic dependency detected between extensions ", "").replace('"', "")
+        };
+        findings.iter().map(|finding| format!("{}: {}", finding.subject, pair(finding))).collect()
+    }
+
+    #[test]
+    fn extensions_that_wait_for_each_other_are_told_as_the_server_meets_them() {
+        assert_eq!(circles(&[("a", "a")]), ["a: a and a"]);
+        assert_eq!(circles(&[("a", "b"), ("b", "a")]), ["a: a and b", "b: b and a"]);
+        assert_eq!(
+            circles(&[("a", "b"), ("b", "c"), ("c", "a"), ("d", "e, b"), ("e", "")]),
+            ["a: a and c", "b: b and a", "c: c and b", "d: b and a"]
+        );
+        assert_eq!(circles(&[("a", "b, c"), ("b", "c"), ("c", "d"), ("d", "")]), [""; 0]);
+    }
+
+    #[test]
+    fn what_an_update_requires_finds_the_extension_created() {
+        let extension = |case: Case, name: &str| {
+            let file = |end: &str| format!("/pg/share/extension/{name}{end}");
+            case.file(&file(".control"), "default_version = 2")
+                .file(&file("--1.sql"), "")
+                .file(&file("--1--2.sql"), "")
+        };
+        let case = extension(extension(case(), "a"), "b")
+            .file("/pg/share/extension/a--2.control", "requires = b")
+            .file("/pg/share/extension/b--1.control", "requires = a");
+        // CREATE EXTENSION b makes a at 1, whose update makes b: the row of a is there by then, that of b is not.
+        let findings = case.run(&REQUIRES_MISSING);
+        let said: Vec<&str> = findings.iter().map(server).collect();
+        assert_eq!(said, [""; 0]);
     }
 
     #[test]
