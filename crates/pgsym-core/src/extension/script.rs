@@ -36,6 +36,8 @@ pub struct Script {
     pub dynamic: Vec<(Position, DynamicRoutine)>,
     /// The first reason for the server not to run any of it.
     pub error: Option<(Position, SyntaxError)>,
+    /// What a database in UTF8 says of a script whose control file names no `encoding`: the database's own is taken then.
+    pub doubt: Option<(Position, SyntaxError)>,
     /// The first CREATE FUNCTION or PROCEDURE that is too long to be read.
     pub unread: Option<Position>,
 }
@@ -82,9 +84,17 @@ pub fn parse_script(
     script.unread = facts.unread.map(|offset| lines.position(offset));
     lines.rewind();
     script.error = facts.error.map(|error| (lines.position(error.offset), error));
-    if let Some(error) = encoding_error(bytes, encoding) {
-        lines.rewind();
-        script.error = Some((lines.original(error.offset), error));
+    match encoding_error(bytes, encoding) {
+        Some(error) => {
+            lines.rewind();
+            script.error = Some((lines.original(error.offset), error));
+        }
+        None if encoding.is_none() => {
+            lines.rewind();
+            let doubt = encoding_error(bytes, Some(b"UTF8"));
+            script.doubt = doubt.map(|error| (lines.original(error.offset), error));
+        }
+        None => {}
     }
     script
 }
@@ -93,7 +103,10 @@ fn offset_of(declaration: &Declaration) -> Option<usize> {
     match declaration {
         Declaration::Create(routine) => Some(routine.offset),
         Declaration::CreateOperator(operator) => Some(operator.offset),
-        Declaration::Load { offset, .. } | Declaration::TransactionControl { offset } => Some(*offset),
+        Declaration::Load { offset, .. }
+        | Declaration::Refused { offset, .. }
+        | Declaration::CreateExtension { offset, .. }
+        | Declaration::Do { offset, .. } => Some(*offset),
         _ => None,
     }
 }

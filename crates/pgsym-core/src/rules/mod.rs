@@ -99,6 +99,8 @@ rules! {
     catalog::unreadable_script::UNREADABLE_SCRIPT,
     catalog::dynamic_function::DYNAMIC_FUNCTION,
     catalog::conflicting_operator_links::CONFLICTING_OPERATOR_LINKS,
+    catalog::unknown_language::UNKNOWN_LANGUAGE,
+    catalog::reserved_schema::RESERVED_SCHEMA,
     macho::unresolved_rpath::UNRESOLVED_RPATH,
     macho::duplicate_rpath::DUPLICATE_RPATH,
     macho::absolute_install_name::ABSOLUTE_INSTALL_NAME,

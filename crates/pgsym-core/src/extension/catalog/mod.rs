@@ -115,7 +115,10 @@ impl<P> Catalog<P> {
             Declaration::OtherOperators => self.operators.give_up(),
             Declaration::Change(change) => self.change(change),
             Declaration::Load { .. }
-            | Declaration::TransactionControl { .. }
+            | Declaration::Refused { .. }
+            | Declaration::CreateExtension { .. }
+            | Declaration::CreateLanguage(_)
+            | Declaration::Do { .. }
             | Declaration::SetStandardConformingStrings(_) => {}
         }
     }

@@ -2,11 +2,14 @@
 //! functions go. Nothing here recurses, allocates by what a number in the text says, or takes more than a
 //! linear walk, because scripts come from anybody; that is also why no general SQL parser reads them.
 
+mod attributes;
 mod change;
 mod cursor;
 mod lexer;
 mod literal;
 mod operator;
+mod options;
+mod refused;
 mod routine;
 mod scan;
 mod split;

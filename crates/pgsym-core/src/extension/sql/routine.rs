@@ -2,9 +2,11 @@
 //! (src/backend/parser/gram.y: CreateFunctionStmt). The clauses come in any order, and default values and settings may
 //! contain the words AS and LANGUAGE, so each clause is read in full; expressions are skipped by their parentheses.
 
+use super::attributes::{Attribute, Attributes};
 use super::cursor::Cursor;
 use super::lexer::{Token, TokenKind};
 use super::literal::{LiteralError, name_value, string_value};
+use super::options::option;
 use super::split::{Statement, Statements, SyntaxError};
 use super::types::{self, TypeKey};
 use crate::name::Shown;
@@ -25,6 +27,8 @@ pub struct Arguments {
     pub list: Vec<Parameter>,
     /// Whether an argument has a mode, such as IN or OUT.
     pub has_modes: bool,
+    /// Whether an argument is OUT or INOUT, which makes a result.
+    pub has_output: bool,
 }
 
 impl Arguments {
@@ -62,6 +66,8 @@ pub struct Routine {
     pub language: Option<Vec<u8>>,
     /// The string or strings behind AS.
     pub definition: Option<(Vec<u8>, Option<Vec<u8>>)>,
+    /// What every server says when it runs the statement, which it parsed well.
+    pub refusal: Option<String>,
     /// Offset of the statement's first byte in the preprocessed text.
     pub offset: usize,
 }
@@ -116,21 +122,38 @@ pub fn read_routine(statements: &Statements<'_>, statement: &Statement) -> Resul
         result: Vec::new(),
         language: None,
         definition: None,
+        refusal: None,
         offset: statement.start,
     };
-    match clauses(&mut cursor, &mut routine) {
-        Ok(()) => Ok(routine),
-        Err(Stop::Grammar) => Err(statements.stopped(&cursor, statement).into()),
-        Err(Stop::Literal(error)) => {
-            Err(SyntaxError { message: error.message.to_owned(), offset: error.offset }.into())
+    let mut attributes = Attributes::default();
+    match clauses(&mut cursor, &mut routine, &mut attributes) {
+        Ok(()) => {
+            routine.refusal = attributes.refusal(&routine);
+            Ok(routine)
         }
+        Err(stop) => Err(stop.error(&cursor, statements, statement)),
     }
 }
 
 /// Why reading stopped: the grammar has no rule for the cursor's next token, or a literal is malformed.
-enum Stop {
+pub(super) enum Stop {
     Grammar,
     Literal(LiteralError),
+}
+
+impl Stop {
+    /// The server's error.
+    pub(super) fn error(
+        self,
+        cursor: &Cursor<'_>,
+        statements: &Statements<'_>,
+        statement: &Statement,
+    ) -> RoutineError {
+        RoutineError::Syntax(match self {
+            Stop::Grammar => statements.stopped(cursor, statement),
+            Stop::Literal(error) => SyntaxError { message: error.message.to_owned(), offset: error.offset },
+        })
+    }
 }
 
 impl From<LiteralError> for Stop {
@@ -151,11 +174,11 @@ pub(super) fn near(text: &[u8], token: Token) -> SyntaxError {
     }
 }
 
-fn expect(found: bool) -> Result<(), Stop> {
+pub(super) fn expect(found: bool) -> Result<(), Stop> {
     if found { Ok(()) } else { Err(Stop::Grammar) }
 }
 
-fn clauses(cursor: &mut Cursor<'_>, routine: &mut Routine) -> Result<(), Stop> {
+fn clauses(cursor: &mut Cursor<'_>, routine: &mut Routine, attributes: &mut Attributes) -> Result<(), Stop> {
     expect(cursor.word("create"))?;
     routine.replaces = cursor.words(&["or", "replace"]);
     if cursor.word("procedure") {
@@ -172,9 +195,14 @@ fn clauses(cursor: &mut Cursor<'_>, routine: &mut Routine) -> Result<(), Stop> {
     }
     expect(cursor.sign(b'('))?;
     routine.arguments = arguments(cursor)?;
-    if cursor.word("returns") {
+    // A procedure has no result: there the word only begins the option of that name.
+    if routine.kind == RoutineKind::Function && cursor.word("returns") {
+        attributes.has_result = true;
+        attributes.returns_set = cursor.is_word("setof") || cursor.is_word("table");
         if cursor.words(&["null", "on", "null", "input"]) {
-            // The option of that name, in a function whose result its OUT arguments tell.
+            // That option, in a function whose result its OUT arguments tell.
+            attributes.has_result = false;
+            attributes.see(routine.kind, Attribute::Strict);
         } else if cursor.word("table") {
             expect(cursor.sign(b'('))?;
             let columns = arguments(cursor)?.list;
@@ -184,7 +212,8 @@ fn clauses(cursor: &mut Cursor<'_>, routine: &mut Routine) -> Result<(), Stop> {
         }
     }
     while !cursor.is_at_end() {
-        if !option(cursor, routine)? {
+        if !option(cursor, routine, attributes)? {
+            attributes.has_body = true;
             break;
         }
     }
@@ -209,6 +238,7 @@ fn arguments(cursor: &mut Cursor<'_>) -> Result<Arguments, Stop> {
         cursor.reached(from, &part);
         let (mode, key) = argument.ok_or(Stop::Grammar)?;
         found.has_modes |= mode != Mode::Default;
+        found.has_output |= matches!(mode, Mode::Out | Mode::InOut);
         found.list.push(Parameter { key, is_input: mode != Mode::Out });
         cursor.take();
         match end {
@@ -258,13 +288,15 @@ enum Mode {
     Default,
     In,
     Out,
+    InOut,
 }
 
 fn argument_mode(cursor: &mut Cursor<'_>) -> Mode {
     if cursor.word("in") {
-        cursor.word("out");
-        Mode::In
-    } else if cursor.word("inout") || cursor.word("variadic") {
+        if cursor.word("out") { Mode::InOut } else { Mode::In }
+    } else if cursor.word("inout") {
+        Mode::InOut
+    } else if cursor.word("variadic") {
         Mode::In
     } else if cursor.word("out") {
         Mode::Out
@@ -278,122 +310,6 @@ fn whole_type(cursor: &mut Cursor<'_>) -> Option<TypeKey> {
     let key = types::type_name(cursor)?;
     let ends = cursor.is_at_end() || cursor.is_word("default") || cursor.sign(b'=');
     ends.then_some(key)
-}
-
-/// One option (`createfunc_opt_item`); false when the routine's SQL body begins instead.
-fn option(cursor: &mut Cursor<'_>, routine: &mut Routine) -> Result<bool, Stop> {
-    const PLAIN: [&[&str]; 13] = [
-        &["called", "on", "null", "input"],
-        &["returns", "null", "on", "null", "input"],
-        &["strict"],
-        &["immutable"],
-        &["stable"],
-        &["volatile"],
-        &["window"],
-        &["leakproof"],
-        &["not", "leakproof"],
-        &["security", "definer"],
-        &["security", "invoker"],
-        &["external", "security", "definer"],
-        &["external", "security", "invoker"],
-    ];
-    if cursor.word("as") {
-        let first = cursor.string().ok_or(Stop::Grammar)??;
-        let second = if cursor.sign(b',') { Some(cursor.string().ok_or(Stop::Grammar)??) } else { None };
-        routine.definition = Some((first, second));
-    } else if cursor.word("language") {
-        let value = cursor.string().or_else(|| cursor.name()).ok_or(Stop::Grammar)??;
-        routine.language = Some(value);
-    } else if cursor.word("cost") || cursor.word("rows") {
-        if !cursor.sign(b'-') {
-            cursor.sign(b'+');
-        }
-        let token = cursor.peek().filter(|token| token.kind == TokenKind::Number);
-        expect(token.is_some())?;
-        cursor.take();
-    } else if cursor.word("support") {
-        cursor.qualified_name().ok_or(Stop::Grammar)??;
-    } else if cursor.word("parallel") {
-        cursor.name().ok_or(Stop::Grammar)??;
-    } else if cursor.word("transform") {
-        loop {
-            expect(cursor.words(&["for", "type"]))?;
-            types::type_name(cursor).ok_or(Stop::Grammar)?;
-            if !cursor.sign(b',') {
-                break;
-            }
-        }
-    } else if cursor.word("set") {
-        setting(cursor)?;
-    } else if cursor.word("reset") {
-        let special = cursor.words(&["time", "zone"])
-            || cursor.words(&["transaction", "isolation", "level"])
-            || cursor.words(&["session", "authorization"]);
-        if !special {
-            cursor.qualified_name().ok_or(Stop::Grammar)??;
-        }
-    } else if PLAIN.iter().any(|words| cursor.words(words)) {
-        // The words say it all.
-    } else if cursor.is_word("return") || cursor.words(&["begin", "atomic"]) {
-        return Ok(false);
-    } else {
-        return Err(Stop::Grammar);
-    }
-    Ok(true)
-}
-
-/// `SET name = value, …` and its relatives (`set_rest_more`).
-fn setting(cursor: &mut Cursor<'_>) -> Result<(), Stop> {
-    let start = cursor.position();
-    if let Some(Ok(_)) = cursor.qualified_name() {
-        if cursor.words(&["from", "current"]) {
-            return Ok(());
-        }
-        if cursor.word("to") || cursor.sign(b'=') {
-            loop {
-                setting_value(cursor)?;
-                if !cursor.sign(b',') {
-                    return Ok(());
-                }
-            }
-        }
-    }
-    cursor.seek(start);
-    if cursor.words(&["time", "zone"]) {
-        if cursor.word("interval") {
-            if cursor.sign(b'(') {
-                expect(cursor.close())?;
-            }
-            cursor.string().ok_or(Stop::Grammar)??;
-            return Ok(());
-        }
-        return setting_value(cursor);
-    }
-    let special: [&[&str]; 7] = [
-        &["catalog"],
-        &["schema"],
-        &["names"],
-        &["role"],
-        &["session", "authorization"],
-        &["xml", "option"],
-        &["transaction", "snapshot"],
-    ];
-    expect(special.iter().any(|words| cursor.words(words)))?;
-    setting_value(cursor)
-}
-
-/// One value: a word, a string or a signed number.
-fn setting_value(cursor: &mut Cursor<'_>) -> Result<(), Stop> {
-    if let Some(value) = cursor.string().or_else(|| cursor.name()) {
-        value?;
-        return Ok(());
-    }
-    if !cursor.sign(b'-') {
-        cursor.sign(b'+');
-    }
-    expect(cursor.peek().is_some_and(|token| token.kind == TokenKind::Number))?;
-    cursor.take();
-    Ok(())
 }
 
 #[cfg(test)]

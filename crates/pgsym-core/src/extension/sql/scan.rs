@@ -9,6 +9,7 @@ use super::cursor::Cursor;
 use super::lexer::{Lexer, StandardConformingStrings, Token, TokenKind};
 use super::literal;
 use super::operator::{NewOperator, read_operator};
+use super::refused::{Found, read_inline, read_refused};
 use super::routine::{Routine, RoutineError, near, read_routine};
 use super::split::{Statement, Statements, SyntaxError};
 use crate::limits;
@@ -33,8 +34,30 @@ pub enum Declaration {
         /// Offset of the statement in the preprocessed text.
         offset: usize,
     },
-    /// BEGIN, COMMIT and the like, which CREATE EXTENSION refuses.
-    TransactionControl {
+    /// A statement that no server runs inside an extension script.
+    Refused {
+        /// What the server says.
+        message: String,
+        /// Offset of the statement in the preprocessed text.
+        offset: usize,
+    },
+    /// CREATE EXTENSION, or CREATE LANGUAGE without a handler.
+    CreateExtension {
+        /// The extension.
+        name: Vec<u8>,
+        /// IF NOT EXISTS, or OR REPLACE of a language: fine where the extension is there.
+        is_if_missing: bool,
+        /// Whether it is CREATE LANGUAGE, which means an extension since 13.
+        is_language: bool,
+        /// Offset of the statement in the preprocessed text.
+        offset: usize,
+    },
+    /// CREATE LANGUAGE with a handler, or ALTER LANGUAGE … RENAME TO: a language of this name exists from here on.
+    CreateLanguage(Vec<u8>),
+    /// DO in a language that is named.
+    Do {
+        /// The language, as the server compares it.
+        language: Vec<u8>,
         /// Offset of the statement in the preprocessed text.
         offset: usize,
     },
@@ -62,6 +85,8 @@ pub struct ScriptFacts {
     pub error: Option<SyntaxError>,
     /// Offset of the first CREATE FUNCTION or PROCEDURE that is too long to be read.
     pub unread: Option<usize>,
+    /// Whether the script sets allow_system_table_mods, under which schemas may have the system's prefix.
+    allows_system_changes: bool,
 }
 
 /// Reads a preprocessed script.
@@ -181,6 +206,7 @@ fn scan_statement(
     };
     match first {
         "create" => return scan_create(text, statement, statements, facts),
+        "alter" | "drop" if refused(first, statement, statements, facts) => {}
         "alter" | "drop" if second_is("operator") => facts.declarations.push(Declaration::OtherOperators),
         // `RemoveFuncStmt` of the grammar, which is read whole: scripts that forget the `;` behind one are found.
         "drop" if second_is("function") || second_is("procedure") || second_is("routine") => {
@@ -191,6 +217,11 @@ fn scan_statement(
             }
         }
         "alter" | "drop" | "set" => {
+            facts.allows_system_changes |= first == "set"
+                && (1..3).any(|index| {
+                    let word = statement.word(text, index);
+                    word.is_some_and(|word| word.eq_ignore_ascii_case(b"allow_system_table_mods"))
+                });
             if let Some(mut cursor) = statements.cursor() {
                 let setting = standard_conforming_strings(&mut cursor);
                 cursor.seek(0);
@@ -198,20 +229,7 @@ fn scan_statement(
                 facts.declarations.extend(setting.or_else(change));
             }
         }
-        "do" => {
-            if let Some(mut cursor) = statements.cursor() {
-                cursor.take();
-                if cursor.word("language") {
-                    cursor.take();
-                }
-                if let Some(Ok(body)) = cursor.string() {
-                    if body.to_ascii_lowercase().find("operator").is_some() {
-                        facts.declarations.push(Declaration::OtherOperators);
-                    }
-                    find_dynamic(&body, offset, facts);
-                }
-            }
-        }
+        "do" => return scan_do(statement, statements, facts),
         "load" => {
             if let Some(mut cursor) = statements.cursor() {
                 cursor.take();
@@ -222,12 +240,59 @@ fn scan_statement(
         }
         // `TransactionStmt` of the grammar.
         "abort" | "begin" | "commit" | "end" | "release" | "rollback" | "savepoint" => {
-            facts.declarations.push(Declaration::TransactionControl { offset });
+            facts.declarations.push(transaction_control(offset));
         }
         "prepare" | "start" if second_is("transaction") => {
-            facts.declarations.push(Declaration::TransactionControl { offset });
+            facts.declarations.push(transaction_control(offset));
+        }
+        "cluster" | "discard" | "reindex" | "vacuum" => {
+            refused(first, statement, statements, facts);
         }
         _ => {}
+    }
+    Ok(())
+}
+
+fn transaction_control(offset: usize) -> Declaration {
+    let message = "transaction control statements are not allowed within an extension script".to_owned();
+    Declaration::Refused { message, offset }
+}
+
+/// Whether the statement is one of those of `refused.rs`, which are recorded.
+fn refused(first: &str, statement: &Statement, statements: &Statements<'_>, facts: &mut ScriptFacts) -> bool {
+    let offset = statement.start;
+    let found = statements.cursor().and_then(|mut cursor| read_refused(first, &mut cursor));
+    let declaration = match found {
+        None => return false,
+        Some(Found::Refused(message)) => Declaration::Refused { message, offset },
+        Some(Found::Extension { name, is_if_missing, is_language }) => {
+            Declaration::CreateExtension { name, is_if_missing, is_language, offset }
+        }
+        Some(Found::Language(name)) => Declaration::CreateLanguage(name),
+    };
+    facts.declarations.push(declaration);
+    true
+}
+
+fn scan_do(
+    statement: &Statement,
+    statements: &Statements<'_>,
+    facts: &mut ScriptFacts,
+) -> Result<(), RoutineError> {
+    let offset = statement.start;
+    let Some(mut cursor) = statements.cursor() else { return Ok(()) };
+    let inline = read_inline(&mut cursor).map_err(|stop| stop.error(&cursor, statements, statement))?;
+    if let Some(message) = inline.refusal {
+        facts.declarations.push(Declaration::Refused { message, offset });
+    }
+    if let Some(language) = inline.language {
+        facts.declarations.push(Declaration::Do { language, offset });
+    }
+    if let Some(body) = inline.code {
+        if body.to_ascii_lowercase().find("operator").is_some() {
+            facts.declarations.push(Declaration::OtherOperators);
+        }
+        find_dynamic(&body, offset, facts);
     }
     Ok(())
 }
@@ -252,6 +317,8 @@ fn scan_create(
     } else if statement.creates(text, "type") || statement.begins_with(text, &["create", "domain"]) {
         let new = statements.cursor().and_then(|mut cursor| read_type(&mut cursor));
         facts.declarations.extend(new.map(Declaration::CreateType));
+    } else if !(facts.allows_system_changes && statement.begins_with(text, &["create", "schema"])) {
+        refused("create", statement, statements, facts);
     }
     Ok(())
 }
@@ -387,7 +454,7 @@ mod tests {
                     Declaration::CreateType(_),
                     Declaration::Load { .. },
                     Declaration::SetStandardConformingStrings(StandardConformingStrings::Off),
-                    Declaration::TransactionControl { .. },
+                    Declaration::Refused { .. },
                 ]
             ),
             "{:?}",

@@ -1,21 +1,27 @@
 use super::support::{place, server_says};
-use crate::check::{Severity, Sink, TreeCx, declare_rule};
+use crate::check::{Finding, Severity, Sink, TreeCx, declare_rule};
+use crate::extension::script::{Position, Script};
 use crate::extension::sql::Declaration;
+use crate::extension::{ExtensionRecord, Required, ScriptRecord};
 use crate::name::Shown;
 
 declare_rule! {
-    /// A script that the server refuses before it runs a single statement of it, or at a statement that no script may hold.
+    /// A script that the server refuses before it runs a single statement of it, or at a statement that it never runs.
     ///
     /// ## What it checks
     ///
     /// Scripts that installing the default version runs: literals, comments and parentheses that do not
-    /// end, backslash commands of psql, statements whose first word begins none, CREATE FUNCTION and DROP FUNCTION
-    /// statements outside the grammar, bytes outside the declared encoding, and transaction commands.
+    /// end, backslash commands of psql, statements whose first word begins none, CREATE FUNCTION, DROP FUNCTION and DO
+    /// statements outside the grammar, and bytes outside the encoding. Further the statements that are well formed
+    /// and fail in every database: transaction commands, commands that must be a transaction's only one (VACUUM,
+    /// CREATE INDEX CONCURRENTLY, CREATE DATABASE, ALTER SYSTEM …), CREATE EXTENSION and ALTER EXTENSION … UPDATE, schemas
+    /// whose name begins with `pg_`, and CREATE FUNCTION without LANGUAGE or AS or with options that exclude each
+    /// other.
     ///
     /// ## Why it matters
     ///
     /// The server parses the whole script first. A stray `\i other.sql`, which worked in psql, or an
-    /// unterminated dollar quote makes CREATE EXTENSION fail at once.
+    /// unterminated dollar quote makes CREATE EXTENSION fail at once; a VACUUM makes it fail in the end.
     ///
     /// ## When it fires
     ///
@@ -24,20 +30,25 @@ declare_rule! {
     /// \set ON_ERROR_STOP on
     /// ```
     ///
+    /// It is a warning where the database decides: a script that is not UTF-8 under a control file without `encoding`,
+    /// which a database in UTF8 refuses; CREATE EXTENSION IF NOT EXISTS, which is refused unless the extension is there.
+    ///
     /// ## How to fix
     ///
     /// Only `\echo` at the start of a line is taken out by the server; remove other psql commands, BEGIN
-    /// and COMMIT.
+    /// and COMMIT. Name other extensions in `requires`, and the script's `encoding` in the control file.
     ///
     /// ## What it cannot see
     ///
-    /// Errors inside statements other than CREATE and DROP of functions and procedures, and everything that only
+    /// Syntax errors inside statements other than CREATE and DROP of functions and procedures and DO, and most of what only
     /// shows when a statement runs. Of the four scripts of Debian's extensions that PostgreSQL 15 cannot parse,
     /// all for updates that no installation runs, it knows two.
     ///
     /// ## References
     ///
-    /// PostgreSQL src/backend/parser/scan.l and gram.y; src/backend/commands/extension.c `execute_sql_string`.
+    /// PostgreSQL src/backend/parser/scan.l and gram.y; src/backend/commands/extension.c `execute_sql_string`,
+    /// `CreateExtension`; src/backend/access/transam/xact.c `PreventInTransactionBlock`;
+    /// src/backend/commands/functioncmds.c `compute_function_attributes`.
     pub(crate) static SCRIPT_SYNTAX_ERROR = {
         code: "PGS608",
         name: "script-syntax-error",
@@ -49,27 +60,91 @@ declare_rule! {
 
 fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     for record in cx.tree().inventory().in_scope() {
+        let context = Context::new(cx, record);
         for script in &record.scripts {
             let Ok(read) = &script.script else { continue };
-            let transaction = read.declarations.iter().find_map(|(position, declaration)| {
-                let is_control = matches!(declaration, Declaration::TransactionControl { .. });
-                is_control.then_some((
-                    *position,
-                    "transaction control statements are not allowed within an extension script",
-                ))
-            });
-            let syntax = read.error.as_ref().map(|(position, error)| (*position, error.message.as_str()));
-            let Some((position, message)) = syntax.or(transaction) else { continue };
-            let finding = sink.finding(
-                &script.path,
-                Shown(&record.extension.name),
-                format!("{} stops the script.", place(&script.path, position)),
-            );
-            let finding = server_says(finding, message);
-            // A script that nothing runs any more breaks nobody's installation.
-            let severity = if script.is_reachable { Severity::Error } else { Severity::Info };
-            sink.report(finding.severity(severity));
+            let (failing, doubtful) = context.statements(script, read);
+            let syntax = read.error.as_ref().map(|(position, error)| (*position, error.message.clone()));
+            let report = |sink: &mut Sink<'_>, finding: Finding| {
+                // A script that nothing runs any more breaks nobody's installation.
+                sink.report(if script.is_reachable { finding } else { finding.severity(Severity::Info) });
+            };
+            let about = |sink: &Sink<'_>, position, what: &str| {
+                let message = format!("{} {what}", place(&script.path, position));
+                sink.finding(&script.path, Shown(&record.extension.name), message)
+            };
+            if let Some((position, message)) = syntax.or(failing) {
+                let finding = about(sink, position, "stops the script.");
+                report(sink, server_says(finding, &message));
+            } else if let Some((position, message)) = doubtful {
+                let finding = about(sink, position, "stops the script unless the extension is there.");
+                let finding = server_says(finding.severity(Severity::Warning), &message);
+                report(sink, finding.help("name the extension in requires, and take the statement out"));
+            }
+            if let Some((position, error)) = &read.doubt {
+                let finding = about(sink, *position, "is not UTF-8, and the control file names no encoding.");
+                let finding = finding.evidence("in UTF8", format!("ERROR:  {}", error.message));
+                let finding = finding.severity(Severity::Warning);
+                report(sink, finding.help("set encoding in the control file, or write the script in ASCII"));
+            }
         }
+    }
+}
+
+/// What must be known of an extension before its statements are judged.
+struct Context<'a> {
+    extension: &'a [u8],
+    required: Required<'a>,
+    major: u32,
+}
+
+/// Where a statement stands and what the server says to it.
+type Failing = Option<(Position, String)>;
+
+impl<'a> Context<'a> {
+    fn new(cx: &TreeCx<'a>, record: &'a ExtensionRecord) -> Self {
+        let inventory = cx.tree().inventory();
+        let required = inventory.required_by(record);
+        Self { extension: &record.extension.name, required, major: inventory.major }
+    }
+
+    /// The first statement of a script that fails, and the first that fails unless an extension is there.
+    fn statements(&self, script: &ScriptRecord, read: &Script) -> (Failing, Failing) {
+        let (mut failing, mut doubtful) = (None, None);
+        for (position, declaration) in &read.declarations {
+            let (message, is_certain) = match declaration {
+                Declaration::Refused { message, .. } => (message.clone(), true),
+                Declaration::Create(routine) => match &routine.refusal {
+                    Some(message) => (message.clone(), true),
+                    None => continue,
+                },
+                // Before 13 a language came from pg_pltemplate.
+                Declaration::CreateExtension { is_language: true, .. } if self.major < 13 => continue,
+                Declaration::CreateExtension { name, is_if_missing, .. } => {
+                    let direct = script.control.iter().flat_map(|control| &control.requires);
+                    let is_there =
+                        name == self.extension || name == b"plpgsql" || direct.into_iter().any(|n| n == name);
+                    let may_be_there =
+                        self.required.is_partly_unknown || self.required.names.contains(name.as_slice());
+                    if *is_if_missing && (is_there || may_be_there) {
+                        continue;
+                    }
+                    let message = if is_there {
+                        format!("extension \"{}\" already exists", Shown(name))
+                    } else {
+                        "nested CREATE EXTENSION is not supported".to_owned()
+                    };
+                    (message, !is_if_missing)
+                }
+                _ => continue,
+            };
+            if is_certain {
+                failing = Some((*position, message));
+                break;
+            }
+            doubtful.get_or_insert((*position, message));
+        }
+        (failing, doubtful)
     }
 }
 
@@ -114,6 +189,86 @@ pub(crate) mod tests {
             "invalid byte sequence for encoding \"UTF8\": 0xe9 0x27 0x3b"
         );
         assert_eq!(said("SELECT '\0';").unwrap(), "invalid byte sequence for encoding \"UTF8\": 0x00");
+    }
+
+    #[test]
+    fn statements_that_no_script_may_hold_are_told_in_the_servers_words() {
+        let alone = |command: &str| format!("{command} cannot be executed from a function");
+        let nested = "nested CREATE EXTENSION is not supported".to_owned();
+        for (statement, expected) in [
+            ("VACUUM", alone("VACUUM")),
+            ("vacuum (ANALYZE) t", alone("VACUUM")),
+            ("CREATE UNIQUE INDEX CONCURRENTLY ON t(a)", alone("CREATE INDEX CONCURRENTLY")),
+            ("DROP INDEX CONCURRENTLY IF EXISTS i", alone("DROP INDEX CONCURRENTLY")),
+            ("REINDEX TABLE CONCURRENTLY t", alone("REINDEX CONCURRENTLY")),
+            ("REINDEX (VERBOSE, CONCURRENTLY) INDEX t", alone("REINDEX CONCURRENTLY")),
+            ("REINDEX (VERBOSE false) SCHEMA public", alone("REINDEX SCHEMA")),
+            ("CLUSTER VERBOSE", alone("CLUSTER")),
+            ("DISCARD ALL", alone("DISCARD ALL")),
+            ("CREATE DATABASE d", alone("CREATE DATABASE")),
+            ("DROP DATABASE IF EXISTS d", alone("DROP DATABASE")),
+            ("ALTER DATABASE d SET TABLESPACE t", alone("ALTER DATABASE SET TABLESPACE")),
+            ("ALTER DATABASE d WITH TABLESPACE t", alone("ALTER DATABASE SET TABLESPACE")),
+            ("CREATE TABLESPACE t LOCATION '/t'", alone("CREATE TABLESPACE")),
+            ("DROP TABLESPACE t", alone("DROP TABLESPACE")),
+            ("ALTER SYSTEM SET work_mem = 1", alone("ALTER SYSTEM")),
+            (
+                "ALTER TABLE IF EXISTS s.t DETACH PARTITION p CONCURRENTLY",
+                alone("ALTER TABLE ... DETACH CONCURRENTLY"),
+            ),
+            (
+                "CREATE SUBSCRIPTION s CONNECTION 'x' PUBLICATION p",
+                alone("CREATE SUBSCRIPTION ... WITH (create_slot = true)"),
+            ),
+            ("ALTER EXTENSION plpgsql UPDATE TO '2'", "nested ALTER EXTENSION is not supported".to_owned()),
+            ("CREATE EXTENSION y", nested.clone()),
+            ("CREATE LANGUAGE plperl", nested),
+            ("CREATE EXTENSION plpgsql", "extension \"plpgsql\" already exists".to_owned()),
+            ("CREATE SCHEMA IF NOT EXISTS pg_x", "unacceptable schema name \"pg_x\"".to_owned()),
+            ("DO LANGUAGE plpgsql", "no inline code specified".to_owned()),
+            ("DO '' ''", "conflicting or redundant options".to_owned()),
+            ("DO '' LANGUAGE sql", "language \"sql\" does not support inline code execution".to_owned()),
+            ("DO '' x", "syntax error at or near \"x\"".to_owned()),
+            ("CREATE FUNCTION f() RETURNS int AS 'x'", "no language specified".to_owned()),
+        ] {
+            assert_eq!(said(format!("SELECT 1; {statement}; SELECT 2")), Some(expected), "{statement}");
+        }
+    }
+
+    #[test]
+    fn their_harmless_relatives_are_not_told() {
+        for statement in [
+            "ANALYZE; CLUSTER t USING i; DISCARD PLANS; REINDEX TABLE t; REINDEX (CONCURRENTLY false) TABLE t",
+            "CREATE INDEX i ON t(a); DROP INDEX i; ALTER DATABASE d SET work_mem = 1; ALTER TABLE t DETACH PARTITION p",
+            "ALTER DATABASE d REFRESH COLLATION VERSION; CREATE SUBSCRIPTION s CONNECTION '' PUBLICATION p WITH (a)",
+            "CREATE EXTENSION IF NOT EXISTS plpgsql; CREATE OR REPLACE LANGUAGE plpgsql; CREATE EXTENSION IF NOT EXISTS x",
+            "ALTER EXTENSION x ADD FUNCTION f(); ALTER EXTENSION y SET SCHEMA s; DROP EXTENSION IF EXISTS y",
+            "CREATE SCHEMA s; CREATE SCHEMA AUTHORIZATION pg_x; CREATE LANGUAGE l HANDLER h",
+            "SET LOCAL allow_system_table_mods = on; CREATE SCHEMA pg_x",
+            "DO ''; DO LANGUAGE plpgsql ''; DO E'x' LANGUAGE 'plpgsql'; TABLE vacuum",
+        ] {
+            assert_eq!(said(statement), None, "{statement}");
+        }
+    }
+
+    #[test]
+    fn what_the_database_decides_is_a_warning() {
+        let case = |control: &str, script: &[u8]| {
+            case()
+                .file("/pg/share/extension/x.control", format!("default_version = '1.0'\n{control}"))
+                .file("/pg/share/extension/x--1.0.sql", script)
+        };
+        let bytes = b"COMMENT ON TYPE t IS $$caf\xe9$$;";
+        let finding = case("", bytes).one(&SCRIPT_SYNTAX_ERROR);
+        assert_eq!(finding.severity, Severity::Warning);
+        let said = "ERROR:  invalid byte sequence for encoding \"UTF8\": 0xe9 0x24 0x24";
+        assert_eq!(finding.texts("in UTF8"), [said]);
+        assert_eq!(case("encoding = LATIN1", bytes).run(&SCRIPT_SYNTAX_ERROR), []);
+        assert_eq!(case("encoding = UTF8", bytes).one(&SCRIPT_SYNTAX_ERROR).severity, Severity::Error);
+
+        let missing = b"CREATE EXTENSION IF NOT EXISTS y;";
+        assert_eq!(case("", missing).one(&SCRIPT_SYNTAX_ERROR).severity, Severity::Warning);
+        assert_eq!(case("requires = y", missing).run(&SCRIPT_SYNTAX_ERROR), []);
     }
 
     #[test]

@@ -1,0 +1,166 @@
+//! What the grammar takes in CREATE FUNCTION and CREATE PROCEDURE and the server refuses whenever it runs the statement:
+//! options that are given twice or exclude each other, and parts that must be there
+//! (src/backend/commands/functioncmds.c: compute_function_attributes, compute_common_attribute, CreateFunction,
+//! interpret_AS_clause). The messages, and which comes first, are those of 14 and later; 13 looks for the body before
+//! the language.
+
+use super::routine::{Routine, RoutineKind};
+use crate::name::Shown;
+
+/// Options of which the server keeps one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Attribute {
+    As,
+    Language,
+    Transform,
+    Security,
+    // What follows is for functions only.
+    Window,
+    Volatility,
+    Strict,
+    Leakproof,
+    Cost,
+    Rows,
+    Support,
+    Parallel,
+}
+
+/// What was seen of a statement's options.
+#[derive(Debug, Default)]
+pub(super) struct Attributes {
+    seen: u16,
+    /// What compute_function_attributes says at an option.
+    at_option: Option<&'static str>,
+    /// What it says of the values behind the last option.
+    of_value: Option<&'static str>,
+    /// RETURNS.
+    pub(super) has_result: bool,
+    /// RETURNS SETOF or TABLE.
+    pub(super) returns_set: bool,
+    /// The body of 14 and later: RETURN or BEGIN ATOMIC.
+    pub(super) has_body: bool,
+}
+
+impl Attributes {
+    /// An option.
+    pub(super) fn see(&mut self, kind: RoutineKind, attribute: Attribute) {
+        let bit = 1_u16 << (attribute as u16);
+        if kind == RoutineKind::Procedure && attribute as u16 >= Attribute::Window as u16 {
+            self.at_option.get_or_insert("invalid attribute in procedure definition");
+        } else if self.seen & bit != 0 {
+            self.at_option.get_or_insert("conflicting or redundant options");
+        }
+        self.seen |= bit;
+    }
+
+    /// A value that no server takes.
+    pub(super) fn bad_value(&mut self, message: &'static str) {
+        self.of_value.get_or_insert(message);
+    }
+
+    /// The server's message for a statement that was read to its end. Whether the language exists is not asked here.
+    pub(super) fn refusal(&self, routine: &Routine) -> Option<String> {
+        if let Some(message) = self.at_option.or(self.of_value) {
+            return Some(message.to_owned());
+        }
+        let language = match routine.language.as_deref() {
+            Some(language) => language,
+            None if self.has_body => b"sql",
+            None => return Some("no language specified".to_owned()),
+        };
+        let is_function = routine.kind == RoutineKind::Function;
+        if is_function && !self.has_result && !routine.arguments.has_output {
+            return Some("function result type must be specified".to_owned());
+        }
+        match &routine.definition {
+            None if !self.has_body => return Some("no function body specified".to_owned()),
+            Some(_) if self.has_body => return Some("duplicate function body specified".to_owned()),
+            None if language != b"sql" => {
+                return Some("inline SQL function body only valid for language SQL".to_owned());
+            }
+            Some((_, Some(_))) if language != b"c" => {
+                return Some(format!("only one AS item needed for language \"{}\"", Shown(language)));
+            }
+            _ => {}
+        }
+        let has_rows = self.seen & (1 << (Attribute::Rows as u16)) != 0;
+        (has_rows && !self.returns_set)
+            .then(|| "ROWS is not applicable when function does not return a set".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::lexer::StandardConformingStrings;
+    use super::super::routine::read_routine;
+    use super::super::split::Statements;
+
+    fn refusal(rest: &str) -> Option<String> {
+        let sql = format!("CREATE {rest}");
+        let mut statements = Statements::new(sql.as_bytes(), StandardConformingStrings::On);
+        let statement = statements.next().unwrap();
+        read_routine(&statements, &statement).unwrap_or_else(|error| panic!("{sql}: {error:?}")).refusal
+    }
+
+    /// What PostgreSQL 13 to 18 say to `CREATE …`, in an extension script.
+    #[test]
+    fn what_the_grammar_takes_and_no_server_creates_is_told_in_its_words() {
+        let twice = "conflicting or redundant options";
+        let procedure = "invalid attribute in procedure definition";
+        for (rest, said) in [
+            ("FUNCTION f() RETURNS int AS 'x'", "no language specified"),
+            ("FUNCTION f() RETURNS int LANGUAGE c", "no function body specified"),
+            ("FUNCTION f() RETURNS int LANGUAGE c STRICT CALLED ON NULL INPUT AS 'x'", twice),
+            ("FUNCTION f() RETURNS int LANGUAGE c RETURNS NULL ON NULL INPUT STRICT AS 'x'", twice),
+            ("FUNCTION f() RETURNS int LANGUAGE c AS 'x' AS 'x'", twice),
+            ("FUNCTION f() RETURNS int LANGUAGE c LANGUAGE c AS 'x'", twice),
+            ("FUNCTION f() RETURNS int LANGUAGE c STABLE IMMUTABLE AS 'x'", twice),
+            ("FUNCTION f() RETURNS int LANGUAGE c LEAKPROOF NOT LEAKPROOF AS 'x'", twice),
+            ("FUNCTION f() RETURNS int LANGUAGE c SECURITY DEFINER EXTERNAL SECURITY INVOKER AS 'x'", twice),
+            ("FUNCTION f() RETURNS int LANGUAGE c PARALLEL SAFE PARALLEL SAFE AS 'x'", twice),
+            ("FUNCTION f() RETURNS int LANGUAGE c COST 0.0 AS 'x'", "COST must be positive"),
+            ("FUNCTION f() RETURNS SETOF int LANGUAGE c ROWS -5 AS 'x'", "ROWS must be positive"),
+            (
+                "FUNCTION f() RETURNS int LANGUAGE c PARALLEL \"SAFE\" AS 'x'",
+                "parameter \"parallel\" must be SAFE, RESTRICTED, or UNSAFE",
+            ),
+            ("FUNCTION f(VARIADIC int[]) LANGUAGE c AS 'x'", "function result type must be specified"),
+            (
+                "FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1', 'x'",
+                "only one AS item needed for language \"sql\"",
+            ),
+            (
+                "FUNCTION f() RETURNS int LANGUAGE c ROWS 5 AS 'x'",
+                "ROWS is not applicable when function does not return a set",
+            ),
+            ("FUNCTION f() RETURNS int AS 'x' LANGUAGE sql RETURN 1", "duplicate function body specified"),
+            (
+                "FUNCTION f() RETURNS int LANGUAGE plpgsql RETURN 1",
+                "inline SQL function body only valid for language SQL",
+            ),
+            ("PROCEDURE f() LANGUAGE c STRICT AS 'x'", procedure),
+            ("PROCEDURE f() LANGUAGE c RETURNS NULL ON NULL INPUT AS 'x'", procedure),
+            ("PROCEDURE f() LANGUAGE c PARALLEL SAFE AS 'x'", procedure),
+            ("PROCEDURE f() AS 'x'", "no language specified"),
+        ] {
+            assert_eq!(refusal(rest).as_deref(), Some(said), "{rest}");
+        }
+    }
+
+    #[test]
+    fn what_a_server_creates_is_not_refused() {
+        for rest in [
+            "FUNCTION f() RETURNS int LANGUAGE c SET a.b = 1 SET a.b = 2 COST +1 AS 'x'",
+            "FUNCTION f(OUT int) LANGUAGE c AS 'x', 'y'",
+            "FUNCTION f(INOUT int) LANGUAGE c AS 'x'",
+            "FUNCTION f() RETURNS TABLE (a int) LANGUAGE c ROWS 0.5 AS 'x'",
+            "FUNCTION f() RETURNS SETOF int LANGUAGE c ROWS 5 COST 1 WINDOW AS 'x'",
+            "FUNCTION f() RETURNS int RETURN 1",
+            "FUNCTION f() RETURNS int LANGUAGE SQL BEGIN ATOMIC SELECT 1; END",
+            "PROCEDURE f() LANGUAGE c SECURITY DEFINER TRANSFORM FOR TYPE a, FOR TYPE b AS 'x'",
+            "FUNCTION f() RETURNS int RETURNS NULL ON NULL INPUT LANGUAGE c AS 'x'",
+        ] {
+            assert_eq!(refusal(rest), None, "{rest}");
+        }
+    }
+}

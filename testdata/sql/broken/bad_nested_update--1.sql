@@ -1,0 +1,1 @@
+ALTER EXTENSION bad_nested_update UPDATE;

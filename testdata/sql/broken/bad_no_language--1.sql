@@ -1,0 +1,1 @@
+CREATE FUNCTION f() RETURNS int AS '$libdir/citext', 'citext_hash';

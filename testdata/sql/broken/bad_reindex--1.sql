@@ -1,0 +1,1 @@
+REINDEX (VERBOSE) SCHEMA pg_catalog;

@@ -1,0 +1,24 @@
+-- Relatives of statements that no script may hold, which the server runs.
+CREATE TABLE t (a int);
+CREATE INDEX i ON t (a);
+ANALYZE t;
+CLUSTER t USING i;
+REINDEX TABLE t;
+REINDEX (CONCURRENTLY false) INDEX i;
+DROP INDEX i;
+DISCARD PLANS;
+DROP EXTENSION IF EXISTS never_there;
+CREATE EXTENSION IF NOT EXISTS plpgsql;
+CREATE EXTENSION IF NOT EXISTS citext;
+CREATE EXTENSION IF NOT EXISTS allowed;
+CREATE OR REPLACE LANGUAGE plpgsql;
+CREATE LANGUAGE "C" HANDLER plpgsql_call_handler INLINE plpgsql_inline_handler;
+DO LANGUAGE 'C' $$ BEGIN END $$;
+DO $$ BEGIN END $$ LANGUAGE plpgsql;
+CREATE FUNCTION in_it() RETURNS int LANGUAGE 'C' AS 'BEGIN RETURN 1; END';
+SET allow_system_table_mods = on;
+CREATE SCHEMA pg_allowed;
+CREATE FUNCTION f(INOUT text) LANGUAGE c STRICT SET a.b = 1 SET a.b = 2 COST +1 AS '$libdir/citext', 'citext_hash';
+CREATE FUNCTION g(OUT int) RETURNS NULL ON NULL INPUT LANGUAGE c AS '$libdir/citext', 'citext_hash';
+CREATE FUNCTION h() RETURNS TABLE (a int) ROWS 5 LANGUAGE sql AS 'SELECT 1';
+CREATE PROCEDURE p() SECURITY DEFINER LANGUAGE sql AS 'SELECT 1';
