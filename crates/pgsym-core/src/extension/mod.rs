@@ -33,8 +33,8 @@ pub use functions::{Library, Status};
 pub(crate) use inventory::NEWEST_MAJOR;
 #[cfg(feature = "audit")]
 pub use inventory::{
-    Cycle, ExtensionRecord, ExtensionSettings, Function, Inventory, LoadStatement, Objects, Reading,
-    Required, ScriptRecord, Surroundings,
+    Cycle, ExtensionRecord, ExtensionSettings, Function, Inventory, LoadStatement, Objects, OperatorError,
+    Reading, Required, ScriptRecord, Surroundings,
 };
 #[cfg(feature = "audit")]
 pub use places::{Places, SearchSettings};

@@ -9,7 +9,8 @@ mod operators;
 use std::collections::HashMap;
 
 use names::{Argument, NameId, Names, SchemaId, TypeId};
-use operators::Operators;
+pub use operators::Guard;
+use operators::{Operators, Shells};
 
 use super::sql::{
     Alteration, Arguments, Change, Declaration, DropBehavior, NewType, ObjectName, Routine, RoutineKind,
@@ -60,8 +61,10 @@ pub struct Catalog<P> {
     by_name: HashMap<(SchemaId, NameId), Vec<usize>>,
     by_schema: HashMap<SchemaId, Vec<usize>>,
     by_type: HashMap<TypeId, Dependents>,
-    operators: Operators,
-    operator_error: Option<(P, String)>,
+    /// As the two kinds of servers have them.
+    operators: [Operators; 2],
+    operator_error: Option<(P, Guard, String)>,
+    shell_error: Option<(P, Guard, String)>,
 }
 
 /// Something to drop.
@@ -81,8 +84,9 @@ impl<P> Catalog<P> {
             by_name: HashMap::new(),
             by_schema: HashMap::new(),
             by_type: HashMap::new(),
-            operators: Operators::default(),
+            operators: [Shells::Overwritten, Shells::Kept].map(Operators::new),
             operator_error: None,
+            shell_error: None,
         }
     }
 
@@ -91,10 +95,10 @@ impl<P> Catalog<P> {
         self.routines.into_iter().flatten().filter(|known| known.is_member).map(|known| known.member)
     }
 
-    /// The first CREATE OPERATOR that would take an operator from its commutator or negator, and what a server that
-    /// looks at that says.
-    pub fn operator_error(&self) -> Option<&(P, String)> {
-        self.operator_error.as_ref()
+    /// The CREATE OPERATOR statements that servers refuse, with who does and in which words: first the one that only
+    /// servers with [`Guard::Shell`] meet, if it comes before any other; then the first that others refuse.
+    pub fn operator_errors(&self) -> impl Iterator<Item = &(P, Guard, String)> {
+        self.shell_error.iter().chain(&self.operator_error)
     }
 
     /// A script of the chain begins: the server sets search_path anew.
@@ -108,11 +112,19 @@ impl<P> Catalog<P> {
             Declaration::Create(routine) => self.create(routine, place),
             Declaration::CreateType(new) => self.create_type(new),
             Declaration::CreateOperator(new) => {
-                if let Some(message) = self.operators.create(new, &mut self.names) {
-                    self.operator_error.get_or_insert((place, message));
+                let [plain, strict] = &mut self.operators;
+                let refused = plain.create(new, &mut self.names);
+                let by_strict = strict.create(new, &mut self.names);
+                if self.operator_error.is_some() {
+                    return;
+                }
+                if let Some((guard, message)) = refused {
+                    self.operator_error = Some((place, guard, message));
+                } else if let Some((_, message)) = by_strict {
+                    self.shell_error.get_or_insert((place, Guard::Shell, message));
                 }
             }
-            Declaration::OtherOperators => self.operators.give_up(),
+            Declaration::OtherOperators => self.give_up_operators(),
             Declaration::Change(change) => self.change(change),
             Declaration::Load { .. }
             | Declaration::Refused { .. }
@@ -120,6 +132,12 @@ impl<P> Catalog<P> {
             | Declaration::CreateLanguage(_)
             | Declaration::Do { .. }
             | Declaration::SetStandardConformingStrings(_) => {}
+        }
+    }
+
+    fn give_up_operators(&mut self) {
+        for operators in &mut self.operators {
+            operators.give_up();
         }
     }
 
@@ -182,7 +200,9 @@ impl<P> Catalog<P> {
 
     fn create_type(&mut self, new: &NewType) {
         let id = self.names.new_type(new.name.schema.as_deref(), &new.name.name);
-        self.operators.own_type(id);
+        for operators in &mut self.operators {
+            operators.own_type(id);
+        }
         let over = new.over.as_ref().map(|key| self.names.find_type(key.schema.as_deref(), &key.name));
         if let Some(over) = over {
             self.by_type.entry(over).or_default().types.push(id);
@@ -334,7 +354,7 @@ impl<P> Catalog<P> {
     /// and the types over it, on a routine the types that are made of it.
     fn drop(&mut self, mut objects: Vec<Object>, behavior: DropBehavior) {
         if behavior == DropBehavior::Cascade {
-            self.operators.give_up();
+            self.give_up_operators();
         }
         while let Some(object) = objects.pop() {
             let (routines, types) = match object {

@@ -1,8 +1,7 @@
 //! How the operators of an extension point at each other: COMMUTATOR and NEGATOR make the other operator point back, as a
-//! shell where it does not exist yet. Since 17, and in newer minor releases of older majors, the server refuses a
-//! statement that would turn such a pointer to another operator (src/backend/catalog/pg_operator.c, OperatorCreate,
-//! get_other_operator, OperatorUpd). Only operators over a type that the extension itself makes are judged:
-//! nothing else can have operators of that signature.
+//! shell where it does not exist yet (src/backend/catalog/pg_operator.c, OperatorCreate, get_other_operator, OperatorUpd).
+//! Servers differ in what they refuse, see [`Guard`]. Only operators over a type that the extension itself makes
+//! are judged: nothing else can have operators of that signature.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,6 +11,28 @@ use crate::name::Shown;
 
 /// Schema, name and operand types.
 type Signature = (SchemaId, NameId, [Option<TypeId>; 2]);
+
+/// Which servers refuse a CREATE OPERATOR.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guard {
+    /// All of them.
+    Every,
+    /// Those that look whether another operator has the partner: 17 and later, and newer minor releases of older majors.
+    Partner,
+    /// Those that also keep the links that a shell came with: 15.20 does, 17.10 and 18.4 put those of the statement in
+    /// their place.
+    Shell,
+}
+
+/// What becomes of a shell's own links when CREATE OPERATOR fills it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Shells {
+    /// The statement's links, or none, take their place.
+    #[default]
+    Overwritten,
+    /// They stay, and the statement may not name others.
+    Kept,
+}
 
 #[derive(Debug, Clone)]
 struct Operator {
@@ -29,9 +50,15 @@ pub(super) struct Operators {
     by_signature: HashMap<Signature, usize>,
     own_types: HashSet<TypeId>,
     is_unknown: bool,
+    shells: Shells,
 }
 
 impl Operators {
+    /// No operators, in a server that treats shells so.
+    pub(super) fn new(shells: Shells) -> Self {
+        Self { shells, ..Self::default() }
+    }
+
     /// CREATE TYPE.
     pub(super) fn own_type(&mut self, id: TypeId) {
         self.own_types.insert(id);
@@ -42,8 +69,8 @@ impl Operators {
         self.is_unknown = true;
     }
 
-    /// CREATE OPERATOR, and the server's message when the statement would take an operator from its partner.
-    pub(super) fn create(&mut self, new: &NewOperator, names: &mut Names) -> Option<String> {
+    /// CREATE OPERATOR, and the message of the servers that refuse the statement.
+    pub(super) fn create(&mut self, new: &NewOperator, names: &mut Names) -> Option<(Guard, String)> {
         let mut operand = |key: &Option<TypeKey>| key.as_ref().map(|key| names.argument(key));
         let operands = [operand(&new.left), operand(&new.right)];
         let is_array = operands.iter().flatten().any(|&(_, is_array)| is_array);
@@ -55,8 +82,8 @@ impl Operators {
         let own = Self::place(&new.name, operands, names);
         let shell = self.by_signature.get(&own).copied();
         if shell.and_then(|index| self.known.get(index)).is_some_and(|operator| operator.is_defined) {
-            self.give_up(); // the server says that it exists already
-            return None;
+            self.give_up();
+            return Some((Guard::Every, format!("operator {} already exists", Shown(&new.name.name))));
         }
         // The statement's own operator is entered first here and last there, which only shows where it is its own
         // partner: the server leaves such a link for later.
@@ -65,14 +92,45 @@ impl Operators {
         let commutator = new.commutator.as_ref().map(|name| self.partner(name, [right, left], names));
         let negator = new.negator.as_ref().map(|name| self.partner(name, operands, names));
         if negator == Some(index) {
-            self.give_up(); // the server says that it cannot be its own negator
-            return None;
+            self.give_up();
+            // Where there is a shell, old servers find it in the catalog and do not see that it is the same operator.
+            let guard = if shell.is_none() { Guard::Every } else { Guard::Partner };
+            return Some((guard, "operator cannot be its own negator".to_owned()));
         }
-        if let Some(operator) = self.known.get_mut(index) {
-            (operator.commutator, operator.negator, operator.is_defined) = (commutator, negator, true);
+        if let Some(refused) = self.fill(index, commutator, negator) {
+            return Some((Guard::Shell, refused));
         }
         self.link(commutator, index, "commutator", |operator| &mut operator.commutator)
             .or_else(|| self.link(negator, index, "negator", |operator| &mut operator.negator))
+            .map(|message| (Guard::Partner, message))
+    }
+
+    /// Gives an operator its links.
+    fn fill(&mut self, index: usize, commutator: Option<usize>, negator: Option<usize>) -> Option<String> {
+        let shells = self.shells;
+        let operator = self.known.get_mut(index)?;
+        operator.is_defined = true;
+        if shells == Shells::Overwritten {
+            (operator.commutator, operator.negator) = (commutator, negator);
+            return None;
+        }
+        let name = operator.name.clone();
+        let links = [
+            ("commutator", commutator, &mut operator.commutator),
+            ("negator", negator, &mut operator.negator),
+        ];
+        let mut contradicted = None;
+        for (word, named, link) in links {
+            let kept = link.or(named);
+            *link = kept;
+            if named.is_some() && named != kept {
+                contradicted = contradicted.or(kept.map(|kept| (word, kept)));
+            }
+        }
+        let (word, kept) = contradicted?;
+        self.give_up();
+        let kept = Shown(&self.known.get(kept)?.name);
+        Some(format!("{word} operator {kept} is already the {word} of operator {}", Shown(&name)))
     }
 
     fn place(name: &ObjectName, operands: [Option<TypeId>; 2], names: &mut Names) -> Signature {

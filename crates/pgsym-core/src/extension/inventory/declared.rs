@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-use super::ScriptRecord;
+use super::{OperatorError, ScriptRecord};
 use crate::extension::catalog::Catalog;
 use crate::extension::script::{Position, SCHEMA};
 use crate::extension::sql::{Declaration, Routine};
@@ -13,7 +13,7 @@ use crate::extension::tree::Extension;
 pub(super) struct Declared {
     pub(super) functions: Vec<DeclaredFunction>,
     pub(super) loads: Vec<(PathBuf, Position, Vec<u8>)>,
-    pub(super) operator_error: Option<((PathBuf, Position), String)>,
+    pub(super) operator_errors: Vec<OperatorError>,
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -45,7 +45,7 @@ pub(super) fn declared(extension: &Extension, scripts: &[ScriptRecord]) -> Decla
     let schema = control.and_then(|control| control.schema.as_deref()).unwrap_or(SCHEMA);
     // A place is the script's index and the position in it.
     let mut catalog: Catalog<(usize, Position)> = Catalog::new(&extension.name, schema);
-    let mut found = Declared { functions: Vec::new(), loads: Vec::new(), operator_error: None };
+    let mut found = Declared { functions: Vec::new(), loads: Vec::new(), operator_errors: Vec::new() };
     let mut installed_version = Vec::new();
     for (index, record) in scripts.iter().enumerate() {
         let Ok(script) = &record.script else { continue };
@@ -67,9 +67,15 @@ pub(super) fn declared(extension: &Extension, scripts: &[ScriptRecord]) -> Decla
         }
     }
     let path = |index: usize| scripts.get(index).map(|record| record.path.clone()).unwrap_or_default();
-    found.operator_error = catalog
-        .operator_error()
-        .map(|((index, position), message)| ((path(*index), *position), message.clone()));
+    found.operator_errors = catalog
+        .operator_errors()
+        .map(|((index, position), guard, message)| OperatorError {
+            script: path(*index),
+            position: *position,
+            guard: *guard,
+            message: message.clone(),
+        })
+        .collect();
     for member in catalog.into_members() {
         let Some((probin, prosrc)) = member.link else { continue };
         let (script, position) = (path(member.place.0), member.place.1);

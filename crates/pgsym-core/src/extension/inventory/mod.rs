@@ -18,6 +18,7 @@ use self::libraries::{find_libraries, functions, loads, server_libraries};
 pub use self::requires::{Cycle, Required};
 use self::scope::{Scope, orphan_scripts};
 use self::scripts::{Job, jobs_of, read_scripts, reread_with_other_strings};
+use super::catalog::Guard;
 use super::control::{Control, ControlError};
 use super::functions::{Library, Status};
 use super::library_path::{LibrarySettings, dlsuffix};
@@ -81,9 +82,20 @@ pub struct ExtensionRecord {
     pub functions: Vec<Function>,
     /// LOAD statements of the chain.
     pub loads: Vec<LoadStatement>,
-    /// The CREATE OPERATOR of the chain that takes an operator from its commutator or negator: the script, the
-    /// place in it, and what a server says that looks at that.
-    pub operator_error: Option<((PathBuf, Position), String)>,
+    /// The CREATE OPERATOR statements of the chain that servers refuse; [`Guard::Shell`] goes before.
+    pub operator_errors: Vec<OperatorError>,
+}
+
+/// A CREATE OPERATOR that servers refuse.
+pub struct OperatorError {
+    /// The script.
+    pub script: PathBuf,
+    /// Where in the script.
+    pub position: Position,
+    /// Which servers.
+    pub guard: Guard,
+    /// What they say.
+    pub message: String,
 }
 
 /// One script file.
@@ -208,14 +220,14 @@ impl Inventory {
                 let functions = functions(declared.functions, &libraries);
                 let in_scope = scope.includes(&extension, &functions);
                 let loads = loads(declared.loads, &libraries);
-                let operator_error = declared.operator_error;
-                ExtensionRecord { extension, in_scope, scripts, functions, loads, operator_error }
+                let operator_errors = declared.operator_errors;
+                ExtensionRecord { extension, in_scope, scripts, functions, loads, operator_errors }
             })
             .collect();
         for record in &mut records {
             if !record.in_scope {
                 (record.scripts, record.functions, record.loads) = Default::default();
-                record.operator_error = None;
+                record.operator_errors.clear();
             }
         }
         let orphan_scripts = orphan_scripts(fs, &places, &scope, &records);
