@@ -2,6 +2,7 @@
 //! finds the function and its `pg_finfo_` record, in the module itself or in a library that it brings
 //! (src/backend/utils/fmgr/fmgr.c, fmgr_c_validator; src/backend/catalog/pg_proc.c).
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -51,12 +52,76 @@ impl Library {
         record.api_version.as_ref().ok().copied()
     }
 
+    /// Whether the record of a function in an object is NULL.
+    fn has_null_record(&self, object: usize, prosrc: &[u8]) -> bool {
+        let facts = self.objects.get(object).and_then(|(_, module)| module.postgres.get());
+        let records = facts.map(|facts| facts.finfo.as_slice()).unwrap_or_default();
+        records.iter().any(|record| record.is_null && record.function.as_bytes() == prosrc)
+    }
+
+    /// What the module itself exports under nearly the names that scripts ask for.
+    pub fn near_exports(&self) -> NearExports<'_> {
+        let symbols = self.objects.first().and_then(|(_, module)| module.symbols.get());
+        let mut near = NearExports::default();
+        for symbol in symbols.into_iter().flat_map(|symbols| symbols.exports()) {
+            let name = symbol.name();
+            near.folded.entry(name.to_ascii_lowercase()).or_insert(name);
+            if let Some(function) = mangled(name) {
+                near.mangled.entry(function).or_insert(name);
+            }
+        }
+        near
+    }
+
     /// The index of the first object that exports a symbol.
     fn provider(&self, symbol: &[u8]) -> Option<usize> {
         let hashes = NameHash::of(symbol);
         self.objects.iter().position(|(_, module)| {
             module.symbols.get().is_some_and(|symbols| symbols.lookup(symbol, hashes).next().is_some())
         })
+    }
+}
+
+/// The exports of a module by what they would be called if they had been written otherwise.
+#[derive(Debug, Default)]
+pub struct NearExports<'a> {
+    folded: HashMap<Vec<u8>, &'a [u8]>,
+    mangled: HashMap<&'a [u8], &'a [u8]>,
+}
+
+/// An export that was probably meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NearExport<'a> {
+    /// It differs in case: a name without quotes is folded, a link symbol is not.
+    OtherCase(&'a [u8]),
+    /// It is the name of C++ for a function of this name.
+    Mangled(&'a [u8]),
+}
+
+impl<'a> NearExports<'a> {
+    /// The export that stands for a symbol that is not there.
+    pub fn of(&self, symbol: &[u8]) -> Option<NearExport<'a>> {
+        let folded = || self.folded.get(&symbol.to_ascii_lowercase()).copied().map(NearExport::OtherCase);
+        self.mangled.get(symbol).copied().map(NearExport::Mangled).or_else(folded)
+    }
+}
+
+/// The function's own name in a name of the Itanium C++ ABI: the last part of `_Z4funcP…` or `_ZN2ns4funcE…`.
+fn mangled(name: &[u8]) -> Option<&[u8]> {
+    let rest = name.strip_prefix(b"_Z")?;
+    let mut rest = rest.strip_prefix(b"N").unwrap_or(rest);
+    let is_nested = name.starts_with(b"_ZN");
+    let mut last = None;
+    loop {
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let length = std::str::from_utf8(rest.get(..digits)?).ok()?.parse::<usize>();
+        let Ok(length) = length else { return last };
+        rest = rest.get(digits..)?;
+        last = Some(rest.get(..length)?);
+        rest = rest.get(length..)?;
+        if !is_nested {
+            return last;
+        }
     }
 }
 
@@ -75,6 +140,8 @@ pub enum Status {
     MissingFinfo,
     /// Both are there, and the record is of this version, which the server does not know.
     OtherApiVersion(u32),
+    /// Both are there, and there is no record behind its function: it returns NULL.
+    NullRecord,
     /// A library that the module brings exports one of the two; the module itself does not.
     ThroughDependency {
         /// The library.
@@ -91,7 +158,7 @@ impl Status {
             Self::ModuleUnreadable => "module-unreadable",
             Self::MissingFunction => "missing-function",
             Self::MissingFinfo => "missing-finfo",
-            Self::OtherApiVersion(_) => "other-api-version",
+            Self::OtherApiVersion(_) | Self::NullRecord => "other-api-version",
             Self::ThroughDependency { .. } => "through-dependency",
         }
     }
@@ -112,6 +179,9 @@ pub(super) fn status(library: &Library, prosrc: &[u8]) -> Status {
     };
     if let Some(version) = library.api_version(record, prosrc).filter(|&version| version != 1) {
         return Status::OtherApiVersion(version);
+    }
+    if library.has_null_record(record, prosrc) {
+        return Status::NullRecord;
     }
     match library.objects.get(function.max(record)) {
         Some((provider, _)) if function.max(record) > 0 => {

@@ -28,7 +28,7 @@ pub mod tree;
 pub mod update_graph;
 
 #[cfg(feature = "audit")]
-pub use functions::{Library, Status};
+pub use functions::{Library, NearExport, NearExports, Status};
 #[cfg(feature = "audit")]
 pub(crate) use inventory::NEWEST_MAJOR;
 #[cfg(feature = "audit")]

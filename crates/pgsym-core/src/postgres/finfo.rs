@@ -22,10 +22,13 @@ pub(super) fn read(image: &Image<'_>) -> Result<Vec<FinfoRecord>, FileError> {
         left = left.checked_sub(function.len() as u64 + PER_RECORD).ok_or_else(|| {
             FileError::limit(format!("the finfo records need more than {} bytes", limits::OWNED_NAME_BYTES))
         })?;
+        let api_version = api_version(image, symbol);
+        let is_null = api_version.is_err() && image.returns_null(symbol);
         records.push(FinfoRecord {
             function: Name::from(function),
             symbol: symbol.index,
-            api_version: api_version(image, symbol),
+            api_version,
+            is_null,
         });
     }
     Ok(records)

@@ -41,6 +41,19 @@ impl<'a> Image<'a> {
 
     /// The addresses that a function computes; an error for a machine whose code is not decoded.
     pub(super) fn references(&self, function: Symbol<'_>) -> Result<Vec<Reference>, FileError> {
+        let target = self.memory.target();
+        self.with_code(function, |code| code::references(target, code))?.ok_or_else(|| {
+            FileError::new(FileErrorKind::Unsupported, format!("code of {} is not decoded", target.arch()))
+        })
+    }
+
+    /// Whether a function does nothing but return NULL; false where its code cannot be read.
+    pub(super) fn returns_null(&self, function: Symbol<'_>) -> bool {
+        let machine = self.memory.target().machine;
+        self.with_code(function, |code| code::returns_null(machine, code)).unwrap_or(false)
+    }
+
+    fn with_code<T>(&self, function: Symbol<'_>, read: impl FnOnce(Code<'_>) -> T) -> Result<T, FileError> {
         if function.kind() != SymbolKind::Function {
             return Err(FileError::malformed("its symbol is no function"));
         }
@@ -53,9 +66,7 @@ impl<'a> Image<'a> {
         let size = usize::try_from(value.size).unwrap_or(usize::MAX);
         // Mach-O has no sizes, and hand-written assembly need not state them.
         let length = if size == 0 { self.distance_to_next_symbol(address) } else { size }.min(bytes.len());
-        code::references(target, Code { bytes: &bytes, length, address, is_thumb }).ok_or_else(|| {
-            FileError::new(FileErrorKind::Unsupported, format!("code of {} is not decoded", target.arch()))
-        })
+        Ok(read(Code { bytes: &bytes, length, address, is_thumb }))
     }
 
     /// Bytes from an address to the next defined symbol.

@@ -129,4 +129,6 @@ pub struct FinfoRecord {
     pub symbol: u32,
     /// `api_version`, where the code could be read.
     pub api_version: Result<u32, FileError>,
+    /// Whether the code returns NULL, and does nothing else.
+    pub is_null: bool,
 }

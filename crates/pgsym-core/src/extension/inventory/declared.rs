@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
+use bstr::ByteSlice as _;
+
 use super::{OperatorError, ScriptRecord};
 use crate::extension::catalog::Catalog;
 use crate::extension::script::{Position, SCHEMA};
@@ -109,6 +111,9 @@ fn created_function(
     position: Position,
 ) -> Option<DeclaredFunction> {
     let (probin, prosrc) = routine.c_link()?;
+    if record.control.is_err() && probin.contains_str("MODULE_PATHNAME") {
+        return None; // what it stands for, the control file does not tell
+    }
     Some(DeclaredFunction {
         presence: if record.is_reachable { Presence::Passing } else { Presence::Unreachable },
         name: routine.name.clone(),

@@ -79,10 +79,12 @@ pub(super) fn read_scripts(
     let read: HashMap<usize, Result<Arc<Script>, FileError>> = order
         .into_par_iter()
         .with_max_len(1)
-        .map(|(index, (_, path, control, key, _))| {
-            // The scripts of an extension whose control file is broken are read all the same, as if it were empty.
+        .map(|(index, (job, path, control, key, _))| {
+            // The scripts of an extension whose control file is broken are read all the same: for a version's own file
+            // as if it were not there, for the primary one as if it were empty.
             let default = Control::default();
-            let control = control.as_ref().unwrap_or(&default);
+            let primary = job.of.control.as_ref().unwrap_or(&default);
+            let control = control.as_ref().unwrap_or(primary);
             let schemas = key.as_ref().map(|(.., schemas)| schemas.as_slice()).unwrap_or_default();
             let script = read_script(fs, path).map(|bytes| {
                 let values = substitutions(control, schemas);

@@ -67,6 +67,30 @@ pub(crate) fn references(target: Target, code: Code<'_>) -> Option<Vec<Reference
     }
 }
 
+/// Whether a function's whole code is one of those that compilers write for `return NULL`.
+pub(crate) fn returns_null(machine: object::elf::Machine, code: Code<'_>) -> bool {
+    let mut body = code.body();
+    let mut pass = |prefix: &[u8]| {
+        let found = body.strip_prefix(prefix);
+        body = found.unwrap_or(body);
+        found.is_some()
+    };
+    match machine {
+        elf::EM_X86_64 | elf::EM_386 => {
+            let _ = pass(&[0xf3, 0x0f, 0x1e, 0xfa]) || pass(&[0xf3, 0x0f, 0x1e, 0xfb]); // endbr64, endbr32
+            let has_frame = pass(&[0x55, 0x48, 0x89, 0xe5]) || pass(&[0x55, 0x89, 0xe5]); // push bp; mov bp,sp
+            let is_zero = pass(&[0x31, 0xc0]) || pass(&[0xb8, 0, 0, 0, 0]); // xor eax,eax; mov eax,0
+            is_zero && (!has_frame || pass(&[0x5d])) && pass(&[0xc3]) // pop bp; ret
+        }
+        elf::EM_AARCH64 => {
+            let _ = pass(&[0x5f, 0x24, 0x03, 0xd5]); // bti c
+            let is_zero = pass(&[0x00, 0x00, 0x80, 0xd2]) || pass(&[0xe0, 0x03, 0x1f, 0xaa]); // mov x0,#0; mov x0,xzr
+            is_zero && pass(&[0xc0, 0x03, 0x5f, 0xd6]) // ret
+        }
+        _ => false,
+    }
+}
+
 /// What the registers hold, of machines with fixed instruction width: the decoders follow each address through
 /// moves and additions until the function returns.
 struct Registers<const N: usize> {

@@ -9,7 +9,7 @@ declare_rule! {
     /// ## What it checks
     ///
     /// Each C function that is exported: whether `pg_finfo_` and its link symbol is exported too, by the
-    /// module or a library that it brings, and whether the `api_version` that its code returns is 1, the only one there is.
+    /// module or a library that it brings, and whether its code returns a record of `api_version` 1, the only one there is.
     ///
     /// ## Why it matters
     ///
@@ -42,41 +42,49 @@ declare_rule! {
 
 fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     for record in cx.tree().inventory().in_scope() {
-        let mut said = Vec::new();
-        let findings = on_functions(
-            sink,
-            record,
-            |function| matches!(function.status, Status::MissingFinfo | Status::OtherApiVersion(_)),
-            |functions| {
-                let first =
-                    functions.first().map(|function| (function.status.clone(), function.prosrc.clone()));
-                let is_missing = matches!(first, Some((Status::MissingFinfo, _)));
-                said.extend(first);
-                if is_missing {
-                    format!("no pg_finfo_ record stands beside {}.", names(functions))
-                } else {
-                    format!(
-                        "the pg_finfo_ record of {} is of a version that no server knows.",
-                        names(functions)
-                    )
-                }
-            },
-        );
-        for (finding, (status, function)) in findings.into_iter().zip(said) {
-            let function = Shown(&function);
-            let said = match status {
-                Status::OtherApiVersion(version) => {
-                    format!(
-                        "unrecognized API version {version} reported by info function \"pg_finfo_{function}\""
-                    )
-                }
-                _ => format!("could not find function information for function \"{function}\""),
-            };
-            sink.report(
-                server_says(finding, &said)
-                    .help(format!("write PG_FUNCTION_INFO_V1({function}); and export pg_finfo_{function}")),
-            );
+        // Each kind by itself: what is wrong with one function is not so with the next.
+        let mut kinds: Vec<&Status> = Vec::new();
+        for status in record.functions.iter().map(|function| &function.status) {
+            let is_about =
+                matches!(status, Status::MissingFinfo | Status::OtherApiVersion(_) | Status::NullRecord);
+            if is_about && !kinds.contains(&status) {
+                kinds.push(status);
+            }
         }
+        for kind in kinds {
+            let mut firsts = Vec::new();
+            let findings = on_functions(
+                sink,
+                record,
+                |function| function.status == *kind,
+                |functions| {
+                    firsts.extend(functions.first().map(|function| function.prosrc.clone()));
+                    describe(kind, &names(functions))
+                },
+            );
+            for (finding, function) in findings.into_iter().zip(firsts) {
+                let function = Shown(&function);
+                let said = match kind {
+                    Status::OtherApiVersion(version) => format!(
+                        "unrecognized API version {version} reported by info function \"pg_finfo_{function}\""
+                    ),
+                    Status::NullRecord => format!("null result from info function \"pg_finfo_{function}\""),
+                    _ => format!("could not find function information for function \"{function}\""),
+                };
+                let help = format!("write PG_FUNCTION_INFO_V1({function}); and export pg_finfo_{function}");
+                sink.report(server_says(finding, &said).help(help));
+            }
+        }
+    }
+}
+
+fn describe(kind: &Status, names: &str) -> String {
+    match kind {
+        Status::OtherApiVersion(_) => {
+            format!("the pg_finfo_ record of {names} is of a version that no server knows.")
+        }
+        Status::NullRecord => format!("there is no record behind the pg_finfo_ of {names}: it returns NULL."),
+        _ => format!("no pg_finfo_ record stands beside {names}."),
     }
 }
 
@@ -116,5 +124,26 @@ pub(crate) mod tests {
         let case = case().extension("", &function("f", "x")).object("/pg/lib/x.so", &object);
         let finding = case.one(&MISSING_FINFO);
         assert_eq!(server(&finding), "unrecognized API version 0 reported by info function \"pg_finfo_f\"");
+    }
+
+    #[test]
+    fn a_record_that_is_null_is_refused() {
+        // The builder's plain functions return their number, and this one's is 0.
+        let object = module().export("f").export("pg_finfo_f");
+        let case = case().extension("", &function("f", "x")).object("/pg/lib/x.so", &object);
+        assert_eq!(server(&case.one(&MISSING_FINFO)), "null result from info function \"pg_finfo_f\"");
+    }
+
+    #[test]
+    fn each_function_is_told_what_is_wrong_with_it() {
+        let script = function("a", "x") + &function("b", "x") + &function("c", "x");
+        let object = module().export("a").pg_finfo("a", 2).export("b").export("c").export("pg_finfo_c");
+        let case = case().extension("", &script).object("/pg/lib/x.so", &object);
+        let findings = case.run(&MISSING_FINFO);
+        let said: Vec<&str> = findings.iter().map(server).collect();
+        assert_eq!(said.len(), 3);
+        assert!(said.contains(&"unrecognized API version 2 reported by info function \"pg_finfo_a\""));
+        assert!(said.contains(&"could not find function information for function \"b\""));
+        assert!(said.contains(&"null result from info function \"pg_finfo_c\""));
     }
 }

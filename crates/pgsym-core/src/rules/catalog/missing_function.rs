@@ -1,6 +1,6 @@
-use super::support::{names, on_functions, server_says};
+use super::support::{LISTED, names, on_functions, server_says};
 use crate::check::{Sink, TreeCx, declare_rule};
-use crate::extension::Status;
+use crate::extension::{Function, NearExport, Status};
 use crate::name::Shown;
 use crate::rules::evidence::count;
 
@@ -58,11 +58,12 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
             |functions| {
                 said.push(functions.first().map(|function| {
                     let file = function.library.path().map(|path| path.display().to_string());
-                    format!(
+                    let message = format!(
                         "could not find function \"{}\" in file \"{}\"",
                         Shown(&function.prosrc),
                         file.unwrap_or_default()
-                    )
+                    );
+                    (message, meant(functions))
                 }));
                 let of = record.functions.iter().filter(|f| functions.iter().any(|g| g.probin == f.probin));
                 format!(
@@ -75,10 +76,42 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
             },
         );
         for (finding, said) in findings.into_iter().zip(said) {
-            let finding = server_says(finding, &said.unwrap_or_default());
-            sink.report(finding.help("export the symbols, or ship scripts and module of one release"));
+            let (said, (evidence, help)) = said.unwrap_or_default();
+            let finding = server_says(finding, &said);
+            let finding =
+                evidence.into_iter().fold(finding, |finding, text| finding.evidence("exported", text));
+            sink.report(finding.help(match help {
+                "" => "export the symbols, or ship scripts and module of one release",
+                help => help,
+            }));
         }
     }
+}
+
+/// What the module exports instead of the first few functions, and what to do then.
+fn meant(functions: &[&Function]) -> (Vec<String>, &'static str) {
+    let exports = functions.first().map(|function| function.library.near_exports()).unwrap_or_default();
+    let mut help = "";
+    let mut evidence = Vec::new();
+    for function in functions.iter().take(LISTED) {
+        let (name, what, advice) = match exports.of(&function.prosrc) {
+            Some(NearExport::Mangled(name)) => {
+                (name, "the name of C++ for", "declare the functions extern \"C\", or export the symbols")
+            }
+            Some(NearExport::OtherCase(name)) => {
+                let advice = "write the link symbol as the module has it, as the second string behind AS";
+                (name, "in another case than", advice)
+            }
+            None => continue,
+        };
+        evidence.push(format!("{}, {what} {}", Shown(name), Shown(&function.prosrc)));
+        help = if help.is_empty() || help == advice {
+            advice
+        } else {
+            "declare C++ functions extern \"C\", and write link symbols as the module has them"
+        };
+    }
+    (evidence, help)
 }
 
 #[cfg(test)]
@@ -110,6 +143,19 @@ pub(crate) mod tests {
             "{}",
             findings[0].message
         );
+    }
+
+    #[test]
+    fn an_export_that_was_meant_is_named() {
+        let script = function("f", "x") + &function("GoodF", "x") + &function("h", "x");
+        let object = module().export("_Z1fP20FunctionCallInfoBaseData").pg_function("GoodF");
+        let case = case().extension("", &script).object("/pg/lib/x.so", &object);
+        let finding = case.one(&MISSING_FUNCTION);
+        assert_eq!(
+            finding.texts("exported"),
+            ["_Z1fP20FunctionCallInfoBaseData, the name of C++ for f", "GoodF, in another case than goodf",]
+        );
+        assert!(finding.help.contains("extern \"C\""), "{:?}", finding.help);
     }
 
     #[test]

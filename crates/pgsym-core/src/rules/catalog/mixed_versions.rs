@@ -48,13 +48,22 @@ declare_rule! {
 fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     let major = cx.tree().inventory().major;
     for record in cx.tree().inventory().in_scope() {
-        let mut libraries: BTreeMap<&[u8], (&Library, usize, usize)> = BTreeMap::new();
+        let mut libraries: BTreeMap<&[u8], (&Library, Vec<&[u8]>, usize)> = BTreeMap::new();
         for function in record.functions.iter().filter(|function| function.is_installed) {
-            let entry = libraries.entry(&function.probin).or_insert((&function.library, 0, 0));
-            entry.1 += usize::from(function.status == Status::MissingFunction && !is_hidden(function));
+            let entry = libraries.entry(&function.probin).or_insert((&function.library, Vec::new(), 0));
+            if function.status == Status::MissingFunction && !is_hidden(function) {
+                entry.1.push(&function.prosrc);
+            }
             entry.2 += 1;
         }
         for (library, missing, all) in libraries.into_values() {
+            // One that is there under nearly the same name is of this release.
+            let missing = if missing.is_empty() {
+                0
+            } else {
+                let near = library.near_exports();
+                missing.into_iter().filter(|symbol| near.of(symbol).is_none()).count()
+            };
             let Some(path) = library.path() else { continue };
             let name = Shown(&record.extension.name);
             if let Some((seen, version)) = other_version(record, library, major) {
@@ -151,6 +160,8 @@ pub(crate) mod tests {
         let script = function("f", "x") + &function("g", "x");
         let some = case().extension("", &script).functions("/pg/lib/x.so", &["f"]);
         assert_eq!(some.run(&MIXED_VERSIONS).len(), 1);
+        let folded = module().pg_function("f").pg_function("G");
+        assert_eq!(case().extension("", &script).object("/pg/lib/x.so", &folded).run(&MIXED_VERSIONS), []);
         let none = case().extension("", &script).object("/pg/lib/x.so", &module());
         assert_eq!(none.run(&MIXED_VERSIONS), []);
     }

@@ -162,4 +162,17 @@ pub(crate) mod tests {
         let missing = |name| format!("could not access file \"{name}\": No such file or directory");
         assert_eq!(said, [missing("gone"), missing("old")]);
     }
+
+    #[test]
+    fn a_version_with_a_broken_control_file_says_nothing_of_modules() {
+        let case = || {
+            case()
+                .extension("module_pathname = '$libdir/y'", &function("f", "MODULE_PATHNAME"))
+                .file("/pg/share/extension/x--1.0.control", "default_version = '1.0'")
+                .functions("/pg/lib/y.so", &["f"])
+        };
+        assert_eq!(case().run(&MODULE_NOT_FOUND), []);
+        let broken = case().file("/pg/share/extension/x.control", "module_pathname = '$libdir/y'\n,");
+        assert_eq!(broken.all_scripts().run(&MODULE_NOT_FOUND), []);
+    }
 }

@@ -40,7 +40,7 @@ pub(super) fn control_errors<'t>(
 }
 
 /// How many functions a finding lists before it only counts them.
-const LISTED: usize = 10;
+pub(super) const LISTED: usize = 10;
 
 /// One finding for all functions of an extension that lack the same thing in the same library.
 pub(super) fn on_functions(
