@@ -62,6 +62,10 @@ pub const HASH_WORDS: usize = 32 << 20;
 /// Relocations of one file. Chromium has 600,000.
 pub const RELOCATIONS: usize = 32 << 20;
 
+/// Words of DT_INIT_ARRAY that are looked for among the relocations. Each translation unit with a static object has one;
+/// the largest library of a Debian system (libLLVM) has 1,500.
+pub const CONSTRUCTORS: usize = 65_536;
+
 /// Bytes of notes read from all PT_NOTE segments.
 pub const NOTE_BYTES: u64 = 4 << 20;
 

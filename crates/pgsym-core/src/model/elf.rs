@@ -152,6 +152,8 @@ pub struct Relocations {
     pub static_tls: u64,
     /// The symbol of the first of those, or 0 where it names none.
     pub first_static_tls: Option<u32>,
+    /// Constructors that no entry of DT_REL, DT_RELA or DT_JMPREL rebases.
+    pub packed_constructors: PackedConstructors,
 }
 
 /// How relocations use one symbol.
@@ -168,6 +170,15 @@ pub struct SymbolUse {
     /// Place of the first of them among all relocations, in the order in which the loader applies them: the
     /// first symbol that cannot be found is the one that its message names.
     pub first: u32,
+}
+
+/// Words of DT_INIT_ARRAY that the ordinary tables leave as they are, in files that have packed relocations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PackedConstructors {
+    /// DT_RELR rebases one.
+    pub relr: bool,
+    /// DT_RELR does not rebase one either.
+    pub elsewhere: bool,
 }
 
 /// Relocations in segments that are not writable.

@@ -94,6 +94,13 @@ impl Module {
         })
     }
 
+    /// Whether `.dynamic` has an entry of a tag.
+    #[cfg(feature = "audit")]
+    pub(crate) fn has_dynamic_entry(&self, tag: object::elf::DynamicTag) -> bool {
+        let dynamic = self.elf().and_then(|elf| elf.dynamic.get());
+        dynamic.is_some_and(|entries| entries.iter().any(|entry| entry.tag == tag.0))
+    }
+
     /// The dependencies, or none where they could not be read.
     pub fn needed(&self) -> &[Dependency] {
         self.dependencies.get().map_or(&[], Vec::as_slice)

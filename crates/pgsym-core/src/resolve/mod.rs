@@ -9,6 +9,7 @@ mod environment;
 mod glibc;
 mod isa;
 mod musl;
+mod packed;
 mod process;
 mod relocation;
 mod scope;
@@ -32,6 +33,8 @@ pub use versions::{VersionCheck, VersionMatch, checks_of};
 
 pub(crate) use elements::elements_of;
 pub(crate) use musl::interpreter as musl_interpreter;
+pub(crate) use packed::{PackedTable, passed_over};
 #[cfg(feature = "audit")]
 pub(crate) use relocation::{STATIC_TLS_RESERVE, STATIC_TLS_SURPLUS};
 pub(crate) use token::has_malformed_token;
+pub(crate) use versions::{UNANNOUNCED_RELR, UNLOADED, lacks_abi_dt_relr, unloaded_file};

@@ -198,7 +198,8 @@ impl Process {
                     .or_else(|| process.stack_failure(&closure))
                     .or_else(|| versions::check(&process, &closure))
                     .or_else(|| process.isa_failure(root, new_from))
-                    .or_else(|| process.relocation_failure(root, new_from));
+                    .or_else(|| process.relocation_failure(root, new_from))
+                    .or_else(|| process.constructor_failure(root, new_from));
                 Some(root)
             }
             Err(error) => {

@@ -233,7 +233,7 @@ impl Process {
     }
 
     /// The module with its relocations, which a run that only loads does not read of libraries.
-    fn reread(&self, object: &Object) -> Option<Module> {
+    pub(super) fn reread(&self, object: &Object) -> Option<Module> {
         self.store().with_relocations(&self.env().absolute(object.path())?).ok()
     }
 

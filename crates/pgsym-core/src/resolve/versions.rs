@@ -1,10 +1,12 @@
 //! Whether every version that the new objects need is defined by the libraries chosen
 //! (glibc: `_dl_check_map_versions`, elf/dl-version.c). musl does not ask.
 
+use object::elf;
+
 use super::environment::Libc;
 use super::process::{Object, ObjectId, Process};
 use super::trace::{LoadError, LoadErrorKind};
-use crate::model::{NeededVersion, VersionNeed};
+use crate::model::{DependencyKind, Module, NeededVersion, VersionNeed};
 use crate::name::{Name, path_bytes};
 
 /// How one needed version is answered by the library chosen.
@@ -55,32 +57,95 @@ pub fn checks_of(process: &Process, requester: ObjectId) -> Vec<VersionCheck<'_>
     checks
 }
 
-/// The first version that is missing for the objects of a `dlopen`, given in their order, in the loader's words.
+/// What the objects of a `dlopen`, given in their order, fail at, in the loader's words: each object's versions, and behind
+/// them its DT_RELR.
 pub(crate) fn check(process: &Process, closure: &[ObjectId]) -> Option<LoadError> {
     if process.env().libc == Libc::Musl {
         return None;
     }
     closure.iter().find_map(|&id| {
-        let requester = process.object(id)?;
-        let missing =
-            checks_of(process, id).into_iter().find(|check| check.result == VersionMatch::Missing)?;
-        let provider = process.object(missing.provider)?;
-        Some(LoadError {
-            message: format!(
-                "{}: version `{}' not found (required by {})",
-                Name::from(path_bytes(provider.path())),
-                missing.version.name,
-                Name::from(path_bytes(requester.path()))
-            ),
-            kind: LoadErrorKind::VersionNotFound,
-            requester: Some(id),
-        })
+        let failures = [unloaded(process, id), missing(process, id), unannounced_relr(process, id)];
+        failures.into_iter().flatten().next()
     })
+}
+
+/// The assertion that a file of DT_VERNEED is loaded. `patchelf --remove-needed` takes a library's DT_NEEDED away and leaves
+/// its versions.
+fn unloaded(process: &Process, id: ObjectId) -> Option<LoadError> {
+    unloaded_file(process, id).is_some().then(|| LoadError {
+        message: UNLOADED.to_owned(),
+        kind: LoadErrorKind::Crash,
+        requester: Some(id),
+    })
+}
+
+/// What glibc says of [`unloaded_file`]; behind the file's name it tells the line, which every release has another.
+pub(crate) const UNLOADED: &str = "Inconsistency detected by ld.so: dl-version.c: _dl_check_map_versions: Assertion \
+                                   `needed != NULL' failed!";
+
+/// A file that an object needs versions of and that nobody has loaded, although every dependency in the process was found.
+pub(crate) fn unloaded_file(process: &Process, requester: ObjectId) -> Option<&Name> {
+    let needs = process.object(requester)?.module().elf()?.version_needs.get()?;
+    let file = needs.iter().map(|need| &need.file).find(|file| find_needed(process, file).is_none())?;
+    let is_whole = process.env().has_system
+        && process.load_order().all(|(_, object)| {
+            let module = object.module();
+            module.dependencies.error().is_none() && object.edges().iter().all(|edge| edge.target.is_ok())
+        });
+    // The kernel's own object is in every process and in no file.
+    let is_of_kernel =
+        file.as_bytes().starts_with(b"linux-vdso") || file.as_bytes().starts_with(b"linux-gate");
+    (is_whole && !is_of_kernel).then_some(file)
+}
+
+/// The first version that one object needs in vain.
+fn missing(process: &Process, id: ObjectId) -> Option<LoadError> {
+    let requester = process.object(id)?;
+    let missing = checks_of(process, id).into_iter().find(|check| check.result == VersionMatch::Missing)?;
+    let provider = process.object(missing.provider)?;
+    Some(LoadError {
+        message: format!(
+            "{}: version `{}' not found (required by {})",
+            Name::from(path_bytes(provider.path())),
+            missing.version.name,
+            Name::from(path_bytes(requester.path()))
+        ),
+        kind: LoadErrorKind::VersionNotFound,
+        requester: Some(id),
+    })
+}
+
+/// What glibc says of [`lacks_abi_dt_relr`].
+pub(crate) const UNANNOUNCED_RELR: &str = "DT_RELR without GLIBC_ABI_DT_RELR dependency";
+
+fn unannounced_relr(process: &Process, id: ObjectId) -> Option<LoadError> {
+    let object = process.object(id)?;
+    lacks_abi_dt_relr(object.module(), process.env().libc).then(|| LoadError {
+        message: format!("{}: {UNANNOUNCED_RELR}", Name::from(path_bytes(object.path()))),
+        kind: LoadErrorKind::VersionNotFound,
+        requester: Some(id),
+    })
+}
+
+/// Whether glibc refuses an object for its DT_RELR, which it does since it knows the tag, 2.36: the object needs libc.so and
+/// versions, and none of those is GLIBC_ABI_DT_RELR, the mark by which older releases refuse it (the end of
+/// `_dl_check_map_versions`). One that needs no versions, or not the C library by itself, is not asked.
+pub(crate) fn lacks_abi_dt_relr(module: &Module, libc: Libc) -> bool {
+    if !libc.is_glibc_since(2, 36) || !module.has_dynamic_entry(elf::DT_RELR) {
+        return false;
+    }
+    let Some(needs) = module.elf().and_then(|elf| elf.version_needs.get()) else { return false };
+    let needs_libc = module.needed().iter().any(|dependency| {
+        dependency.kind == DependencyKind::Needed && dependency.name.as_bytes().starts_with(b"libc.so.")
+    });
+    needs_libc
+        && !needs.iter().flat_map(|need| &need.versions).any(|version| version.name == "GLIBC_ABI_DT_RELR")
 }
 
 /// `find_needed`: the object that answers to the record's file name.
 fn find_needed<'p>(process: &'p Process, file: &Name) -> Option<(ObjectId, &'p Object)> {
-    process.load_order().find(|(_, object)| {
+    let interpreter = process.interpreter().and_then(|id| Some((id, process.object(id)?)));
+    process.load_order().chain(interpreter).find(|(_, object)| {
         object.answers_to(file.as_bytes()) || object.module().soname.as_ref() == Some(file)
     })
 }

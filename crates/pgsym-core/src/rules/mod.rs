@@ -42,6 +42,7 @@ rules! {
     loader::soname_mismatch::SONAME_MISMATCH,
     loader::wrong_architecture::WRONG_ARCHITECTURE,
     loader::absent_system::ABSENT_SYSTEM,
+    loader::packed_relocations::PACKED_RELOCATIONS,
     symbols::unresolved_import::UNRESOLVED_IMPORT,
     symbols::version_not_provided::VERSION_NOT_PROVIDED,
     symbols::glibc_floor::GLIBC_FLOOR,

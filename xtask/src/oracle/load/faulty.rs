@@ -46,6 +46,7 @@ pub(super) fn build(directory: &Path) -> Result<Vec<PathBuf>> {
     let mut build = Build { directory, paths: Vec::new() };
     build.magic()?;
     build.symbols_and_versions()?;
+    build.packed_relocations()?;
     build.libraries()?;
     build.files()?;
     // The server's user has to reach them.
@@ -163,6 +164,32 @@ impl Build {
             "int kept(void) { return 1; }",
             &[moved, "-Wl,--version-script=moved.map", "-Wl,--undefined-version"],
         )?;
+        Ok(())
+    }
+
+    /// What the loader refuses or passes over beside the symbols: DT_RELR without its version, Android's tables, versions of
+    /// a library that is no dependency any more.
+    fn packed_relocations(&mut self) -> Result<()> {
+        let text = format!(
+            "{MAGIC}\nint here; int *pointer = &here; extern int puts(const char *); \
+                            int f(void) {{ return puts(\"\"); }}"
+        );
+        let relr = ["-fuse-ld=lld", "-Wl,--pack-dyn-relocs=relr"];
+        self.module("relr_unannounced.so", &text, &relr)?;
+        self.module("relr_without_libc.so", &text, &[relr[0], relr[1], "-nostdlib"])?;
+        self.module("relr_announced.so", &text, &["-Wl,-z,pack-relative-relocs"])?;
+        self.module("android_relocations.so", &text, &[relr[0], "-Wl,--pack-dyn-relocs=android"])?;
+        fs::write(self.directory.join("gone.map"), "V1 { global: gone; };")?;
+        let soname = "-Wl,-soname,libgone.so";
+        self.library(
+            "libgone.so",
+            "int gone(void) { return 1; }",
+            &[soname, "-Wl,--version-script=gone.map"],
+        )?;
+        let user = format!("{MAGIC}\nextern int gone(void); int f(void) {{ return gone(); }}");
+        self.module("needed_removed.so", &user, &["-L.", "-lgone", "-Wl,-rpath,$ORIGIN"])?;
+        let module = self.directory.join("needed_removed.so");
+        run_well(clean("patchelf").args(["--remove-needed", "libgone.so"]).arg(module), COMPILE)?;
         Ok(())
     }
 

@@ -49,7 +49,7 @@ const PRELOADS: [&[&str]; 10] = [
 /// Compares.
 pub(crate) fn run(options: &Options) -> Result<Outcome> {
     need_debian_extensions()?;
-    debian::need(&["postgresql-server-dev-15", "gcc", "libc6-dev"])?;
+    debian::need(&["postgresql-server-dev-15", "gcc", "libc6-dev", "lld", "patchelf"])?;
     let prefix = Path::new(DEBIAN_PREFIX);
     let modules = modules(prefix, &options.only)?;
     let mut server = TestServer::prepare(prefix)?;

@@ -8,6 +8,7 @@ mod header;
 mod hidden;
 pub(crate) mod memory;
 mod notes;
+mod packed;
 pub(crate) mod relocations;
 mod sections;
 mod symbols;
@@ -27,7 +28,8 @@ use super::Facets;
 use crate::error::FileError;
 use crate::fs::Metadata;
 use crate::model::{
-    Detail, Elf, Module, ObjectKind, Relro, SearchPathKind, Segment, SymbolTable, Table, TlsSegment,
+    Detail, Elf, Module, ObjectKind, Relocations, Relro, SearchPathKind, Segment, SymbolTable, Table,
+    TlsSegment,
 };
 use crate::postgres::{self, Image, PgFacts};
 use crate::source::{Nearby, Source, read_range};
@@ -156,7 +158,11 @@ fn dynamic_tables(
             Table::NotRead | Table::Absent => Ok(0),
         };
         detail.relocations = match (tables, symbols) {
-            (Ok(tables), Ok(symbols)) => tables.summary(segments, symbols).into(),
+            (Ok(tables), Ok(symbols)) => {
+                let packed_constructors = packed::constructors(tables, dynamic);
+                let summary = tables.summary(segments, symbols);
+                summary.map(|summary| Relocations { packed_constructors, ..summary }).into()
+            }
             (Err(error), _) => Table::Unreadable(error.clone()),
             (_, Err(error)) => Table::Unreadable(error),
         };

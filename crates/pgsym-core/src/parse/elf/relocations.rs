@@ -176,6 +176,11 @@ impl Tables {
         Ok(())
     }
 
+    /// Bytes of an address.
+    pub(crate) fn word_size(&self) -> u64 {
+        self.encoding.word_size() as u64
+    }
+
     /// Every address that DT_RELR rebases.
     pub(crate) fn relr(&self) -> impl Iterator<Item = u64> {
         let encoding = self.encoding;

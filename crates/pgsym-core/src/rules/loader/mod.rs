@@ -5,6 +5,7 @@ pub(crate) mod bad_candidate;
 pub(crate) mod dependency_by_luck;
 pub(crate) mod missing_dependency;
 pub(crate) mod needed_with_slash;
+pub(crate) mod packed_relocations;
 pub(crate) mod soname_mismatch;
 pub(crate) mod wrong_architecture;
 

@@ -1,11 +1,12 @@
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use crate::check::{Finding, Severity, Sink, TreeCx, declare_rule};
 use crate::fs::FileId;
 use crate::model::NameHash;
 use crate::name::{Name, Shown, shown_path};
-use crate::resolve::{Libc, Object, VersionMatch, checks_of};
+use crate::resolve::{Libc, Object, UNLOADED, VersionMatch, checks_of, unloaded_file};
+use crate::rules::command::file_word;
 use crate::rules::evidence::{base_name, consequence, listed, told_if_first};
 use crate::rules::reach::judged;
 use crate::tree::{Load, Tree, TreeFile};
@@ -23,12 +24,14 @@ declare_rule! {
     /// glibc refuses the object: ``version `V' not found (required by x.so)``. A library without any versions is taken
     /// without a word under `dlopen`, although it is another build than the one that was linked with; up to glibc
     /// 2.36 the whole process aborts when such a library has no version table at all and one of the versioned symbols is
-    /// bound to it. musl does not look at versions.
+    /// bound to it. It aborts as well where nothing has loaded the library that the entry names. musl does not look at
+    /// versions.
     ///
     /// ## When it fires
     ///
     /// The module was built against libssl 3.2 and needs `OPENSSL_3.2.0`; the server has loaded the system's libssl 3.0,
-    /// and a private copy beside the module is never opened.
+    /// and a private copy beside the module is never opened. Or `patchelf --remove-needed` took a library away whose
+    /// versions are still needed.
     ///
     /// ## How to fix
     ///
@@ -70,6 +73,30 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
         };
         sink.report(finding);
     }
+    let mut told: BTreeSet<FileId> = BTreeSet::new();
+    for (file, load) in judged(tree).filter(|(_, load)| load.process.env().libc != Libc::Musl) {
+        let closure = load.root.map(|root| load.process.closure(root)).unwrap_or_default();
+        for id in closure {
+            if let (Some(object), Some(name)) = (load.process.object(id), unloaded_file(&load.process, id))
+                && told.insert(object.id())
+            {
+                sink.report(unloaded(tree, sink, file, object, name));
+            }
+        }
+    }
+}
+
+/// DT_VERNEED names a file that is none of the dependencies.
+fn unloaded(tree: &Tree, sink: &Sink<'_>, file: &TreeFile, object: &Object, name: &Name) -> Finding {
+    let own = tree.find(object.id()).map(|own| &own.path);
+    let who = if own.is_some() { String::new() } else { format!("{} ", shown_path(object.path())) };
+    let message = format!(
+        "{who}DT_VERNEED asks {name} for versions, and nothing loads {name}: the loader ends the process."
+    );
+    sink.finding(own.unwrap_or(&file.path), name, message)
+        .severity(crate::rules::loader::severity(file))
+        .evidence("the loader", UNLOADED)
+        .help(format!("patchelf --add-needed {name} {}, or link it anew", file_word(object.path())))
 }
 
 fn lacking(tree: &Tree) -> Vec<Lacking<'_>> {
@@ -270,6 +297,20 @@ pub(crate) mod tests {
               (required by /pg/lib/x.so)"
             ]
         );
+    }
+
+    #[test]
+    fn versions_of_a_file_that_nobody_loads_end_the_process() {
+        let module = module().version_requirement("libgone.so.1", "V1", VersionNeed::Weak);
+        let finding = Case::new().object("x.so", &module).one(&VERSION_NOT_PROVIDED);
+        assert_eq!(finding.severity, Severity::Error);
+        assert_eq!(
+            finding.message,
+            "DT_VERNEED asks libgone.so.1 for versions, and nothing loads libgone.so.1: the loader ends the process."
+        );
+        // A library that is missing is a finding of its own.
+        let missing = module.needed("libgone.so.1");
+        assert!(Case::new().object("x.so", &missing).run(&VERSION_NOT_PROVIDED).is_empty());
     }
 
     #[test]
