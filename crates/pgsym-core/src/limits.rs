@@ -8,6 +8,10 @@
 /// Program headers of one file. `e_phnum` is 16 bits wide, and glibc reads all of them; real files have 14.
 pub const PROGRAM_HEADERS: usize = u16::MAX as usize;
 
+/// Bytes of zeros behind a segment's file bytes that a table may go on in: a `.dynamic` that ends there ends with DT_NULL.
+/// One page, since no table lies there, and a segment's memory may be as long as it likes.
+pub const ZERO_FILLED_BYTES: u64 = 4_096;
+
 /// PT_LOAD headers of one file: every address is looked up among them. Linkers write up to ten, and `patchelf` adds
 /// one whenever a table outgrows its place.
 pub const LOAD_SEGMENTS: usize = 256;

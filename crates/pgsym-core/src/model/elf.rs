@@ -14,6 +14,8 @@ pub struct Elf {
     pub segments: Vec<Segment>,
     /// `.dynamic` as the loader reads it, from PT_DYNAMIC through PT_LOAD, up to DT_NULL and without it.
     pub dynamic: Table<Vec<DynamicEntry>>,
+    /// Entries of `.dynamic` in pages that cannot be written to, of those that glibc writes.
+    pub read_only_entries: ReadOnlyEntries,
     /// DT_FLAGS (DF_*), with DT_SYMBOLIC, DT_TEXTREL and DT_BIND_NOW folded in as glibc does
     /// (`elf_get_dynamic_info`).
     pub flags: u64,
@@ -73,6 +75,15 @@ pub struct DynamicEntry {
     pub tag: i64,
     /// `d_un`.
     pub value: u64,
+}
+
+/// Addresses of the first entries of `.dynamic` that lie in a page whose last PT_LOAD is without PF_W.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ReadOnlyEntries {
+    /// Of those whose address glibc rebases in place (`elf_get_dynamic_info`, elf/get-dynamic-info.h).
+    pub rebased: Option<u64>,
+    /// DT_DEBUG, which it fills in for the program (`elf_setup_debug_entry`).
+    pub debug: Option<u64>,
 }
 
 /// One verneed record: the versions needed of one file.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use object::elf;
 
-use super::environment::LoaderEnv;
+use super::environment::{Libc, LoaderEnv};
 use super::process::{Object, ObjectId, Process};
 use super::store::{OpenFailure, Opened, Place};
 use super::token::{Expanded, Tokens, expand};
@@ -380,6 +380,29 @@ pub(crate) enum OpenMode {
     Dlopen,
     /// As the file named on the loader's own command line (`__RTLD_OPENEXEC`), which may be a program.
     Listed,
+}
+
+/// Why glibc does not survive an object whose `.dynamic` lies in a page that a later, read-only PT_LOAD covers: it writes
+/// there. It does not rebase entries of an object at its own address (ET_EXEC), nor since 2.35 those of a PT_DYNAMIC without
+/// PF_W (`dl_relocate_ld`), nor ever on MIPS and RISC-V (DL_RO_DYN_SECTION).
+pub(crate) fn read_only_dynamic(
+    object: &crate::model::Module,
+    env: &LoaderEnv,
+    is_program: bool,
+) -> Option<String> {
+    let elf_file = object.elf()?;
+    let entries = elf_file.read_only_entries;
+    let never = matches!(object.target.machine, elf::EM_MIPS | elf::EM_MIPS_RS3_LE | elf::EM_RISCV);
+    if env.libc == Libc::Musl || never {
+        return None;
+    }
+    let header = elf_file.segments.iter().rfind(|segment| segment.kind == elf::PT_DYNAMIC.0)?;
+    let rebases = object.kind != crate::model::ObjectKind::Executable
+        && (header.flags & elf::PF_W.0 != 0 || !env.libc.is_glibc_since(2, 35));
+    let address = entries.rebased.filter(|_| rebases).or(entries.debug.filter(|_| is_program))?;
+    Some(format!(
+        "the loader writes to .dynamic at address {address:#x}, in a page that a read-only PT_LOAD covers: SIGSEGV"
+    ))
 }
 
 /// What mapping a file refuses after its first bytes are accepted, in the order of `_dl_map_object_from_fd`.

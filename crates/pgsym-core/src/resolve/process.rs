@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::environment::{Libc, LoaderEnv};
-use super::glibc::{Directory, OpenMode, Search, match_loaded, refuse_to_map, split_search_path};
+use super::glibc::{
+    Directory, OpenMode, Search, match_loaded, read_only_dynamic, refuse_to_map, split_search_path,
+};
 use super::musl;
 use super::scope::{GlobalScope, Scope};
 use super::search_list::SearchList;
@@ -188,7 +190,7 @@ impl Process {
             process.request(process.order.first().copied(), path_bytes(path), Mapping::Dlopen);
         let root = match target {
             Ok(root) => {
-                process.failure = process.stack_failure(&[root]);
+                process.failure = process.failure.take().or_else(|| process.stack_failure(&[root]));
                 process.load_dependencies(root);
                 process.extend_global_scope(root, new_from);
                 let closure = process.closure(root);
@@ -539,6 +541,9 @@ impl Process {
                 format!("{shown}: more objects than one process is modelled with"),
             ));
         }
+        if let Some(crash) = read_only_dynamic(&module, &self.env, mapping.is_program()) {
+            self.failure.get_or_insert(fail(LoadErrorKind::Crash, format!("{shown}: {crash}")));
+        }
         let id = ObjectId(self.objects.len() as u32);
         let origin = match (mapping, self.env.libc) {
             (Mapping::Program, Libc::Musl) => Some(musl::origin(&self.resolved(&absolute))),
@@ -733,6 +738,11 @@ enum Mapping {
 }
 
 impl Mapping {
+    /// Whether DT_DEBUG is filled in.
+    fn is_program(self) -> bool {
+        matches!(self, Self::Program | Self::Listed)
+    }
+
     /// How the loader maps the file; none where the kernel does. What a `dlopen` brings along is opened by it too.
     fn open_mode(self, is_dlopen: bool) -> Option<OpenMode> {
         match self {

@@ -9,13 +9,16 @@ use object::elf;
 use super::memory::{Memory, Region};
 use crate::error::FileError;
 use crate::limits;
-use crate::model::{Dependency, DependencyKind, DynamicEntry, SearchPath, SearchPathKind, Segment};
+use crate::model::{
+    Dependency, DependencyKind, DynamicEntry, ReadOnlyEntries, SearchPath, SearchPathKind, Segment,
+};
 use crate::name::Name;
 use crate::source::{Nearby, read_range};
 
 /// The entries before DT_NULL.
 pub(crate) struct Dynamic {
     pub(crate) entries: Vec<DynamicEntry>,
+    address: u64,
 }
 
 impl Dynamic {
@@ -42,7 +45,7 @@ impl Dynamic {
             let tag = encoding.signed_word(bytes, 0).unwrap_or_default();
             let value = encoding.word(bytes, encoding.word_size()).unwrap_or_default();
             if tag == elf::DT_NULL.0 {
-                return Ok(Some(Self { entries }));
+                return Ok(Some(Self { entries, address: header.address }));
             }
             entries.push(DynamicEntry { tag, value });
         }
@@ -57,6 +60,34 @@ impl Dynamic {
     /// The value of a tag.
     pub(crate) fn value(&self, tag: elf::DynamicTag) -> Option<u64> {
         self.last_entry(tag).map(|(_, value)| value)
+    }
+
+    /// The entries that glibc writes to and cannot.
+    pub(crate) fn read_only_entries(&self, memory: Memory<'_>) -> ReadOnlyEntries {
+        const REBASED: [elf::DynamicTag; 10] = [
+            elf::DT_HASH,
+            elf::DT_PLTGOT,
+            elf::DT_STRTAB,
+            elf::DT_SYMTAB,
+            elf::DT_RELA,
+            elf::DT_REL,
+            elf::DT_RELR,
+            elf::DT_JMPREL,
+            elf::DT_VERSYM,
+            elf::DT_GNU_HASH,
+        ];
+        let size = memory.encoding().word_size() as u64 * 2;
+        let read_only = |tag: &elf::DynamicTag| {
+            let (index, value) = self.last_entry(*tag)?;
+            let address = self.address.checked_add(u64::from(index) * size)?;
+            let is_read_only = memory.page_flags(address)? & elf::PF_W.0 == 0;
+            // DT_RELA and DT_REL stay zero where there is DT_RELR alone.
+            (is_read_only && (value != 0 || *tag == elf::DT_DEBUG)).then_some(address)
+        };
+        ReadOnlyEntries {
+            rebased: REBASED.iter().filter_map(read_only).min(),
+            debug: read_only(&elf::DT_DEBUG),
+        }
     }
 
     /// DF_*, with the older tags of the same meaning folded in.
@@ -248,5 +279,50 @@ pub(crate) fn interpreter(memory: Memory<'_>, segments: &[Segment]) -> Result<Op
     match end {
         Some(end) => Ok(Some(Name::from(&bytes[..end]))),
         None => Err(FileError::malformed("PT_INTERP has no terminating NUL").at(header.offset)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Class, Endian, Target};
+
+    /// A file of three pages whose `.dynamic` has one entry at the end of the first page and goes on with the third, which
+    /// is mapped behind it: what `patchelf` makes of a program whose section has outgrown its place.
+    #[test]
+    fn entries_go_on_in_the_segment_that_the_next_page_shows() {
+        let entry = |tag: elf::DynamicTag, value: u64| {
+            [tag.0.to_le_bytes(), value.cast_signed().to_le_bytes()].concat()
+        };
+        let mut file = vec![0xff_u8; 0x3000];
+        file[0xff0..0x1000].copy_from_slice(&entry(elf::DT_SONAME, 7));
+        file[0x2000..0x2020].copy_from_slice(&[entry(elf::DT_NEEDED, 9), entry(elf::DT_NULL, 0)].concat());
+        let segment = |kind: elf::ProgramType, address, offset, size| Segment {
+            kind: kind.0,
+            flags: 6,
+            offset,
+            address,
+            file_size: size,
+            memory_size: size,
+            align: 0x1000,
+        };
+        let segments = [
+            // The second page of this one is covered.
+            segment(elf::PT_LOAD, 0, 0, 0x1800),
+            segment(elf::PT_DYNAMIC, 0xff0, 0xff0, 0x30),
+            segment(elf::PT_LOAD, 0x1000, 0x2000, 0x1000),
+        ];
+        let target = Target {
+            machine: elf::EM_X86_64,
+            class: Class::Bits64,
+            endian: Endian::Little,
+            os_abi: 0,
+            abi_version: 0,
+            flags: 0,
+        };
+        let dynamic = Dynamic::read(Memory::new(&file, &segments, target), &segments).unwrap().unwrap();
+        assert_eq!(dynamic.value(elf::DT_SONAME), Some(7));
+        assert_eq!(dynamic.value(elf::DT_NEEDED), Some(9));
+        assert_eq!(dynamic.entries.len(), 2);
     }
 }

@@ -111,6 +111,7 @@ fn dynamic_tables(
     module: &mut Module,
     detail: &mut Elf,
 ) {
+    detail.read_only_entries = dynamic.read_only_entries(memory);
     detail.flags = dynamic.flags();
     detail.flags_1 = dynamic.flags_1();
     let binds_now = detail.flags & elf::DF_BIND_NOW.0 != 0 || detail.flags_1 & elf::DF_1_NOW.0 != 0;

@@ -5,6 +5,7 @@ use std::path::Path;
 use object::elf;
 
 use super::in_place::{is_in_place_of_module, module_directories, no_shared_object};
+use super::read_only_dynamic::read_only;
 use crate::check::{Finding, ModuleCx, Severity, Sink, TreeCx, declare_rule};
 use crate::discover::Format;
 use crate::error::{FileError, FileErrorKind};
@@ -29,8 +30,9 @@ declare_rule! {
     /// ## Why it matters
     ///
     /// `LOAD` fails on such a file with `file too short`, `invalid ELF header` or the like. A file that ends too early, or
-    /// whose PT_DYNAMIC leads nowhere, kills the backend that loads it with SIGBUS or SIGSEGV. Of another table that
-    /// cannot be read nothing is known, so the other rules are silent about it.
+    /// whose PT_DYNAMIC leads nowhere, kills the backend that loads it with SIGBUS or SIGSEGV; so does a `.dynamic` in a page
+    /// that a later PT_LOAD makes read-only, as patchelf has left some, since the loader writes to it. Of another table
+    /// that cannot be read nothing is known, so the other rules are silent about it.
     ///
     /// ## When it fires
     ///
@@ -113,6 +115,9 @@ fn check_file(
     if let Some(finding) = cut_off(cx, sink, module) {
         sink.report(finding);
         return;
+    }
+    if let Some(finding) = read_only(cx, sink, module) {
+        sink.report(finding);
     }
     let mut tables = super::unreadable_tables(module);
     tables.retain(|(_, error)| error.kind != FileErrorKind::Limit);
