@@ -63,20 +63,35 @@ pub(crate) fn check(process: &Process, closure: &[ObjectId]) -> Option<LoadError
     if process.env().libc == Libc::Musl {
         return None;
     }
-    closure.iter().find_map(|&id| {
-        let failures = [unloaded(process, id), missing(process, id), unannounced_relr(process, id)];
-        failures.into_iter().flatten().next()
-    })
+    closure.iter().find_map(|&id| failed_need(process, id).or_else(|| unannounced_relr(process, id)))
 }
 
-/// The assertion that a file of DT_VERNEED is loaded. `patchelf --remove-needed` takes a library's DT_NEEDED away and leaves
-/// its versions.
-fn unloaded(process: &Process, id: ObjectId) -> Option<LoadError> {
-    unloaded_file(process, id).is_some().then(|| LoadError {
-        message: UNLOADED.to_owned(),
-        kind: LoadErrorKind::Crash,
-        requester: Some(id),
-    })
+/// The first record of DT_VERNEED that one object asks in vain: an assertion where its file is not loaded, which is what
+/// `patchelf --remove-needed` leaves behind, else the first version that the file lacks.
+fn failed_need(process: &Process, id: ObjectId) -> Option<LoadError> {
+    let requester = process.object(id)?;
+    let unloaded = unloaded_file(process, id);
+    for need in requester.module().elf()?.version_needs.get()? {
+        if unloaded == Some(&need.file) {
+            let message = UNLOADED.to_owned();
+            return Some(LoadError { message, kind: LoadErrorKind::Crash, requester: Some(id) });
+        }
+        let Some((_, provider)) = find_needed(process, &need.file) else { continue };
+        let is_missing = |version: &&NeededVersion| answer(provider, version) == VersionMatch::Missing;
+        if let Some(version) = need.versions.iter().find(is_missing) {
+            return Some(LoadError {
+                message: format!(
+                    "{}: version `{}' not found (required by {})",
+                    Name::from(path_bytes(provider.path())),
+                    version.name,
+                    Name::from(path_bytes(requester.path()))
+                ),
+                kind: LoadErrorKind::VersionNotFound,
+                requester: Some(id),
+            });
+        }
+    }
+    None
 }
 
 /// What glibc says of [`unloaded_file`]; behind the file's name it tells the line, which every release has another.
@@ -96,23 +111,6 @@ pub(crate) fn unloaded_file(process: &Process, requester: ObjectId) -> Option<&N
     let is_of_kernel =
         file.as_bytes().starts_with(b"linux-vdso") || file.as_bytes().starts_with(b"linux-gate");
     (is_whole && !is_of_kernel).then_some(file)
-}
-
-/// The first version that one object needs in vain.
-fn missing(process: &Process, id: ObjectId) -> Option<LoadError> {
-    let requester = process.object(id)?;
-    let missing = checks_of(process, id).into_iter().find(|check| check.result == VersionMatch::Missing)?;
-    let provider = process.object(missing.provider)?;
-    Some(LoadError {
-        message: format!(
-            "{}: version `{}' not found (required by {})",
-            Name::from(path_bytes(provider.path())),
-            missing.version.name,
-            Name::from(path_bytes(requester.path()))
-        ),
-        kind: LoadErrorKind::VersionNotFound,
-        requester: Some(id),
-    })
 }
 
 /// What glibc says of [`lacks_abi_dt_relr`].
