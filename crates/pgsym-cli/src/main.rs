@@ -24,6 +24,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(Ok(Status::Clean)) => ExitCode::SUCCESS,
         Ok(Ok(Status::Findings)) => ExitCode::from(1),
+        Ok(Ok(Status::Unanswered)) => ExitCode::from(2),
         Ok(Err(error)) => {
             terminal::report_error(&error);
             ExitCode::from(2)

@@ -13,7 +13,7 @@ use crate::output::Output;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Each module is loaded alone after --preload. The verdict is the linker's and dfmgr.c's: what a \
-    module's _PG_init decides is not predicted. Several versions, --pg-version 15,16,17, give a matrix. Exit status 1: a module fails."
+    module's _PG_init decides is not predicted. Several versions, --pg-version 15,16,17, give a matrix. Exit status 1: a module fails; 2: of one nothing can be told, or there is none."
 )]
 pub(crate) struct Args {
     /// Modules, or directories of them
@@ -36,6 +36,12 @@ impl Args {
         }
         let loads = Loads::joined(answers);
         output.write(&loads)?;
-        Ok(Status::from_findings(loads.has_failure()))
+        if loads.modules.is_empty() {
+            anyhow::bail!("there is no module among what was named; name a module, or a directory of them");
+        }
+        Ok(match Status::from_findings(loads.has_failure()) {
+            Status::Clean if !loads.is_answered() => Status::Unanswered,
+            status => status,
+        })
     }
 }

@@ -73,13 +73,15 @@ pub(crate) enum Command {
     SecondOpinionChild,
 }
 
-/// How a command that answered its question ends.
+/// How a command that wrote its document ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
     /// Nothing at or above the threshold: exit status 0.
     Clean,
     /// Something at or above it: exit status 1.
     Findings,
+    /// Part of the question has no answer, and the document says why: exit status 2.
+    Unanswered,
 }
 
 impl Status {

@@ -297,3 +297,60 @@ fn a_function_that_is_not_kept_is_told_and_is_no_row() {
     let document = pgsym_in(tree.root(), ["functions", ".", "--pg-version", "15", "--format", "json"]).json();
     assert_eq!(document["functions"].as_array().unwrap().len(), 1, "{document:#}");
 }
+
+#[test]
+fn load_without_a_verdict_is_status_2() {
+    let tree = sound_tree().directory("empty").fifo("lib/pipe.so").file("lib/text.so", "text");
+    let server = tree.path("bin/postgres");
+    let server = server.to_str().unwrap();
+    let path = |entry: &str| tree.path(entry).to_str().unwrap().to_owned();
+    let load = |entry: &str| pgsym(["load", "--server", server, &path(entry), "--format", "json"]);
+    let empty = load("empty");
+    assert_eq!(empty.status, 2, "{empty:?}");
+    assert!(empty.stderr.contains("there is no module"), "{}", empty.stderr);
+    let verdict = |run: &super::support::Run| (run.status, run.json()["modules"][0]["verdict"].clone());
+    // The server would wait for somebody who writes to it.
+    assert_eq!(verdict(&load("lib/pipe.so")), (2, "unknown".into()));
+    // What is no object file is refused by any server.
+    assert_eq!(verdict(&load("lib/text.so")), (1, "fails".into()));
+    assert_eq!(verdict(&pgsym(["load", &path("lib/text.so"), "--format", "json"])), (1, "fails".into()));
+}
+
+#[test]
+fn each_name_of_a_file_that_is_asked_about_has_its_answer() {
+    let tree = TreeBuilder::new()
+        .object("bin/postgres", &super::support::server())
+        .object("lib/x.so", &module())
+        .hard_link("lib/hard.so", "lib/x.so")
+        .symlink("lib/link.so", "x.so");
+    let path = |entry: &str| tree.path(entry).to_str().unwrap().to_owned();
+    let names = [path("lib/hard.so"), path("lib/link.so"), path("lib/x.so")];
+    let arguments = ["load", "--format", "json"].map(str::to_owned).into_iter().chain(names.clone());
+    let document = pgsym(arguments).json();
+    let told: Vec<String> = document["modules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|module| module["path"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(told, names);
+    // A directory is asked about its files.
+    let document = pgsym(["load", "--format", "json", &path("lib")]).json();
+    assert_eq!(document["modules"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_server_that_does_not_start_loads_nothing() {
+    let server = super::support::server().needed("libpgsym-test-nowhere.so.7");
+    let tree = TreeBuilder::new().object("bin/postgres", &server).object("lib/x.so", &module());
+    let (root, library) = (tree.root().to_str().unwrap(), tree.path("lib/x.so"));
+    let run = pgsym(["load", library.to_str().unwrap(), "--format", "json"]);
+    assert_eq!((run.status, &run.json()["modules"][0]["verdict"]), (2, &"unknown".into()));
+    assert!(run.stdout.contains("error while loading shared libraries: libpgsym-test-nowhere.so.7"));
+    let codes = |path: &str| -> Vec<serde_json::Value> {
+        let run = pgsym(["audit", path, "--only", "loader", "--format", "json"]);
+        run.json()["findings"].as_array().unwrap().iter().map(|one| one["code"].clone()).collect()
+    };
+    assert_eq!(codes(&format!("{root}/lib")), ["PGS109"]);
+    assert_eq!(codes(root), ["PGS101"]);
+}

@@ -31,6 +31,8 @@ pub struct Candidate {
     pub format: Result<Format, FileError>,
     /// Whether the caller named it, rather than a directory above it.
     pub is_named: bool,
+    /// Whether another name of the same file goes before: only of what the caller named.
+    pub is_repeated: bool,
 }
 
 /// What a walk over the roots met.

@@ -92,7 +92,7 @@ impl<'a> Search<'a> {
 
     fn candidate(&self, path: PathBuf, format: Result<Format, FileError>, is_named: bool) -> Candidate {
         let shown = self.roots.shown(&path);
-        Candidate { path, shown, format, is_named }
+        Candidate { path, shown, format, is_named, is_repeated: false }
     }
 
     /// Everything of interest, in path order.
@@ -108,10 +108,15 @@ impl<'a> Search<'a> {
         let own = looked.iter().filter(|looked| !looked.is_link);
         let mut seen: HashSet<FileId> = own.filter_map(|looked| looked.id).collect();
         let mut taken: HashSet<FileId> = HashSet::new();
-        looked.retain(|looked| match looked.id {
-            None => true,
-            Some(id) if looked.is_link => seen.insert(id),
-            Some(id) => taken.insert(id),
+        looked.retain_mut(|looked| {
+            let is_new = match looked.id {
+                None => true,
+                Some(id) if looked.is_link => seen.insert(id),
+                Some(id) => taken.insert(id),
+            };
+            looked.candidate.is_repeated = !is_new;
+            // Whoever names three names wants three answers.
+            is_new || looked.candidate.is_named
         });
         let candidates = looked.into_iter().map(|looked| looked.candidate).collect();
         Discovery { candidates, control_directories }
@@ -122,7 +127,7 @@ impl<'a> Search<'a> {
         let Unread { path, is_link, is_named } = unread;
         let metadata = self.fs.metadata(&path).ok();
         let id = metadata.map(|metadata| metadata.id);
-        if is_link && id.is_some_and(|id| known.contains(&id)) {
+        if is_link && !is_named && id.is_some_and(|id| known.contains(&id)) {
             return None;
         }
         let is_wanted = is_named || has_library_name(&path);

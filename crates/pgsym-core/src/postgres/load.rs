@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::{MAGIC_FUNCTION, Magic, MagicBlock, PgFacts};
 use crate::error::os_text;
+use crate::fs::FileKind;
 use crate::model::Class;
 use crate::name::{Name, path_bytes};
 use crate::parse::{Facets, parse};
@@ -81,8 +82,15 @@ fn shown(path: &Path) -> Name {
 /// What the server says to `LOAD 'path'`, and what its process is then: [`verdict`] after the test that
 /// the file is there (`internal_load_library`). No attempt was made where it is not.
 pub fn load(process: &Process, path: &Path, expected: Option<&MagicBlock>) -> (Verdict, Option<Attempt>) {
-    if let Err(error) = process.store().fs().metadata(path) {
-        return (Verdict::Fails(ServerMessage::could_not_access(path, &os_text(&error))), None);
+    match process.store().fs().metadata(path) {
+        Err(error) => {
+            return (Verdict::Fails(ServerMessage::could_not_access(path, &os_text(&error))), None);
+        }
+        Ok(metadata) if metadata.kind == FileKind::Special => {
+            let why = "it is a FIFO, socket or device: opening it may wait without end";
+            return (Verdict::Unknown(why.to_owned()), None);
+        }
+        Ok(_) => {}
     }
     let attempt = process.dlopen(path);
     let verdict = verdict(&attempt.process, attempt.root, attempt.failure.as_ref(), path, expected);

@@ -10,6 +10,7 @@ use super::audit::Verdict;
 use super::document::Document;
 use super::field::{Field, key};
 use super::text::{Palette, count, paint, write_labelled};
+use crate::error::FileErrorKind;
 use crate::name::{Name, Shown, path_bytes};
 use crate::postgres;
 use crate::resolve::{LoadErrorKind, VersionMatch, checks_of};
@@ -103,6 +104,11 @@ impl Loads {
     pub fn has_failure(&self) -> bool {
         self.modules.iter().any(|module| module.verdict == Verdict::Fails)
     }
+
+    /// Whether the question is answered: there is a module, and a verdict on each.
+    pub fn is_answered(&self) -> bool {
+        !self.modules.is_empty() && self.modules.iter().all(|module| module.verdict != Verdict::Unknown)
+    }
 }
 
 fn server_words(tree: &Tree) -> String {
@@ -156,6 +162,12 @@ impl LoadedModule {
             }
             answer.notes.extend(start_up_notes(load));
         }
+        if let Some(why) = tree.start_refused().filter(|_| answer.verdict == Verdict::Loads) {
+            answer.verdict = Verdict::Unknown;
+            answer
+                .notes
+                .push(format!("the server itself does not start, and would load it if it did: {why}"));
+        }
         answer
     }
 
@@ -166,7 +178,13 @@ impl LoadedModule {
             return self.take(postgres::load(process, &file.path, expected).0);
         }
         match (&file.module, file.load.as_ref().and_then(|load| load.failure.as_ref())) {
-            (Err(error), _) => self.notes.push(error.to_string()),
+            (Err(error), _) => {
+                // A server of any system refuses what is no object file at all.
+                if matches!(error.kind, FileErrorKind::NotAnObject | FileErrorKind::TooShort) {
+                    self.verdict = Verdict::Fails;
+                }
+                self.notes.push(error.to_string());
+            }
             (Ok(_), Some(failure)) => {
                 let env = file.load.as_ref().map(|load| load.process.env());
                 match env.and_then(|env| env.why_unknown(failure)) {

@@ -218,6 +218,13 @@ impl Process {
         self.failure.as_ref()
     }
 
+    /// What the start of a program ends at: a library that is missing or refused, then the versions of all
+    /// (`dl_main`, elf/rtld.c). Symbols are not looked up.
+    pub(crate) fn start_failure(&self) -> Option<LoadError> {
+        let main = *self.order.first()?;
+        self.failure.clone().or_else(|| versions::check(self, &self.closure(main)))
+    }
+
     /// The objects in load order.
     pub fn load_order(&self) -> impl Iterator<Item = (ObjectId, &Object)> {
         self.order.iter().filter_map(|&id| Some((id, self.object(id)?)))

@@ -43,6 +43,7 @@ rules! {
     loader::wrong_architecture::WRONG_ARCHITECTURE,
     loader::absent_system::ABSENT_SYSTEM,
     loader::packed_relocations::PACKED_RELOCATIONS,
+    loader::server_does_not_start::SERVER_DOES_NOT_START,
     symbols::unresolved_import::UNRESOLVED_IMPORT,
     symbols::version_not_provided::VERSION_NOT_PROVIDED,
     symbols::glibc_floor::GLIBC_FLOOR,

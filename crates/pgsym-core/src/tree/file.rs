@@ -79,7 +79,7 @@ pub(super) fn parse_all(store: &FileStore, candidates: Vec<Candidate>, settings:
 }
 
 fn parse_one(store: &FileStore, candidate: Candidate, settings: &Settings) -> TreeFile {
-    let Candidate { path, shown, format, is_named } = candidate;
+    let Candidate { path, shown, format, is_named, is_repeated: _ } = candidate;
     let module = match &format {
         Ok(Format::Elf | Format::MachO) => parse_caught(store, &path, settings.own()),
         Ok(Format::Empty) => Err(FileError::too_short("the file is empty")),

@@ -39,6 +39,7 @@ pub struct Tree {
     files: Vec<TreeFile>,
     server: Option<Server>,
     process: Option<Process>,
+    start_refused: Option<String>,
     dyld_processes: Vec<DyldProcess>,
     other_servers: Vec<PathBuf>,
     store: Arc<FileStore>,
@@ -59,7 +60,11 @@ impl Tree {
     pub fn load(fs: Arc<dyn Fs>, roots: &[PathBuf], mut settings: Settings) -> Result<Self, Error> {
         settings.stand(&*fs)?;
         let roots = Roots::new(&*fs, roots, settings.working_directory.as_deref());
-        let Discovery { candidates, control_directories } = discover(&*fs, &roots)?;
+        let Discovery { mut candidates, control_directories } = discover(&*fs, &roots)?;
+        if settings.reading == Reading::Everything {
+            // One file has the same faults by each of its names.
+            candidates.retain(|candidate| !candidate.is_repeated);
+        }
         let store = Arc::new(FileStore::new(Arc::clone(&fs), settings.others()));
         let server = find_server(&*fs, &store, roots.paths(), &candidates, &settings)?;
         let (server, other_servers) = match (server, &settings.server) {
@@ -68,7 +73,8 @@ impl Tree {
         };
         let mut files = parse_all(&store, candidates, &settings);
         let elf_server = server.as_ref().filter(|server| server.module.elf().is_some());
-        let process = elf_server.map(|server| start_server(&store, server, &settings)).transpose()?;
+        let started = elf_server.map(|server| start_server(&store, server, &settings)).transpose()?;
+        let (process, start_refused) = started.map_or((None, None), |(process, why)| (Some(process), why));
         let dyld_processes = match &server {
             Some(server) => dyld::start_servers(&store, server, &settings)?,
             None => Vec::new(),
@@ -137,6 +143,7 @@ impl Tree {
             files,
             server,
             process,
+            start_refused,
             dyld_processes,
             other_servers,
             store,
@@ -238,6 +245,11 @@ impl Tree {
     /// The server's process before any of the tree's modules, its preloaded ones included.
     pub fn process(&self) -> Option<&Process> {
         self.process.as_ref()
+    }
+
+    /// What the loader says where the server itself does not start; what it would load is modelled all the same.
+    pub fn start_refused(&self) -> Option<&str> {
+        self.start_refused.as_deref()
     }
 
     /// The server's processes if it is a Mach-O file, one for each architecture, its preloaded modules included.

@@ -14,7 +14,7 @@ use crate::model::Module;
 use crate::name::{Name, shown_path};
 use crate::parse::{Facets, parse};
 use crate::postgres::{Profile, ServerFacts, profile, verdict};
-use crate::resolve::{Attempt, FileStore, LoaderEnv, MainObject, Process};
+use crate::resolve::{Attempt, FileStore, Libc, LoadErrorKind, LoaderEnv, MainObject, Process};
 use crate::source::read_range;
 
 /// The server of a tree.
@@ -213,7 +213,7 @@ pub(super) fn start_server(
     store: &Arc<FileStore>,
     server: &Server,
     settings: &Settings,
-) -> Result<Process, Error> {
+) -> Result<(Process, Option<String>), Error> {
     let interpreter = server.module.elf().and_then(|elf| elf.interpreter.get()).map(Name::as_path);
     let env = Arc::new(LoaderEnv::read(store.fs(), server.module.target, interpreter, &settings.loader));
     let path = &server.installation.server;
@@ -224,6 +224,8 @@ pub(super) fn start_server(
             seen: error.message,
             advice: "name another one with --server",
         })?;
+    // Of a profile the libraries are elsewhere.
+    let refused = if server.source == ServerSource::Binary { start_refused(&process, path) } else { None };
     let expected = server.facts.magic.as_ref();
     for name in &settings.preload {
         let path = preload::path(store.fs(), server, settings, name)?;
@@ -234,5 +236,18 @@ pub(super) fn start_server(
         }
         process = after;
     }
-    Ok(process)
+    Ok((process, refused))
+}
+
+/// What the loader says where the program does not start, as `rtld` writes it; nothing where that cannot be told.
+fn start_refused(process: &Process, path: &Path) -> Option<String> {
+    let error = process.start_failure().filter(|error| process.env().why_unknown(error).is_none())?;
+    let path = shown_path(path);
+    Some(match error.kind {
+        LoadErrorKind::Crash => error.message,
+        // `print_missing_version`, elf/rtld.c.
+        LoadErrorKind::VersionNotFound => format!("{path}: {}", error.message),
+        _ if process.env().libc == Libc::Musl => error.message,
+        _ => format!("{path}: error while loading shared libraries: {}", error.message),
+    })
 }

@@ -6,6 +6,7 @@ pub(crate) mod dependency_by_luck;
 pub(crate) mod missing_dependency;
 pub(crate) mod needed_with_slash;
 pub(crate) mod packed_relocations;
+pub(crate) mod server_does_not_start;
 pub(crate) mod soname_mismatch;
 pub(crate) mod wrong_architecture;
 
