@@ -6,13 +6,13 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use pgsym_core::FileError;
-use pgsym_core::discover::{Candidate, Roots, discover};
+use pgsym_core::discover::{self, Candidate, Roots, discover};
 use pgsym_core::fs::{Fs, RealFs};
 use pgsym_core::model::Module;
 use pgsym_core::parse::{Facets, parse};
 use pgsym_core::report::{Document, Palette, write_json};
 use pgsym_core::tree::{Settings, Tree};
+use pgsym_core::{FileError, FileErrorKind};
 use rayon::prelude::*;
 
 use crate::args::{Common, Format, Jobs, Process, Root};
@@ -156,7 +156,9 @@ impl<'a> NamedFiles<'a> {
         facets: Facets,
     ) -> anyhow::Result<Self> {
         let roots = Roots::new(fs, paths, root.working_directory().as_deref());
-        let found = discover(fs, &roots).map_err(|error| root.explain(error))?;
+        let found = discover(fs, &roots)
+            .and_then(|found| found.windows.refuse(&roots, &found.candidates).map(|()| found))
+            .map_err(|error| root.explain(error))?;
         Ok(Self { fs, facets, candidates: found.candidates })
     }
 
@@ -164,7 +166,9 @@ impl<'a> NamedFiles<'a> {
     /// writes the answer of one waits for no more.
     pub(crate) fn read(&self) -> impl Iterator<Item = NamedFile> {
         let read = |candidate: &Candidate| {
-            candidate.format.clone()?;
+            if candidate.format.clone()? == discover::Format::Windows {
+                return Err(FileError::new(FileErrorKind::NotAnObject, "it is a Windows binary (PE)"));
+            }
             let (source, metadata) = self.fs.open_regular(&candidate.path)?;
             parse(&candidate.path, metadata, &*source, self.facets)
         };

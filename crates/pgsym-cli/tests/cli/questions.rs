@@ -340,6 +340,29 @@ fn each_name_of_a_file_that_is_asked_about_has_its_answer() {
 }
 
 #[test]
+fn windows_builds_are_refused_in_one_sentence() {
+    let mut pe = vec![0; 0x84];
+    pe[..2].copy_from_slice(b"MZ");
+    pe[0x3c] = 0x80;
+    pe[0x80..].copy_from_slice(b"PE\0\0");
+    let tree = TreeBuilder::new()
+        .file("bin/postgres.exe", &pe)
+        .file("lib/x.dll", &pe)
+        .file("share/extension/x.control", "default_version = '1.0'");
+    let (root, library) = (tree.root().to_str().unwrap(), tree.path("lib/x.dll"));
+    let library = library.to_str().unwrap();
+    for command in ["audit", "load", "tree", "symbols", "inspect", "functions", "collisions"] {
+        assert_refused(&[command, root], &["x.dll", "Windows builds are not read"]);
+        assert_refused(&[command, library], &["x.dll", "Windows builds are not read"]);
+    }
+    // Among files that are read it is good to know.
+    let tree = tree.object("lib/x.so", &module());
+    let run = pgsym(["audit", tree.root().to_str().unwrap(), "--only", "file", "--format", "json"]);
+    assert_eq!(run.json()["findings"].as_array().unwrap().len(), 1, "{}", run.stdout);
+    assert_eq!(run.json()["findings"][0]["severity"], "info");
+}
+
+#[test]
 fn a_server_that_does_not_start_loads_nothing() {
     let server = super::support::server().needed("libpgsym-test-nowhere.so.7");
     let tree = TreeBuilder::new().object("bin/postgres", &server).object("lib/x.so", &module());

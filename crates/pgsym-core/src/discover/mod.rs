@@ -43,6 +43,47 @@ pub struct Discovery {
     pub candidates: Vec<Candidate>,
     /// The directories below the roots that hold a control file of an extension, in path order.
     pub control_directories: BTreeSet<PathBuf>,
+    /// The Windows binaries, which are no candidates unless they were named.
+    pub windows: WindowsBinaries,
+}
+
+/// The Windows binaries that a walk met.
+#[derive(Debug, Clone, Default)]
+pub struct WindowsBinaries {
+    /// How many, in path order.
+    pub count: usize,
+    /// How many of them are libraries by their name, or were named by the caller.
+    pub libraries: usize,
+    /// The first of those, or of all.
+    pub first: Option<PathBuf>,
+}
+
+impl WindowsBinaries {
+    fn add(&mut self, candidate: &Candidate) {
+        let is_dll =
+            candidate.path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("dll"));
+        let is_library = is_dll || candidate.is_named;
+        if self.first.is_none() || (is_library && self.libraries == 0) {
+            self.first = Some(candidate.path.clone());
+        }
+        self.count += 1;
+        self.libraries += usize::from(is_library);
+    }
+
+    /// Fails where the files of a question are a Windows build: there are libraries of one and no others.
+    pub fn refuse(&self, roots: &Roots, candidates: &[Candidate]) -> Result<(), Error> {
+        let is_read = |candidate: &Candidate| matches!(candidate.format, Ok(Format::Elf | Format::MachO));
+        let first = self.first.as_ref().filter(|_| self.libraries > 0);
+        match first {
+            Some(first) if !candidates.iter().any(is_read) => Err(Error::Path {
+                what: "cannot judge",
+                path: roots.shown(first),
+                seen: "it is a Windows binary (PE), and Windows builds are not read".to_owned(),
+                advice: "name a tree of ELF or Mach-O files",
+            }),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Walks the roots, once for all who look for something in them.

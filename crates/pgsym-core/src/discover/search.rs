@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rayon::prelude::*;
 
 use super::sniff::{format_of, has_library_name, is_library_name};
-use super::{Candidate, Discovery, Format, Roots};
+use super::{Candidate, Discovery, Format, Roots, WindowsBinaries};
 use crate::error::{FileError, FileErrorKind};
 use crate::extension::name::{ControlName, control_name};
 use crate::fs::{FileId, FileKind, Fs, Met, Place};
@@ -66,7 +66,7 @@ impl<'a> Search<'a> {
         let (format, id) = match met {
             Met::File { head, metadata } => {
                 let format = format_of(head);
-                if !format.is_object() && !is_wanted() {
+                if !format.is_binary() && !is_wanted() {
                     return;
                 }
                 let Ok(metadata) = metadata() else { return self.leave(place, FileKind::File) };
@@ -118,8 +118,17 @@ impl<'a> Search<'a> {
             // Whoever names three names wants three answers.
             is_new || looked.candidate.is_named
         });
-        let candidates = looked.into_iter().map(|looked| looked.candidate).collect();
-        Discovery { candidates, control_directories }
+        let mut candidates: Vec<Candidate> = looked.into_iter().map(|looked| looked.candidate).collect();
+        let mut windows = WindowsBinaries::default();
+        candidates.retain(|candidate| {
+            // With the name of another system's library it is that one, damaged.
+            let is_windows = candidate.format == Ok(Format::Windows) && !has_library_name(&candidate.path);
+            if is_windows {
+                windows.add(candidate);
+            }
+            !is_windows || candidate.is_named
+        });
+        Discovery { candidates, control_directories, windows }
     }
 
     /// Nothing for what is no business of ours, nor for a link to one of the `known` files.
@@ -138,7 +147,7 @@ impl<'a> Search<'a> {
             Err(error) => Err(error),
         };
         let is_kept = match &format {
-            Ok(format) => format.is_object(),
+            Ok(format) => format.is_binary(),
             Err(error) => error.kind == FileErrorKind::LinkedDirectory,
         };
         (is_kept || is_wanted).then(|| Looked {

@@ -18,6 +18,8 @@ pub enum Format {
     LinkerScript,
     /// No bytes at all.
     Empty,
+    /// A Windows binary (PE): `MZ`, and `PE\0\0` where the word at 0x3c says.
+    Windows,
     /// Anything else.
     Other,
 }
@@ -26,6 +28,11 @@ impl Format {
     /// Whether it is a format that is read.
     pub(super) fn is_object(self) -> bool {
         matches!(self, Self::Elf | Self::MachO)
+    }
+
+    /// Whether a search tells of it whatever its name is.
+    pub(super) fn is_binary(self) -> bool {
+        self.is_object() || self == Self::Windows
     }
 }
 
@@ -41,8 +48,17 @@ pub(super) fn format_of(head: &[u8]) -> Format {
         Some(b"\x7fELF") => Format::Elf,
         _ if is_macho(head) => Format::MachO,
         _ if is_linker_script(head) => Format::LinkerScript,
+        _ if is_windows(head) => Format::Windows,
         _ => Format::Other,
     }
+}
+
+/// `IMAGE_DOS_HEADER.e_lfanew` leads to the signature of the PE header, which linkers put within the first 300 bytes.
+fn is_windows(head: &[u8]) -> bool {
+    let lead = head.get(0x3c..).and_then(|rest| rest.first_chunk::<4>());
+    let Some(lead) = lead.filter(|_| head.starts_with(b"MZ")) else { return false };
+    let signature = usize::try_from(u32::from_le_bytes(*lead)).ok().and_then(|at| head.get(at..));
+    signature.is_some_and(|signature| signature.starts_with(b"PE\0\0"))
 }
 
 fn is_linker_script(bytes: &[u8]) -> bool {
@@ -80,6 +96,19 @@ mod tests {
         let is = |name: &str| has_library_name(Path::new(name));
         assert!(is("x.so") && is("libx.so.5.2") && is("x.dylib"));
         assert!(!is("x.so.conf") && !is(".so") && !is("x.so.") && !is("x.sql"));
+    }
+
+    #[test]
+    fn a_windows_binary_has_both_of_its_marks() {
+        let mut bytes = vec![0; 0x84];
+        bytes[..2].copy_from_slice(b"MZ");
+        bytes[0x3c] = 0x80;
+        let dos = MemoryFs::new().file("/x.exe", bytes.clone());
+        assert_eq!(sniff(&dos, Path::new("/x.exe")), Ok(Format::Other));
+        bytes[0x80..].copy_from_slice(b"PE\0\0");
+        let pe = MemoryFs::new().file("/x.dll", bytes.clone()).file("/cut.dll", &bytes[..0x82]);
+        assert_eq!(sniff(&pe, Path::new("/x.dll")), Ok(Format::Windows));
+        assert_eq!(sniff(&pe, Path::new("/cut.dll")), Ok(Format::Other));
     }
 
     #[test]

@@ -246,4 +246,6 @@ pub struct SectionView {
     /// Symbols of `.symtab` that PostgreSQL looks up by name, or that look like its finfo records, but which are
     /// local or hidden and so not in the dynamic table.
     pub hidden_entry_points: Table<Vec<Name>>,
+    /// Whether the section at PT_DYNAMIC's address has no bytes in the file (SHT_NOBITS), as `eu-strip -f` leaves it.
+    pub dynamic_has_no_bytes: bool,
 }

@@ -94,6 +94,26 @@ impl Module {
         })
     }
 
+    /// Whether the file holds the debug information of another one and keeps that one's headers: PT_DYNAMIC is empty (`objcopy
+    /// --only-keep-debug`), or leads to nothing usable where the sections say that nothing is there (`eu-strip -f`). No
+    /// loader takes either, whatever its sections say.
+    #[cfg(feature = "audit")]
+    pub(crate) fn is_debug_file(&self) -> bool {
+        let is_linked = matches!(
+            self.kind,
+            ObjectKind::SharedObject | ObjectKind::Executable | ObjectKind::PositionIndependentExecutable
+        );
+        let Some(elf) = self.elf().filter(|_| is_linked) else { return false };
+        match elf.segments.iter().rfind(|segment| segment.kind == object::elf::PT_DYNAMIC.0) {
+            None => false,
+            Some(header) if header.file_size == 0 => true,
+            Some(_) => {
+                elf.sections.get().is_some_and(|sections| sections.dynamic_has_no_bytes)
+                    && self.symbols.get().is_none()
+            }
+        }
+    }
+
     /// Whether `.dynamic` has an entry of a tag.
     #[cfg(feature = "audit")]
     pub(crate) fn has_dynamic_entry(&self, tag: object::elf::DynamicTag) -> bool {

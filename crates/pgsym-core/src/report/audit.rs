@@ -299,7 +299,7 @@ fn format_word(format: Format) -> Option<&'static str> {
     match format {
         Format::Elf => Some("elf"),
         Format::MachO => Some("mach-o"),
-        Format::LinkerScript | Format::Empty | Format::Other => None,
+        Format::LinkerScript | Format::Empty | Format::Windows | Format::Other => None,
     }
 }
 

@@ -87,6 +87,9 @@ fn parse_one(store: &FileStore, candidate: Candidate, settings: &Settings) -> Tr
             FileErrorKind::NotAnObject,
             "the file is a linker script: text, which the linker follows and the loader refuses",
         )),
+        Ok(Format::Windows) => {
+            Err(FileError::new(FileErrorKind::NotAnObject, "the file is a Windows binary (PE)"))
+        }
         Ok(Format::Other) => {
             Err(FileError::new(FileErrorKind::NotAnObject, "the file is neither ELF nor Mach-O"))
         }
@@ -154,6 +157,9 @@ fn parse_caught(store: &FileStore, path: &Path, facets: Facets) -> Result<Arc<Mo
 
 /// What a file is for, by itself.
 fn role(module: &Module) -> Role {
+    if module.is_debug_file() {
+        return Role::Other;
+    }
     match module.kind {
         ObjectKind::Executable | ObjectKind::PositionIndependentExecutable => return Role::Program,
         ObjectKind::Relocatable | ObjectKind::Core | ObjectKind::Other(_) => return Role::Other,

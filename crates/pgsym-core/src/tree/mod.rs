@@ -25,7 +25,7 @@ use self::file::{demote_needed_libraries, parse_all};
 use self::load::{Environments, interpreter_of, load_all, load_file};
 use self::server::{find_server, find_server_below, start_server};
 use crate::collide::Collisions;
-use crate::discover::{Discovery, Format, Roots, discover};
+use crate::discover::{Discovery, Format, Roots, WindowsBinaries, discover};
 use crate::error::Error;
 use crate::extension::{Inventory, Surroundings};
 use crate::fs::{FileId, FileKind, Fs};
@@ -45,6 +45,7 @@ pub struct Tree {
     store: Arc<FileStore>,
     roots: Roots,
     control_directories: BTreeSet<PathBuf>,
+    windows: WindowsBinaries,
     inventory: OnceLock<Inventory>,
     collisions: OnceLock<Option<Collisions>>,
     /// The roots that are directories, every symbolic link resolved.
@@ -60,7 +61,8 @@ impl Tree {
     pub fn load(fs: Arc<dyn Fs>, roots: &[PathBuf], mut settings: Settings) -> Result<Self, Error> {
         settings.stand(&*fs)?;
         let roots = Roots::new(&*fs, roots, settings.working_directory.as_deref());
-        let Discovery { mut candidates, control_directories } = discover(&*fs, &roots)?;
+        let Discovery { mut candidates, control_directories, windows } = discover(&*fs, &roots)?;
+        windows.refuse(&roots, &candidates)?;
         if settings.reading == Reading::Everything {
             // One file has the same faults by each of its names.
             candidates.retain(|candidate| !candidate.is_repeated);
@@ -149,6 +151,7 @@ impl Tree {
             store,
             roots,
             control_directories,
+            windows,
             inventory,
             collisions,
             resolved_roots,
@@ -280,6 +283,11 @@ impl Tree {
     /// The paths that were asked about.
     pub fn roots(&self) -> &Roots {
         &self.roots
+    }
+
+    /// The Windows binaries below the roots, of which nothing is read.
+    pub fn windows(&self) -> &WindowsBinaries {
+        &self.windows
     }
 
     /// A path as the caller would name it.

@@ -94,6 +94,11 @@ pub(super) fn read(
     let mut view = SectionView { count: sections.0.len() as u32, ..SectionView::default() };
     let mut compare = Comparison { memory, sections: &sections, clauses: &mut view.disagreements };
     compare.dynamic_section(segments);
+    let header = segments.iter().rfind(|segment| segment.kind == elf::PT_DYNAMIC.0);
+    view.dynamic_has_no_bytes = header.is_some_and(|header| {
+        let empty = |section: &Section| section.kind == elf::SHT_NOBITS && section.address == header.address;
+        sections.0.iter().any(empty)
+    });
     if let Some(dynamic) = dynamic {
         compare.tables(dynamic);
         compare.string_table(dynamic);

@@ -87,7 +87,9 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
 
 fn with_search(mut finding: crate::check::Finding, library: &Library) -> crate::check::Finding {
     if let Ok(expansion) = &library.expansion {
-        for tried in &expansion.tried {
+        // Two directories of modules may lead to one name.
+        let mut told = std::collections::BTreeSet::new();
+        for tried in expansion.tried.iter().filter(|tried| told.insert(*tried)) {
             finding = finding.evidence("looked for", tried.display());
         }
     }

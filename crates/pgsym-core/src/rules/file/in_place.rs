@@ -25,6 +25,7 @@ pub(super) fn is_in_place_of_module(cx: &ModuleCx<'_>, module_directories: &Hash
 /// An object file or a program where a module should be: the server refuses it in the loader's words.
 pub(super) fn no_shared_object(cx: &ModuleCx<'_>, sink: &Sink<'_>) -> Option<Finding> {
     let kind = match cx.module()?.kind {
+        _ if cx.module()?.is_debug_file() => "the debug information of another one, split from it",
         ObjectKind::Relocatable => "an object file, which is not linked yet",
         ObjectKind::Executable | ObjectKind::PositionIndependentExecutable => "a program",
         ObjectKind::Core => "a memory image of a crashed program",
@@ -35,12 +36,14 @@ pub(super) fn no_shared_object(cx: &ModuleCx<'_>, sink: &Sink<'_>) -> Option<Fin
     let message = format!("The file has a module's name and is {kind}: {consequence}.");
     let finding = sink
         .finding(cx.path(), "e_type", message)
-        .help("link it with -shared, or take it out of the directory of modules");
+        .help("install the module itself, linked with -shared, and keep other files out of its directory");
     let Some(process) = cx.tree().process() else { return Some(finding) };
     match crate::postgres::load(process, cx.path(), None).0 {
         Verdict::Fails(said) => {
             Some(said.to_string().lines().fold(finding, |finding, line| finding.evidence("the server", line)))
         }
+        // What is left of the headers may lead the loader to anything.
+        Verdict::Crashes(_) | Verdict::Unknown(_) if cx.module()?.is_debug_file() => Some(finding),
         // musl's loader takes programs that are position-independent.
         Verdict::Loads | Verdict::Crashes(_) | Verdict::Unknown(_) => None,
     }

@@ -7,7 +7,7 @@ use object::elf;
 use super::in_place::{is_in_place_of_module, module_directories, no_shared_object};
 use super::read_only_dynamic::read_only;
 use crate::check::{Finding, ModuleCx, Severity, Sink, TreeCx, declare_rule};
-use crate::discover::Format;
+use crate::discover::{Format, has_library_name};
 use crate::error::{FileError, FileErrorKind};
 use crate::model::{Module, Segment};
 use crate::name::shown_path;
@@ -47,7 +47,8 @@ declare_rule! {
     ///
     /// Damage inside code and data. A file that only the current user may not read is a warning: the server may be allowed
     /// to. A linker script (`libx.so` as text) is good to know, since the linker wants it; where the loader meets it,
-    /// `bad-candidate` tells. FIFOs, sockets and devices are not opened.
+    /// `bad-candidate` tells. FIFOs, sockets and devices are not opened. Files of debug information that was split from a
+    /// binary (`x.so.debug`) are left alone where no server takes them for modules. Windows binaries are counted, once.
     ///
     /// ## References
     ///
@@ -66,6 +67,20 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     let module_directories = module_directories(cx.tree());
     for file in cx.files() {
         check_file(&file, sink, &met, &module_directories);
+    }
+    windows(cx, sink);
+}
+
+/// Windows binaries among others: told once.
+fn windows(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
+    let windows = cx.tree().windows();
+    if let Some(first) = &windows.first {
+        let others = match windows.count {
+            1 => String::new(),
+            count => format!(", one of {count}"),
+        };
+        let message = format!("The file is a Windows binary (PE){others}: Windows builds are not read.");
+        sink.report(sink.finding(first, base_name(first), message).severity(Severity::Info));
     }
 }
 
@@ -88,6 +103,9 @@ fn check_file(
     module_directories: &HashSet<&Path>,
 ) {
     let file = cx.file();
+    if file.format == Ok(Format::Windows) && !has_library_name(cx.path()) {
+        return;
+    }
     if let Err(error) = file.module.as_ref().map(|_| ()).and_then(|()| file.format.as_ref().map(|_| ())) {
         if error.kind != FileErrorKind::Limit && !met.contains(cx.path()) {
             sink.report(whole_file(cx, sink, error));
@@ -97,6 +115,9 @@ fn check_file(
     let is_in_place = is_in_place_of_module(cx, module_directories);
     if is_in_place && let Some(finding) = no_shared_object(cx, sink) {
         sink.report(finding);
+        return;
+    }
+    if cx.module().is_some_and(|module| module.is_debug_file()) {
         return;
     }
     if let Some(failure) = cx.load().and_then(|load| load.failure.as_ref().filter(|_| load.root.is_none()))
@@ -233,6 +254,47 @@ pub(crate) mod tests {
     pub(crate) fn silent() -> Case {
         // No library's name, and no ELF file: no business of ours.
         Case::new().file("README", "text").object("x.so", &module())
+    }
+
+    /// What `objcopy --only-keep-debug` leaves: the headers, and an empty PT_DYNAMIC.
+    fn debug_information() -> SharedObject {
+        library("libx.so.1").damage(Damage::ProgramHeader(2, ProgramHeaderField::FileSize, 0))
+    }
+
+    #[test]
+    fn split_debug_information_is_left_alone_where_no_module_belongs() {
+        let case = Case::new()
+            .object("/pg/debug/usr/lib/x.so", &debug_information())
+            .object("/pg/debug/.build-id/ab/cdef.debug", &debug_information())
+            .roots(&["/pg/debug"]);
+        assert!(case.run_all().is_empty(), "{:?}", case.run_all());
+    }
+
+    #[test]
+    fn split_debug_information_in_a_modules_place_is_refused() {
+        let finding = Case::new().object("x.so", &debug_information()).one(&UNREADABLE_FILE);
+        assert_eq!(finding.severity, Severity::Error);
+        assert_eq!(
+            finding.texts("the server"),
+            [
+                "ERROR:  could not load library \"/pg/lib/x.so\": /pg/lib/x.so: object file has no dynamic section"
+            ]
+        );
+    }
+
+    #[test]
+    fn windows_binaries_among_others_are_told_once() {
+        let mut pe = vec![0; 0x84];
+        pe[..2].copy_from_slice(b"MZ");
+        pe[0x3c] = 0x80;
+        pe[0x80..].copy_from_slice(b"PE\0\0");
+        let case = Case::new().object("x.so", &module()).file("win/a.dll", pe.clone()).file("win/b.exe", pe);
+        let finding = case.one(&UNREADABLE_FILE);
+        assert_eq!(finding.severity, Severity::Info);
+        assert_eq!(
+            finding.message,
+            "The file is a Windows binary (PE), one of 2: Windows builds are not read."
+        );
     }
 
     #[test]
