@@ -120,6 +120,7 @@ rules! {
     file::unreadable_file::UNREADABLE_FILE,
     file::views_disagree::VIEWS_DISAGREE,
     file::limit_reached::LIMIT_REACHED,
+    file::unreadable_for_server::UNREADABLE_FOR_SERVER,
 }
 
 #[cfg(test)]

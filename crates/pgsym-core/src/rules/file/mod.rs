@@ -4,6 +4,7 @@ mod in_place;
 pub(crate) mod limit_reached;
 mod read_only_dynamic;
 pub(crate) mod unreadable_file;
+pub(crate) mod unreadable_for_server;
 pub(crate) mod views_disagree;
 
 use crate::error::{FileError, FileErrorKind};
