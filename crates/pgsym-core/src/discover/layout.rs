@@ -95,13 +95,43 @@ fn with_directories(fs: &dyn Fs, prefix: &Path, server: PathBuf) -> Installation
     // A relative prefix, the empty one too, says nothing of the directories above it.
     let here = if prefix.as_os_str().is_empty() { Path::new(".") } else { prefix };
     let whole = fs.canonicalize(here).unwrap_or_else(|_| prefix.to_owned());
-    if let (Some(version), Some(lib)) = (whole.file_name(), whole.ancestors().nth(2))
-        && let Some(usr) = lib.parent().filter(|_| lib.ends_with("lib"))
-    {
-        shares.push(usr.join("share/postgresql").join(version));
+    // The name with its links first: a binary that moved behind one has its directories compiled in
+    // (src/port/path.c, make_relative_path).
+    for prefix in [here, &whole] {
+        if let (Some(version), Some(lib)) = (prefix.file_name(), prefix.ancestors().nth(2))
+            && let Some(usr) = lib.parent().filter(|_| lib.ends_with("lib"))
+        {
+            shares.push(usr.join("share/postgresql").join(version));
+        }
     }
     let sharedir = first(shares.clone(), "postgres.bki").or_else(|| first(shares, "extension"));
     Installation { server, pkglibdir, sharedir }
+}
+
+/// Whether a path has the place of a directory in which a server looks for modules or extensions, or of one above
+/// it in the same prefix: `lib/postgresql/17`, `share/extension`, `bin/../lib`.
+pub(super) fn is_layout_directory(fs: &dyn Fs, path: &Path) -> bool {
+    let mut names = path.iter().rev().map(std::ffi::OsStr::as_encoded_bytes);
+    let [Some(name), above, further] = [names.next(), names.next(), names.next()] else { return false };
+    let is_number = |name: &[u8]| !name.is_empty() && name.iter().all(u8::is_ascii_digit);
+    let is_part = |name: Option<&[u8]>| matches!(name, Some(b"lib" | b"lib64" | b"share"));
+    let is_product = |name: Option<&[u8]>| {
+        name.and_then(|name| name.strip_prefix(b"postgresql").or_else(|| name.strip_prefix(b"pgsql")))
+            .is_some_and(|rest| rest.is_empty() || is_number(rest.strip_prefix(b"@").unwrap_or(rest)))
+    };
+    match name {
+        b"extension" => is_part(above) || is_product(above) || above.is_some_and(is_number),
+        b"lib" | b"lib64" | b"share"
+            if above.is_some_and(is_number)
+                || is_product(above)
+                || above.is_some_and(|name| name.starts_with(b"pgsql-")) =>
+        {
+            true
+        }
+        b"lib" | b"lib64" | b"share" => path.parent().is_some_and(|prefix| at_prefix(fs, prefix).is_some()),
+        name if is_number(name) => is_product(above) && is_part(further),
+        name => is_product(Some(name)) && is_part(above),
+    }
 }
 
 fn is_file(fs: &dyn Fs, path: &Path) -> bool {
@@ -131,6 +161,48 @@ mod tests {
         assert_eq!(found.server, Path::new("/usr/lib/postgresql/15/bin/postgres"));
         assert_eq!(found.pkglibdir, Path::new("/usr/lib/postgresql/15/lib"));
         assert_eq!(found.sharedir.as_deref(), Some(Path::new("/usr/share/postgresql/15")));
+    }
+
+    #[test]
+    fn debian_behind_a_link_keeps_the_shared_files_that_it_was_built_for() {
+        let fs = MemoryFs::new()
+            .file("/opt/pg/15/bin/postgres", "")
+            .file("/opt/pg/15/lib/plpgsql.so", "")
+            .symlink("/usr/lib/postgresql", "/opt/pg")
+            .file("/usr/share/postgresql/15/postgres.bki", "");
+        let found = installation(&fs, "/usr/lib/postgresql/15");
+        assert_eq!(found.pkglibdir, Path::new("/usr/lib/postgresql/15/lib"));
+        assert_eq!(found.sharedir.as_deref(), Some(Path::new("/usr/share/postgresql/15")));
+    }
+
+    #[test]
+    fn directories_of_the_layout_are_known_by_their_place() {
+        let fs = MemoryFs::new().file("/opt/pg/bin/postgres", "");
+        let is = |path: &str| is_layout_directory(&fs, Path::new(path));
+        for path in [
+            "/usr/lib/postgresql",
+            "/usr/lib/postgresql/15",
+            "/usr/lib/postgresql/15/lib",
+            "/usr/share/postgresql/15/extension",
+            "/usr/lib64/pgsql",
+            "/usr/lib/postgresql17",
+            "/opt/homebrew/lib/postgresql@15",
+            "/usr/pgsql-17/lib",
+            "/volume/share/extension",
+            "/opt/pg/lib",
+        ] {
+            assert!(is(path), "{path}");
+        }
+        for path in [
+            "/lib",
+            "/usr/lib",
+            "/usr/lib/x86_64-linux-gnu",
+            "/home/me/15",
+            "/src/postgresql",
+            "/a/extension",
+        ] {
+            assert!(!is(path), "{path}");
+        }
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub struct Discovery {
     pub candidates: Vec<Candidate>,
     /// The directories below the roots that hold a control file of an extension, in path order.
     pub control_directories: BTreeSet<PathBuf>,
+    /// The directories behind symbolic links that were walked as if they were below a root, every link resolved.
+    pub linked: Vec<PathBuf>,
     /// The Windows binaries, which are no candidates unless they were named.
     pub windows: WindowsBinaries,
 }
@@ -112,6 +114,7 @@ pub fn discover(fs: &dyn Fs, roots: &Roots) -> Result<Discovery, Error> {
             search.add_named(root);
         }
     }
+    search.follow_layout_links();
     Ok(search.finish())
 }
 
@@ -122,4 +125,58 @@ pub fn short_path<'p>(path: &'p Path, roots: &[PathBuf]) -> &'p Path {
         .filter_map(|root| path.strip_prefix(root).ok())
         .find(|rest| !rest.as_os_str().is_empty())
         .unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs::MemoryFs;
+
+    const ELF: &[u8] = b"\x7fELF";
+
+    fn found(fs: &MemoryFs, root: &str) -> (Vec<String>, Vec<String>) {
+        let found = discover(fs, &Roots::new(fs, &[root.into()], None)).unwrap();
+        let text = |path: &PathBuf| path.display().to_string();
+        let candidates = found.candidates.iter().map(|candidate| text(&candidate.path)).collect();
+        (candidates, found.control_directories.iter().map(text).collect())
+    }
+
+    #[test]
+    fn a_pkglibdir_and_a_sharedir_behind_links_are_walked() {
+        let fs = MemoryFs::new()
+            .file("/host/pg/bin/postgres", ELF)
+            .symlink("/host/pg/lib/postgresql", "../../modules")
+            .file("/host/modules/x.so", ELF)
+            .symlink("/host/modules/round", "..")
+            .symlink("/host/pg/share", "/else/share")
+            .symlink("/else/share/extension", "/else/controls")
+            .file("/else/controls/x.control", "")
+            // What is no part of the layout is told of, and not entered.
+            .symlink("/host/pg/doc", "/else/doc")
+            .file("/else/doc/y.so", ELF);
+        let (files, controls) = found(&fs, "/host/pg");
+        assert_eq!(
+            files,
+            [
+                "/host/pg/bin/postgres",
+                "/host/pg/doc",
+                "/host/pg/lib/postgresql/round",
+                "/host/pg/lib/postgresql/x.so"
+            ]
+        );
+        assert_eq!(controls, ["/host/pg/share/extension"]);
+        // Below a common root there is nothing behind the links that is not walked anyway.
+        assert!(found(&fs, "/host").0.contains(&"/host/modules/x.so".to_owned()));
+    }
+
+    #[test]
+    fn links_of_the_layout_that_go_round_end() {
+        let fs = MemoryFs::new()
+            .file("/pg/bin/postgres", ELF)
+            .symlink("/pg/lib", "/a")
+            .symlink("/a/postgresql", "/b")
+            .symlink("/b/15", "/a")
+            .file("/a/x.so", ELF);
+        assert_eq!(found(&fs, "/pg").0, ["/pg/bin/postgres", "/pg/lib/x.so"]);
+    }
 }

@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rayon::prelude::*;
 
+use super::layout::is_layout_directory;
 use super::sniff::{format_of, has_library_name, is_library_name};
 use super::{Candidate, Discovery, Format, Roots, WindowsBinaries};
 use crate::error::{FileError, FileErrorKind};
@@ -18,6 +19,8 @@ use crate::name::{path_bytes, shown_path};
 pub(super) struct Search<'a> {
     fs: &'a dyn Fs,
     roots: &'a Roots,
+    /// The roots, every link resolved.
+    resolved: Vec<PathBuf>,
     found: Mutex<Found>,
 }
 
@@ -28,6 +31,8 @@ struct Found {
     /// What the walk does not tell of: symbolic links, files that it could not read, paths that were named.
     unread: Vec<Unread>,
     control_directories: BTreeSet<PathBuf>,
+    /// The directories behind links that were walked, every link resolved.
+    linked: Vec<PathBuf>,
 }
 
 /// A candidate with what tells it from others.
@@ -47,7 +52,8 @@ struct Unread {
 
 impl<'a> Search<'a> {
     pub(super) fn new(fs: &'a dyn Fs, roots: &'a Roots) -> Self {
-        Self { fs, roots, found: Mutex::default() }
+        let resolved = roots.paths().iter().filter_map(|root| fs.canonicalize(root).ok()).collect();
+        Self { fs, roots, resolved, found: Mutex::default() }
     }
 
     /// Adds a path that the caller named.
@@ -81,6 +87,46 @@ impl<'a> Search<'a> {
         self.found().candidates.push(looked);
     }
 
+    /// Walks on behind the symbolic links that stand for a directory of the layout: a pkglibdir that is kept on another
+    /// volume is still the server's. Other links to directories stay what they are.
+    pub(super) fn follow_layout_links(&self) {
+        let mut others = Vec::new();
+        loop {
+            let is_layout = |unread: &Unread| {
+                unread.is_link && !unread.is_named && is_layout_directory(self.fs, &unread.path)
+            };
+            let unread = std::mem::take(&mut self.found().unread);
+            let (mut links, rest): (Vec<Unread>, Vec<Unread>) = unread.into_iter().partition(is_layout);
+            others.extend(rest);
+            if links.is_empty() {
+                break;
+            }
+            // The threads that met them did so in any order.
+            links.sort_by(|a, b| a.path.cmp(&b.path));
+            for link in links {
+                if !self.walk_behind(&link.path) {
+                    others.push(link);
+                }
+            }
+        }
+        self.found().unread = others;
+    }
+
+    /// Whether a link led to a directory that is walked now. What is walked anyway, and what lies above it, is never
+    /// walked again, so that links cannot go round.
+    fn walk_behind(&self, link: &Path) -> bool {
+        let Ok(target) = self.fs.canonicalize(link) else { return false };
+        let walked: Vec<PathBuf> = self.resolved.iter().chain(&self.found().linked).cloned().collect();
+        if walked.iter().any(|walked| target.starts_with(walked) || walked.starts_with(&target)) {
+            return false;
+        }
+        let is_walked = self.fs.walk(link, &|place, met| self.meet(place, met)).is_ok();
+        if is_walked {
+            self.found().linked.push(target);
+        }
+        is_walked
+    }
+
     fn leave(&self, place: Place<'_>, kind: FileKind) {
         let is_link = kind == FileKind::Symlink;
         self.found().unread.push(Unread { path: place.path(), is_link, is_named: false });
@@ -97,10 +143,10 @@ impl<'a> Search<'a> {
 
     /// Everything of interest, in path order.
     pub(super) fn finish(self) -> Discovery {
-        let Found { candidates: mut looked, unread, control_directories } =
+        let Found { candidates: mut looked, unread, control_directories, linked } =
             std::mem::take(&mut *self.found());
         let known: HashSet<FileId> = looked.iter().filter_map(|looked| looked.id).collect();
-        looked.par_extend(unread.into_par_iter().filter_map(|unread| self.look_at(unread, &known)));
+        looked.par_extend(unread.into_par_iter().filter_map(|unread| self.look_at(unread, &known, &linked)));
         // Stable: of a library's directory that cannot be entered either, the first thing to say stays.
         looked.sort_by(|a, b| a.order().cmp(&b.order()));
         looked.dedup_by(|a, b| a.candidate.path == b.candidate.path);
@@ -128,11 +174,11 @@ impl<'a> Search<'a> {
             }
             !is_windows || candidate.is_named
         });
-        Discovery { candidates, control_directories, windows }
+        Discovery { candidates, control_directories, linked, windows }
     }
 
     /// Nothing for what is no business of ours, nor for a link to one of the `known` files.
-    fn look_at(&self, unread: Unread, known: &HashSet<FileId>) -> Option<Looked> {
+    fn look_at(&self, unread: Unread, known: &HashSet<FileId>, linked: &[PathBuf]) -> Option<Looked> {
         let Unread { path, is_link, is_named } = unread;
         let metadata = self.fs.metadata(&path).ok();
         let id = metadata.map(|metadata| metadata.id);
@@ -143,7 +189,7 @@ impl<'a> Search<'a> {
         let leads_to_directory = metadata.is_some_and(|metadata| metadata.kind == FileKind::Directory);
         let format = match self.fs.head(&path) {
             Ok((head, _)) => Ok(format_of(&head)),
-            Err(_) if leads_to_directory && !is_wanted => Err(self.linked_directory(&path)?),
+            Err(_) if leads_to_directory && !is_wanted => Err(self.linked_directory(&path, linked)?),
             Err(error) => Err(error),
         };
         let is_kept = match &format {
@@ -157,12 +203,10 @@ impl<'a> Search<'a> {
         })
     }
 
-    /// What is said of a symbolic link to a directory: nothing where that one is walked anyway.
-    fn linked_directory(&self, path: &Path) -> Option<FileError> {
+    /// What is said of a symbolic link to a directory: nothing where that one is walked anyway, by whatever name.
+    fn linked_directory(&self, path: &Path, linked: &[PathBuf]) -> Option<FileError> {
         let target = self.fs.canonicalize(path).ok()?;
-        // Whatever links lead to the root.
-        let is_above = |root: &PathBuf| self.fs.canonicalize(root).is_ok_and(|root| target.starts_with(root));
-        let is_walked = self.roots.paths().iter().any(is_above);
+        let is_walked = self.resolved.iter().chain(linked).any(|walked| target.starts_with(walked));
         let message =
             || format!("a symbolic link to the directory {}, which is not entered", shown_path(&target));
         (!is_walked).then(|| FileError::new(FileErrorKind::LinkedDirectory, message()))

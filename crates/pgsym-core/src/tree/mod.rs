@@ -61,7 +61,7 @@ impl Tree {
     pub fn load(fs: Arc<dyn Fs>, roots: &[PathBuf], mut settings: Settings) -> Result<Self, Error> {
         settings.stand(&*fs)?;
         let roots = Roots::new(&*fs, roots, settings.working_directory.as_deref());
-        let Discovery { mut candidates, control_directories, windows } = discover(&*fs, &roots)?;
+        let Discovery { mut candidates, control_directories, linked, windows } = discover(&*fs, &roots)?;
         windows.refuse(&roots, &candidates)?;
         if settings.reading == Reading::Everything {
             // One file has the same faults by each of its names.
@@ -138,6 +138,7 @@ impl Tree {
             .iter()
             .filter(|root| is_directory(root))
             .filter_map(|root| fs.canonicalize(root).ok())
+            .chain(linked)
             .collect();
         let (inventory, collisions) = (OnceLock::new(), OnceLock::new());
         Ok(Self {
