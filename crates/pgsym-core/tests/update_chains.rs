@@ -35,8 +35,12 @@ fn rows(extension: &Extension) -> Vec<String> {
 #[test]
 fn chains_leave_what_the_server_has() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/sql/chains");
-    let places =
-        [ControlDirectory { path: directory.clone(), layout: ScriptLayout::Beside, is_setting: true }];
+    let places = [ControlDirectory {
+        path: directory.clone(),
+        layout: ScriptLayout::Beside,
+        is_setting: true,
+        site: 0,
+    }];
     let mut given = String::new();
     for extension in find_extensions(&RealFs::new(), &places, 15).0 {
         writeln!(given, "{}", String::from_utf8_lossy(&extension.name)).unwrap();

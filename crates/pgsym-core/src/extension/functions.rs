@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::library_path::{Expansion, LibrarySettings, Loader, candidates, expand};
 use crate::fs::{FileId, FileKind, Fs};
 use crate::model::{Module, NameHash};
-use crate::name::Shown;
+use crate::name::{Shown, bytes_as_path};
 use crate::postgres::FINFO_PREFIX;
 
 /// A library that SQL names, and what was found for it.
@@ -206,7 +206,18 @@ pub(super) fn find_library(
         |path: &Path| fs.metadata(path).ok().filter(|found| found.kind == FileKind::File).map(|m| m.id);
     let chosen = library.path().and_then(id_of);
     if let Some(path) = library.path() {
-        let mut hidden: Vec<(FileId, PathBuf)> = candidates(settings, loader, name)
+        // The server has one `$libdir`: a staging tree's file takes the place of the installed one, which hides nothing.
+        let simple = name.strip_prefix(b"$libdir/").unwrap_or(name);
+        let with_suffix = [simple, settings.dlsuffix].concat();
+        let holds = |libdir: &&PathBuf| {
+            [simple, &with_suffix].into_iter().any(|name| id_of(&libdir.join(bytes_as_path(name))).is_some())
+        };
+        let libdir = settings.libdirs.iter().find(holds).or(settings.libdirs.first());
+        let one = LibrarySettings {
+            libdirs: libdir.map(std::slice::from_ref).unwrap_or_default(),
+            ..settings.clone()
+        };
+        let mut hidden: Vec<(FileId, PathBuf)> = candidates(&one, loader, name)
             .into_iter()
             .filter(|candidate| candidate != path)
             .filter_map(|candidate| Some((id_of(&candidate)?, candidate)))

@@ -33,11 +33,11 @@ pub use functions::{Library, NearExport, NearExports, Status};
 pub(crate) use inventory::NEWEST_MAJOR;
 #[cfg(feature = "audit")]
 pub use inventory::{
-    Cycle, ExtensionRecord, ExtensionSettings, Function, Inventory, LoadStatement, Objects, OperatorError,
-    Reading, Required, ScriptRecord, Surroundings,
+    Cycle, ExtensionKey, ExtensionRecord, ExtensionSettings, Function, Inventory, LoadStatement, Objects,
+    OperatorError, Reading, Required, ScriptRecord, Surroundings,
 };
 #[cfg(feature = "audit")]
-pub use places::{Places, SearchSettings};
+pub use places::{Places, SearchSettings, Site};
 #[cfg(feature = "audit")]
 pub use preload::preload_names;
 #[cfg(feature = "audit")]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::inventory::Surroundings;
 use super::library_path::control_directories;
 use super::tree::{ControlDirectory, ScriptLayout};
-
+use crate::discover::{Installation, find_installation};
 use crate::fs::{FileKind, Fs};
 use crate::name::path_bytes;
 
@@ -30,10 +30,47 @@ pub struct SearchSettings {
 pub struct Places {
     /// Directories with control files, in search order.
     pub control: Vec<ControlDirectory>,
+    /// What their extensions see, by [`ControlDirectory::site`]; the first is the server's own.
+    pub sites: Vec<Site>,
+}
+
+/// What the extensions of one installation see: of two with one name at one site the earlier hides the later. A
+/// staging tree is a site of its own, whose files stand in front of the server's, as the finished installation will hold
+/// both; so is each installation below the roots that is not the server's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Site {
     /// What `$libdir` stands for, in search order; empty when no installation says it and none can be guessed.
     pub libdirs: Vec<PathBuf>,
     /// `dynamic_library_path`.
     pub dynamic_library_path: Vec<u8>,
+    /// `pg_config --sharedir` of its server, where that is known.
+    pub sharedir: Option<PathBuf>,
+    /// Whether it is an installation with a server of its own, which sees nothing of the other sites.
+    pub is_installation: bool,
+    /// Whether all control files that its server has are known, and not only those of a package.
+    pub has_all_extensions: bool,
+    /// Whether all modules that its server has are known.
+    pub has_all_modules: bool,
+}
+
+impl Site {
+    /// A site where nothing is.
+    pub(super) const NOTHING: Self = Self {
+        libdirs: Vec::new(),
+        dynamic_library_path: Vec::new(),
+        sharedir: None,
+        is_installation: false,
+        has_all_extensions: false,
+        has_all_modules: false,
+    };
+}
+
+/// A control directory below the roots with a site of its own.
+struct Own<'a> {
+    directory: &'a Path,
+    libdir: Option<PathBuf>,
+    /// Of an installation with a server.
+    sharedir: Option<PathBuf>,
 }
 
 /// Finds the places, given the directories below the roots that hold control files.
@@ -44,9 +81,11 @@ pub(super) fn find_places(around: &Surroundings<'_>, settings: &SearchSettings, 
     let pkglibdir = settings.pkglibdir.clone().or_else(|| installation.map(|found| found.pkglibdir.clone()));
     let system = sharedir.as_ref().map(|sharedir| sharedir.join("extension"));
     let is_directory = |path: &Path| fs.metadata(path).is_ok_and(|found| found.kind == FileKind::Directory);
+    let is_path_given = settings.extension_control_path.is_some() && major >= 18;
 
     let mut found = Places::default();
-    let mut library_directories: Vec<PathBuf> = Vec::new();
+    let mut volumes: Vec<PathBuf> = Vec::new();
+    let mut own: Vec<Own<'_>> = Vec::new();
     for directory in around.control_directories {
         if system.as_ref().is_some_and(|system| is_same(fs, directory, system)) {
             continue; // it comes last, below
@@ -56,41 +95,94 @@ pub(super) fn find_places(around: &Surroundings<'_>, settings: &SearchSettings, 
         } else {
             ScriptLayout::Beside
         };
-        if let Some(stage) = stage_of(directory, system.as_deref()) {
-            let staged = pkglibdir.as_ref().and_then(|libdir| libdir.strip_prefix("/").ok());
-            found.libdirs.extend(staged.map(|libdir| stage.join(libdir)).filter(|path| is_directory(path)));
+        let near = || libraries_near(directory).into_iter().find(|path| is_directory(path));
+        let stage = stage_of(directory, sharedir.as_deref(), pkglibdir.as_deref());
+        // Before 18 a server finds a control file nowhere but in its own directory: what is elsewhere is on its
+        // way there.
+        let site = if let Some(other) = installation_of(fs, directory) {
+            own.push(Own { directory, libdir: Some(other.pkglibdir), sharedir: other.sharedir });
+            own.len()
+        } else if stage.is_some() || system.is_none() || major < 18 {
+            let libdir = stage.filter(|path| is_directory(path)).or_else(near);
+            own.push(Own { directory, libdir, sharedir: None });
+            own.len()
         } else {
-            let near = libraries_near(directory);
-            library_directories.extend(near.into_iter().find(|path| is_directory(path)));
-        }
-        found.control.push(ControlDirectory { path: directory.clone(), layout, is_setting: false });
+            volumes.extend(near());
+            0
+        };
+        found.control.push(ControlDirectory { path: directory.clone(), layout, is_setting: false, site });
     }
-    library_directories.sort();
-    library_directories.dedup();
-
-    let path = settings.extension_control_path.as_deref().unwrap_or_default();
-    if settings.extension_control_path.is_some() && major >= 18 {
+    if is_path_given {
+        // What the setting names is one installation, with what is staged for it.
         found.control.clear();
     }
+    let path = settings.extension_control_path.as_deref().unwrap_or_default();
     let given = control_directories(sharedir.as_deref(), path.as_bytes(), major);
     found.control.extend(given.into_iter().map(|path| ControlDirectory {
         path,
         layout: ScriptLayout::Beside,
         is_setting: true,
+        site: 0,
     }));
-    found.libdirs.extend(pkglibdir);
-    found.libdirs.dedup();
-    found.dynamic_library_path = settings.dynamic_library_path.clone().map_or_else(
-        || {
-            let own = library_directories.iter().map(|directory| path_bytes(directory));
-            own.chain([&b"$libdir"[..]]).collect::<Vec<_>>().join(&b':')
-        },
-        String::into_bytes,
-    );
-    // Where no installation is known the modules near the control files are what `$libdir` means: a staged package
-    // that is asked about without its server, whose built-in profile knows no directories.
-    if sharedir.is_none() && settings.pkglibdir.is_none() {
-        found.libdirs.splice(0..0, library_directories);
+
+    // The directories of a profile, or of a server of which a package's tree is the root, hold what the package
+    // brings; what every server ships tells the whole installation.
+    let is_there = |directory: &Option<PathBuf>, names: &[&str]| {
+        let directory = directory.as_ref();
+        directory.is_some_and(|path| names.iter().any(|name| fs.metadata(&path.join(name)).is_ok()))
+    };
+    let has_all_modules =
+        settings.pkglibdir.is_some() || is_there(&pkglibdir, &["plpgsql.so", "plpgsql.dylib"]);
+    let has_all_extensions =
+        settings.sharedir.is_some() || is_there(&sharedir, &["postgres.bki", "extension/plpgsql.control"]);
+    let searched = |directories: &[PathBuf]| match &settings.dynamic_library_path {
+        Some(path) => path.clone().into_bytes(),
+        None => {
+            let directories = directories.iter().map(|directory| path_bytes(directory));
+            directories.chain([&b"$libdir"[..]]).collect::<Vec<_>>().join(&b':')
+        }
+    };
+    let site_of = |own_first: Vec<PathBuf>, directories: &[PathBuf]| Site {
+        libdirs: distinct(own_first.into_iter().chain(pkglibdir.clone())),
+        dynamic_library_path: searched(directories),
+        sharedir: sharedir.clone(),
+        is_installation: false,
+        has_all_extensions,
+        has_all_modules,
+    };
+    volumes.sort();
+    volumes.dedup();
+    let staged = |all: bool| own.iter().filter(move |own| all && own.sharedir.is_none());
+    // Without control files of the tree's own, nothing tells what else `$libdir` could be.
+    let for_server = staged(is_path_given || system.is_none()).filter_map(|own| own.libdir.clone()).collect();
+    found.sites.push(site_of(for_server, &volumes));
+    if !is_path_given {
+        let named = settings.dynamic_library_path.as_deref().unwrap_or_default();
+        let is_named =
+            |path: &Path| named.as_bytes().split(|&b| b == b':').any(|piece| piece == path_bytes(path));
+        // `--pkglibdir` alone says what `$libdir` is.
+        let is_libdir_given = sharedir.is_none() && settings.pkglibdir.is_some();
+        for site in &own {
+            let near = site.libdir.iter().cloned();
+            if site.sharedir.is_some() {
+                found.sites.push(Site {
+                    libdirs: near.collect(),
+                    dynamic_library_path: searched(&[]),
+                    sharedir: site.sharedir.clone(),
+                    is_installation: true,
+                    has_all_extensions: true,
+                    has_all_modules: true,
+                });
+                continue;
+            }
+            // A package may leave its modules to another one beside it, which goes to the same directory.
+            let others = staged(true).filter(|other| is_for_same_directory(site, other));
+            let libdirs = near.chain(others.filter_map(|other| other.libdir.clone()));
+            let libdirs = libdirs.filter(|path| !is_libdir_given && !is_named(path)).collect();
+            let is_searched = system.is_none() && major >= 18;
+            let along = site.libdir.iter().filter(|_| is_searched || is_libdir_given).cloned();
+            found.sites.push(site_of(libdirs, &along.collect::<Vec<_>>()));
+        }
     }
     found
 }
@@ -99,14 +191,51 @@ fn is_same(fs: &dyn Fs, a: &Path, b: &Path) -> bool {
     a == b || matches!((fs.metadata(a), fs.metadata(b)), (Ok(a), Ok(b)) if a.id == b.id)
 }
 
-/// The root of a staging tree: `/stage` for `/stage/usr/share/postgresql/17/extension`, where the installed
-/// directory is `/usr/share/postgresql/17/extension`.
-fn stage_of(directory: &Path, system: Option<&Path>) -> Option<PathBuf> {
-    let below = system?.strip_prefix("/").ok()?;
-    if !directory.ends_with(below) {
-        return None;
+fn distinct(paths: impl Iterator<Item = PathBuf>) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = Vec::new();
+    for path in paths {
+        if !found.contains(&path) {
+            found.push(path);
+        }
     }
-    directory.ancestors().nth(below.components().count()).map(Path::to_owned)
+    found
+}
+
+/// The installation of which a directory is the one with the control files.
+fn installation_of(fs: &dyn Fs, directory: &Path) -> Option<Installation> {
+    let found = find_installation(fs, directory)?;
+    let system = found.sharedir.as_ref()?.join("extension");
+    is_same(fs, &system, directory).then_some(found)
+}
+
+/// Whether the modules of two control directories lie in the same direction: `../../../lib/postgresql/17/lib` from
+/// both.
+fn is_for_same_directory(one: &Own<'_>, other: &Own<'_>) -> bool {
+    let way = |own: &Own<'_>| {
+        let libdir = own.libdir.as_ref()?;
+        let above = own.directory.ancestors().find(|above| libdir.starts_with(above))?;
+        libdir.strip_prefix(above).ok().map(Path::to_owned)
+    };
+    one.libdir.is_none() || way(one) == way(other)
+}
+
+/// The module directory of a staging tree: `/stage/usr/lib/postgresql/17/lib` for
+/// `/stage/usr/share/postgresql/17/extension`, where the server has the two below `usr` or any other prefix.
+fn stage_of(directory: &Path, sharedir: Option<&Path>, pkglibdir: Option<&Path>) -> Option<PathBuf> {
+    let (system, pkglibdir) = (sharedir?.join("extension"), pkglibdir?);
+    let whole = system.strip_prefix("/").ok().zip(pkglibdir.strip_prefix("/").ok());
+    let prefix = system.ancestors().find(|above| pkglibdir.starts_with(above))?;
+    let below = |above: &Path| Some((system.strip_prefix(above).ok()?, pkglibdir.strip_prefix(above).ok()?));
+    // `share/extension` and `lib` alone are those of an image volume too: the prefix has to have the same name.
+    let tails = below(prefix).filter(|(share, _)| share.components().count() > 2);
+    let tails = tails.or_else(|| below(prefix.parent()?).filter(|(share, _)| share.components().count() > 2));
+    for (share, lib) in [whole, tails].into_iter().flatten() {
+        if directory.ends_with(share) {
+            let stage = directory.ancestors().nth(share.components().count())?;
+            return Some(stage.join(lib));
+        }
+    }
+    None
 }
 
 /// Where the modules of a control directory can be, nearest first.
@@ -180,14 +309,19 @@ mod tests {
         places.control.iter().map(|directory| directory.path.to_str().unwrap()).collect()
     }
 
+    fn sites(places: &Places) -> Vec<usize> {
+        places.control.iter().map(|directory| directory.site).collect()
+    }
+
     #[test]
     fn an_installation_knows_its_own_places() {
         let (fs, installation) = debian();
         let roots = ["/usr/lib/postgresql/17/lib".into()];
         let places = find_at(&fs, &roots, Some(&installation), &SearchSettings::default(), 17);
         assert_eq!(controls(&places), ["/usr/share/postgresql/17/extension"]);
-        assert_eq!(places.libdirs, [installation.pkglibdir]);
-        assert_eq!(places.dynamic_library_path, b"$libdir");
+        assert_eq!(places.sites.len(), 1);
+        assert_eq!(places.sites[0].libdirs, [installation.pkglibdir]);
+        assert_eq!(places.sites[0].dynamic_library_path, b"$libdir");
     }
 
     #[test]
@@ -201,17 +335,86 @@ mod tests {
             controls(&places),
             ["/stage/usr/share/postgresql/17/extension", "/usr/share/postgresql/17/extension"]
         );
-        assert_eq!(
-            places.libdirs,
-            ["/stage/usr/lib/postgresql/17/lib", "/usr/lib/postgresql/17/lib"].map(PathBuf::from)
-        );
+        let both = ["/stage/usr/lib/postgresql/17/lib", "/usr/lib/postgresql/17/lib"].map(PathBuf::from);
+        assert_eq!((sites(&places), &places.sites[1].libdirs[..]), (vec![1, 0], &both[..]));
+        assert_eq!(places.sites[0].libdirs, ["/usr/lib/postgresql/17/lib"].map(PathBuf::from));
         // The same tree without a server.
         let places = find_at(&fs, &["/stage".into()], None, &SearchSettings::default(), 17);
-        assert_eq!(places.libdirs, [PathBuf::from("/stage/usr/lib/postgresql/17/lib")]);
+        assert_eq!(places.sites[1].libdirs, [PathBuf::from("/stage/usr/lib/postgresql/17/lib")]);
         // And with a built-in profile, which has no directories but the root.
         let profile = Installation { pkglibdir: "/stage".into(), sharedir: None, ..installation };
         let places = find_at(&fs, &["/stage".into()], Some(&profile), &SearchSettings::default(), 17);
-        assert_eq!(places.libdirs, ["/stage/usr/lib/postgresql/17/lib", "/stage"].map(PathBuf::from));
+        assert_eq!(
+            places.sites[1].libdirs,
+            ["/stage/usr/lib/postgresql/17/lib", "/stage"].map(PathBuf::from)
+        );
+    }
+
+    #[test]
+    fn a_stage_is_known_by_its_layout_wherever_the_server_is() {
+        // The server's sharedir and pkglibdir, the stage's, the major.
+        for (server, stage, major) in [
+            (("/chroot/usr/share/postgresql/17", "/chroot/usr/lib/postgresql/17/lib"), DEBIAN_STAGE, 18),
+            (("/nix/pg/share/postgresql", "/nix/pg/lib"), ("/stage/o/share/postgresql", "/stage/o/lib"), 18),
+            (("/c/pgsql/share", "/c/pgsql/lib"), ("/stage/pgsql/share", "/stage/pgsql/lib"), 18),
+            // No server before 18 looks for control files elsewhere.
+            (("/usr/share/postgresql/17", "/usr/lib/postgresql/17/lib"), ("/stage/share", "/stage/lib"), 17),
+        ] {
+            let fs = MemoryFs::new()
+                .file(format!("{}/extension/x.control", stage.0), "")
+                .file(format!("{}/x.so", stage.1), "")
+                .file(format!("{}/plpgsql.so", server.1), "")
+                .file(format!("{}/extension/x.control", server.0), "");
+            let installation = Installation {
+                server: "/bin/postgres".into(),
+                pkglibdir: server.1.into(),
+                sharedir: Some(server.0.into()),
+            };
+            let places =
+                find_at(&fs, &["/stage".into()], Some(&installation), &SearchSettings::default(), major);
+            assert_eq!(sites(&places), [1, 0], "{stage:?}");
+            assert_eq!(places.sites[1].libdirs, [stage.1, server.1].map(PathBuf::from), "{stage:?}");
+            assert_eq!(places.sites[1].dynamic_library_path, b"$libdir", "{stage:?}");
+        }
+    }
+
+    const DEBIAN_STAGE: (&str, &str) = ("/stage/usr/share/postgresql/17", "/stage/usr/lib/postgresql/17/lib");
+
+    #[test]
+    fn a_library_directory_that_the_setting_names_is_no_libdir() {
+        let (fs, installation) = debian();
+        let fs = fs.file("/x/share/extension/x.control", "").file("/x/lib/x.so", "");
+        let settings = SearchSettings {
+            dynamic_library_path: Some("/x/lib:$libdir".into()),
+            ..SearchSettings::default()
+        };
+        let places = find_at(&fs, &["/x".into()], Some(&installation), &settings, 17);
+        assert_eq!(places.sites[1].libdirs, [installation.pkglibdir]);
+    }
+
+    #[test]
+    fn packages_for_one_directory_see_each_other_and_installations_do_not() {
+        let fs = MemoryFs::new()
+            .file("/s/a/usr/share/postgresql/17/extension/a.control", "")
+            .file("/s/a/usr/lib/postgresql/17/lib/a.so", "")
+            .file("/s/b/usr/share/postgresql/17/extension/b.control", "")
+            .file("/s/b/usr/lib/postgresql/17/lib/b.so", "")
+            .file("/s/c/usr/share/postgresql/16/extension/a.control", "")
+            .file("/s/c/usr/lib/postgresql/16/lib/a.so", "")
+            .file("/s/pg/bin/postgres", "")
+            .file("/s/pg/lib/plpgsql.so", "")
+            .file("/s/pg/share/extension/plpgsql.control", "");
+        let places = find_at(&fs, &["/s".into()], None, &SearchSettings::default(), 17);
+        let libdirs: Vec<Vec<&str>> = places.sites[1..]
+            .iter()
+            .map(|site| site.libdirs.iter().map(|path| path.to_str().unwrap()).collect())
+            .collect();
+        let (a, b) = ("/s/a/usr/lib/postgresql/17/lib", "/s/b/usr/lib/postgresql/17/lib");
+        assert_eq!(
+            libdirs,
+            [vec![a, b], vec![b, a], vec!["/s/c/usr/lib/postgresql/16/lib"], vec!["/s/pg/lib"]]
+        );
+        assert!(places.sites[4].is_installation && !places.sites[1].is_installation);
     }
 
     #[test]
@@ -228,7 +431,7 @@ mod tests {
                 .file(format!("{share}/extension/x.control"), "")
                 .file(format!("{lib}/x.so"), "");
             let places = find_at(&fs, &["/stage".into()], None, &SearchSettings::default(), 17);
-            assert_eq!(places.libdirs, [PathBuf::from(lib)], "{share}");
+            assert_eq!(places.sites[1].libdirs, [PathBuf::from(lib)], "{share}");
         }
     }
 
@@ -250,7 +453,8 @@ mod tests {
                 "/usr/share/postgresql/17/extension"
             ]
         );
-        assert_eq!(places.dynamic_library_path, b"/extensions/a/lib:/extensions/b/lib:$libdir");
+        assert_eq!(sites(&places), [0, 0, 0]);
+        assert_eq!(places.sites[0].dynamic_library_path, b"/extensions/a/lib:/extensions/b/lib:$libdir");
     }
 
     #[test]
@@ -261,7 +465,7 @@ mod tests {
             .file("/opt/pair/lib/pair.so", "");
         let places = find_at(&fs, &["/opt".into()], None, &SearchSettings::default(), 18);
         assert_eq!(places.control[0].layout, ScriptLayout::SqlSubdirectory);
-        assert_eq!(places.dynamic_library_path, b"/opt/pair/lib:$libdir");
+        assert_eq!(places.sites[1].dynamic_library_path, b"/opt/pair/lib:$libdir");
     }
 
     #[test]
@@ -275,7 +479,8 @@ mod tests {
         };
         let places = find_at(&fs, &["/usr".into()], Some(&installation), &settings, 18);
         assert_eq!(controls(&places), ["/y/extension", "/share/extension"]);
-        assert_eq!((places.libdirs, places.dynamic_library_path), (vec!["/lib".into()], b"/x".to_vec()));
+        let site = &places.sites[0];
+        assert_eq!((&site.libdirs[..], &site.dynamic_library_path[..]), (&["/lib".into()][..], &b"/x"[..]));
         // Without a server there is no `$system`; the rest is searched all the same.
         let settings = SearchSettings { sharedir: None, ..settings };
         assert_eq!(controls(&find_at(&fs, &["/usr".into()], None, &settings, 18)), ["/y/extension"]);

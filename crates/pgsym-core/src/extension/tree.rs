@@ -31,6 +31,8 @@ pub struct ControlDirectory {
     pub layout: ScriptLayout,
     /// Whether the server's settings name it; one that was found below a root may be relative.
     pub is_setting: bool,
+    /// Which of [`Places::sites`](super::Places::sites) it belongs to.
+    pub site: usize,
 }
 
 /// An extension that CREATE EXTENSION would find.
@@ -38,6 +40,8 @@ pub struct ControlDirectory {
 pub struct Extension {
     /// Its name.
     pub name: Vec<u8>,
+    /// Which of [`Places::sites`](super::Places::sites) it belongs to.
+    pub site: usize,
     /// Its control file.
     pub control_path: PathBuf,
     /// Control files of the same name in later directories, which are never read.
@@ -113,7 +117,8 @@ impl Extension {
     }
 }
 
-/// Every extension that the directories hold, by name; of two with one name the first directory's counts.
+/// Every extension that the directories hold, by name and site; of two with one name at one site the first
+/// directory's counts.
 ///
 /// # Errors
 ///
@@ -126,7 +131,7 @@ pub fn find_extensions(
 ) -> (Vec<Extension>, Option<String>) {
     let mut error = None;
     let mut listings = Listings { fs, known: BTreeMap::new() };
-    let mut found: BTreeMap<Vec<u8>, Extension> = BTreeMap::new();
+    let mut found: BTreeMap<(Vec<u8>, usize), Extension> = BTreeMap::new();
     for directory in directories {
         if major >= 18 && directory.is_setting && error.is_none() {
             error = control_directory_error(&directory.path).map(str::to_owned);
@@ -135,12 +140,13 @@ pub fn find_extensions(
         for file in files {
             let Some(ControlName::Primary(name)) = control_name(&file) else { continue };
             let path = directory.path.join(bytes_as_path(&file));
-            if let Some(extension) = found.get_mut(name) {
+            let key = (name.to_vec(), directory.site);
+            if let Some(extension) = found.get_mut(&key) {
                 extension.shadowed.push(path);
                 continue;
             }
-            let extension = read_extension(&mut listings, name, path, directory.layout, major);
-            found.insert(name.to_vec(), extension);
+            let extension = read_extension(&mut listings, name, path, directory, major);
+            found.insert(key, extension);
         }
     }
     (found.into_values().collect(), error)
@@ -150,17 +156,18 @@ fn read_extension(
     listings: &mut Listings<'_>,
     name: &[u8],
     control_path: PathBuf,
-    layout: ScriptLayout,
+    directory: &ControlDirectory,
     major: u32,
 ) -> Extension {
     let control = read_primary(listings.fs, &control_path, major);
     let written = control.as_ref().ok().and_then(|control| control.directory.as_deref());
-    let script_directory = script_directory(&control_path, written, layout);
+    let script_directory = script_directory(&control_path, written, directory.layout);
     let files = listings.with_prefix(&script_directory, &[name, b"--"].concat());
     let graph = UpdateGraph::new(name, files.as_deref().unwrap_or_default().iter().map(Vec::as_slice));
     let plan = plan(name, &control, &graph);
     Extension {
         name: name.to_vec(),
+        site: directory.site,
         control_path,
         shadowed: Vec::new(),
         control,
@@ -197,14 +204,35 @@ fn plan(name: &[u8], control: &Result<Control, ControlError>, graph: &UpdateGrap
     }
 }
 
+/// Among things sorted by name and site, the one that an extension of some site means by a name: its own
+/// site's, or else the first of `open` sites.
+pub(super) fn find_from<'t, T>(
+    sorted: &'t [T],
+    extension: impl Fn(&T) -> &Extension,
+    name: &[u8],
+    site: usize,
+    is_open: impl Fn(usize) -> bool,
+) -> Option<&'t T> {
+    let start = sorted.partition_point(|one| extension(one).name.as_slice() < name);
+    let named = sorted.get(start..).unwrap_or_default();
+    let mut named = named.iter().take_while(|one| extension(one).name == name);
+    let other = named.clone().find(|one| is_open(site) && is_open(extension(one).site));
+    named.find(|one| extension(one).site == site).or(other)
+}
+
 /// The schema of each required extension, for `@extschema:name@`: its own, or the one everything goes to.
-pub fn required_schemas(control: &Control, extensions: &[Extension], major: u32) -> Vec<(Vec<u8>, Vec<u8>)> {
+pub fn required_schemas(
+    control: &Control,
+    extensions: &[Extension],
+    site: usize,
+    major: u32,
+) -> Vec<(Vec<u8>, Vec<u8>)> {
     if major < 16 {
         return Vec::new();
     }
     let schema_of = |name: &[u8]| {
-        let index = extensions.binary_search_by(|extension| extension.name.as_slice().cmp(name)).ok()?;
-        extensions.get(index)?.control.as_ref().ok()?.schema.clone()
+        let found = find_from(extensions, |extension| extension, name, site, |_| true)?;
+        found.control.as_ref().ok()?.schema.clone()
     };
     control
         .requires
@@ -258,7 +286,7 @@ mod tests {
     use crate::fs::MemoryFs;
 
     fn beside(path: &str) -> ControlDirectory {
-        ControlDirectory { path: path.into(), layout: ScriptLayout::Beside, is_setting: true }
+        ControlDirectory { path: path.into(), layout: ScriptLayout::Beside, is_setting: true, site: 0 }
     }
 
     fn find(fs: &MemoryFs, directories: &[ControlDirectory]) -> Vec<Extension> {
@@ -297,6 +325,7 @@ mod tests {
             path: "/p/c".into(),
             layout: ScriptLayout::SqlSubdirectory,
             is_setting: false,
+            site: 0,
         };
         let extensions = find(&fs, &[beside("/s/extension"), per_extension]);
         assert!(

@@ -70,7 +70,9 @@ impl Tree {
         let store = Arc::new(FileStore::new(Arc::clone(&fs), settings.others()));
         let server = find_server(&*fs, &store, roots.paths(), &candidates, &settings)?;
         let (server, other_servers) = match (server, &settings.server) {
-            (None, ServerChoice::Detect) => find_server_below(&*fs, &store, &candidates, &settings),
+            (None, ServerChoice::Detect) => {
+                find_server_below(&*fs, &store, roots.paths(), &candidates, &settings)
+            }
             (server, _) => (server, Vec::new()),
         };
         let mut files = parse_all(&store, candidates, &settings);

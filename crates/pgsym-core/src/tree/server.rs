@@ -76,12 +76,10 @@ pub(super) fn find_server(
             return Ok(Some(Server { source: ServerSource::BuiltIn, ..server }));
         }
         ServerChoice::Detect => {
-            let absolute = |root: &PathBuf| fs.canonicalize(root).unwrap_or_else(|_| root.clone());
-            match roots.iter().find_map(|root| {
-                find_installation(fs, root).or_else(|| find_installation(fs, &absolute(root)))
-            }) {
-                Some(installation) => installation,
-                None => return Ok(None),
+            let mut above = installations_above(fs, roots, candidates);
+            match above.len() {
+                1 => above.swap_remove(0),
+                _ => return Ok(None),
             }
         }
     };
@@ -89,6 +87,31 @@ pub(super) fn find_server(
     override_directories(&mut server, settings);
     agree(&server, settings)?;
     Ok(Some(server))
+}
+
+/// The installations that the paths lie in, each once; where several paths lie in different ones, those below the
+/// paths that lie in none count as well.
+fn installations_above(fs: &dyn Fs, roots: &[PathBuf], candidates: &[Candidate]) -> Vec<Installation> {
+    let absolute = |root: &PathBuf| fs.canonicalize(root).unwrap_or_else(|_| root.clone());
+    let above =
+        |root: &PathBuf| find_installation(fs, root).or_else(|| find_installation(fs, &absolute(root)));
+    let of_roots: Vec<Option<Installation>> = roots.iter().map(above).collect();
+    let mut found: Vec<Installation> = of_roots.iter().flatten().cloned().collect();
+    if !found.is_empty() {
+        let outside: Vec<&PathBuf> =
+            roots.iter().zip(&of_roots).filter(|(_, above)| above.is_none()).map(|(root, _)| root).collect();
+        let is_outside = |candidate: &&Candidate| outside.iter().any(|root| candidate.path.starts_with(root));
+        let below: Vec<Candidate> = candidates.iter().filter(is_outside).cloned().collect();
+        found.extend(installations_below(fs, &below));
+    }
+    let mut seen: Vec<PathBuf> = Vec::new();
+    found.retain(|installation| {
+        let server = absolute(&installation.server);
+        let is_new = !seen.contains(&server);
+        seen.push(server);
+        is_new
+    });
+    found
 }
 
 /// Fails where the server that was named is of another major version than the one that was asked for.
@@ -104,14 +127,19 @@ fn agree(server: &Server, settings: &Settings) -> Result<(), Error> {
     }
 }
 
-/// The server among the files of the tree, where none is above the roots, and those that were not taken.
+/// The server among the files of the tree, where none or several are above the roots, and those that were not taken.
 pub(super) fn find_server_below(
     fs: &dyn Fs,
     store: &FileStore,
+    roots: &[PathBuf],
     candidates: &[Candidate],
     settings: &Settings,
 ) -> (Option<Server>, Vec<PathBuf>) {
-    let (mut servers, installations): (Vec<Server>, Vec<Installation>) = installations_below(fs, candidates)
+    let mut found = installations_above(fs, roots, candidates);
+    if found.is_empty() {
+        found = installations_below(fs, candidates);
+    }
+    let (mut servers, installations): (Vec<Server>, Vec<Installation>) = found
         .into_iter()
         .take(limits::SERVERS)
         .filter_map(|installation| Some((read_server(store, installation.clone()).ok()?, installation)))

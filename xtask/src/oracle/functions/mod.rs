@@ -257,6 +257,8 @@ fn is_against(tree: &Tree, record: &ExtensionRecord, finding: &Finding, seen: &m
     let controls = record.scripts.iter().filter_map(|script| script.control.as_ref().ok());
     is_its_file
         || controls.flat_map(|control| &control.requires).any(|name| {
-            tree.inventory().find(name).is_some_and(|required| is_against(tree, required, finding, seen))
+            tree.inventory()
+                .find(name, record)
+                .is_some_and(|required| is_against(tree, required, finding, seen))
         })
 }

@@ -8,32 +8,38 @@ use bstr::ByteSlice;
 use rayon::prelude::*;
 
 use super::declared::{Declared, DeclaredFunction, Presence};
-use super::{ExtensionSettings, Function, LoadStatement, Surroundings};
+use super::{Function, LoadStatement, Surroundings};
 use crate::extension::functions::{Library, find_library, status};
-use crate::extension::library_path::{LibrarySettings, Loader};
+use crate::extension::library_path::{LibrarySettings, Loader, dlsuffix};
+use crate::extension::places::Site;
 use crate::extension::script::{Position, read_script};
+use crate::fs::Fs;
 
-/// Libraries that the server's own catalog names from the start: encoding conversions in `postgres.bki`, the Snowball
-/// stemmer in `snowball_create.sql`.
-pub(super) fn server_libraries(around: &Surroundings<'_>, settings: &ExtensionSettings) -> Vec<Vec<u8>> {
+/// Libraries that the server's own catalog names from the start, with the site of the server: encoding conversions in
+/// `postgres.bki`, the Snowball stemmer in `snowball_create.sql`.
+pub(super) fn server_libraries(fs: &dyn Fs, sites: &[Site]) -> Vec<(usize, Vec<u8>)> {
     const LIBDIR: &[u8] = b"$libdir/";
-    let sharedir = settings.search.sharedir.as_ref();
-    let sharedir = sharedir.or_else(|| around.installation.and_then(|found| found.sharedir.as_ref()));
     let mut names = BTreeSet::new();
-    for file in
-        sharedir.iter().flat_map(|dir| ["postgres.bki", "snowball_create.sql"].map(|name| dir.join(name)))
-    {
-        let Ok(bytes) = read_script(around.fs, &file) else { continue };
+    let servers = sites.iter().enumerate().filter(|(index, site)| *index == 0 || site.is_installation);
+    let servers = servers.filter_map(|(index, site)| Some((index, site.sharedir.as_ref()?)));
+    let files = servers.flat_map(|(index, sharedir)| {
+        ["postgres.bki", "snowball_create.sql"].map(|name| (index, sharedir.join(name)))
+    });
+    for (index, file) in files {
+        let Ok(bytes) = read_script(fs, &file) else { continue };
         for at in bytes.find_iter(LIBDIR) {
             let rest = bytes.get(at + LIBDIR.len()..).unwrap_or_default();
             let length = rest.iter().take_while(|b| b.is_ascii_alphanumeric() || b"_-.".contains(b)).count();
-            names.insert([LIBDIR, rest.get(..length).unwrap_or_default()].concat());
+            names.insert((index, [LIBDIR, rest.get(..length).unwrap_or_default()].concat()));
         }
     }
     names.into_iter().collect()
 }
 
-pub(super) type Libraries = BTreeMap<(LoaderKey, Vec<u8>), Arc<Library>>;
+pub(super) type Libraries = BTreeMap<Key, Arc<Library>>;
+
+/// A library is looked for once for each site that names it.
+type Key = (usize, LoaderKey, Vec<u8>);
 
 /// [`Loader`] as a key: only 18 and later tell the two apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,16 +50,19 @@ pub(super) enum LoaderKey {
 
 pub(super) fn find_libraries(
     around: &Surroundings<'_>,
-    settings: &LibrarySettings<'_>,
-    declared: &[Declared],
-    own: &[Vec<u8>],
+    sites: &[Site],
+    declared: &[(usize, &Declared)],
+    own: &[(usize, Vec<u8>)],
+    major: u32,
 ) -> Libraries {
-    let own = own.iter().map(|name| (LoaderKey::Function, name.as_slice()));
-    let mut names: Vec<(LoaderKey, &[u8])> = declared
+    let own = own.iter().map(|(site, name)| (*site, LoaderKey::Function, name.as_slice()));
+    let mut names: Vec<(usize, LoaderKey, &[u8])> = declared
         .iter()
-        .flat_map(|declared| {
-            let functions = declared.functions.iter().map(|f| (LoaderKey::Function, f.probin.as_slice()));
-            let loads = declared.loads.iter().map(|(.., name)| (LoaderKey::File, name.as_slice()));
+        .flat_map(|&(site, declared)| {
+            let functions =
+                declared.functions.iter().map(move |f| (site, LoaderKey::Function, f.probin.as_slice()));
+            let loads = declared.loads.iter();
+            let loads = loads.map(move |(.., name)| (site, LoaderKey::File, name.as_slice()));
             functions.chain(loads)
         })
         .chain(own)
@@ -62,22 +71,33 @@ pub(super) fn find_libraries(
     names.dedup();
     names
         .into_par_iter()
-        .map(|(key, name)| {
+        .filter_map(|(at, key, name)| {
+            let site = sites.get(at)?;
+            let settings = LibrarySettings {
+                libdirs: &site.libdirs,
+                dynamic_library_path: &site.dynamic_library_path,
+                dlsuffix: dlsuffix(around.is_macos, major),
+                major,
+            };
             let loader = match key {
                 LoaderKey::Function => Loader::ExternalFunction,
                 LoaderKey::File => Loader::File,
             };
-            let library = find_library(around.fs, settings, loader, name, |path| (around.open)(path));
-            ((key, name.to_vec()), Arc::new(library))
+            let library = find_library(around.fs, &settings, loader, name, |path| (around.open)(path));
+            Some(((at, key, name.to_vec()), Arc::new(library)))
         })
         .collect()
 }
 
-pub(super) fn functions(declared: Vec<DeclaredFunction>, libraries: &Libraries) -> Vec<Function> {
+pub(super) fn functions(
+    declared: Vec<DeclaredFunction>,
+    site: usize,
+    libraries: &Libraries,
+) -> Vec<Function> {
     declared
         .into_iter()
         .filter_map(|function| {
-            let library = libraries.get(&(LoaderKey::Function, function.probin.clone()))?;
+            let library = libraries.get(&(site, LoaderKey::Function, function.probin.clone()))?;
             Some(Function {
                 status: status(library, &function.prosrc),
                 library: Arc::clone(library),
@@ -96,12 +116,13 @@ pub(super) fn functions(declared: Vec<DeclaredFunction>, libraries: &Libraries) 
 
 pub(super) fn loads(
     declared: Vec<(PathBuf, Position, Vec<u8>)>,
+    site: usize,
     libraries: &Libraries,
 ) -> Vec<LoadStatement> {
     declared
         .into_iter()
         .filter_map(|(script, position, name)| {
-            let library = Arc::clone(libraries.get(&(LoaderKey::File, name))?);
+            let library = Arc::clone(libraries.get(&(site, LoaderKey::File, name))?);
             Some(LoadStatement { script, position, library })
         })
         .collect()

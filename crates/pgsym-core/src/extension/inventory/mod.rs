@@ -7,7 +7,7 @@ mod requires;
 mod scope;
 mod scripts;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,16 +15,15 @@ use rayon::prelude::*;
 
 use self::declared::{Declared, declared};
 use self::libraries::{find_libraries, functions, loads, server_libraries};
-pub use self::requires::{Cycle, Required};
+pub use self::requires::{Cycle, ExtensionKey, Required};
 use self::scope::{Scope, orphan_scripts};
 use self::scripts::{Job, jobs_of, read_scripts, reread_with_other_strings};
 use super::catalog::Guard;
 use super::control::{Control, ControlError};
 use super::functions::{Library, Status};
-use super::library_path::{LibrarySettings, dlsuffix};
-use super::places::{Places, SearchSettings, find_places};
+use super::places::{Places, SearchSettings, Site, find_places};
 use super::script::{Position, Script};
-use super::tree::{Extension, find_extensions};
+use super::tree::{Extension, find_extensions, find_from};
 use super::update_graph::Step;
 use crate::discover::Installation;
 use crate::error::FileError;
@@ -59,7 +58,7 @@ pub struct Inventory {
     pub places: Places,
     /// The server's message for an `extension_control_path` that it cannot use.
     pub error: Option<String>,
-    /// Every extension that the places hold, by name.
+    /// Every extension that the places hold, by name and site.
     pub extensions: Vec<ExtensionRecord>,
     /// Files with the name of a script for which there is no control file.
     pub orphan_scripts: Vec<PathBuf>,
@@ -190,36 +189,32 @@ impl Inventory {
             .collect();
         let scripts = read_scripts(fs, &extensions, jobs, major);
 
-        let library_settings = LibrarySettings {
-            libdirs: &places.libdirs,
-            dynamic_library_path: &places.dynamic_library_path,
-            dlsuffix: dlsuffix(around.is_macos, major),
-            major,
-        };
         let mut grouped: Vec<Vec<ScriptRecord>> = extensions.iter().map(|_| Vec::new()).collect();
         for (index, script) in scripts {
             if let Some(group) = grouped.get_mut(index) {
                 group.push(script);
             }
         }
-        for scripts in &mut grouped {
-            reread_with_other_strings(fs, scripts, &extensions, major);
+        for (extension, scripts) in extensions.iter().zip(&mut grouped) {
+            reread_with_other_strings(fs, scripts, &extensions, extension.site, major);
         }
         let declared: Vec<Declared> = extensions
             .par_iter()
             .zip(&grouped)
             .map(|(extension, scripts)| declared(extension, scripts))
             .collect();
-        let own = server_libraries(around, settings);
-        let libraries = find_libraries(around, &library_settings, &declared, &own);
+        let own = server_libraries(fs, &places.sites);
+        let declared_at = extensions.iter().map(|extension| extension.site).zip(&declared);
+        let libraries = find_libraries(around, &places.sites, &declared_at.collect::<Vec<_>>(), &own, major);
         let mut records: Vec<ExtensionRecord> = extensions
             .into_iter()
             .zip(grouped)
             .zip(declared)
             .map(|((extension, scripts), declared)| {
-                let functions = functions(declared.functions, &libraries);
+                let site = extension.site;
+                let functions = functions(declared.functions, site, &libraries);
                 let in_scope = scope.includes(&extension, &functions);
-                let loads = loads(declared.loads, &libraries);
+                let loads = loads(declared.loads, site, &libraries);
                 let operator_errors = declared.operator_errors;
                 ExtensionRecord { extension, in_scope, scripts, functions, loads, operator_errors }
             })
@@ -231,7 +226,14 @@ impl Inventory {
             }
         }
         let orphan_scripts = orphan_scripts(fs, &places, &scope, &records);
-        let libraries = libraries.into_values().collect();
+        // Two sites that find the same for a name are one answer.
+        let mut answers = HashSet::new();
+        let libraries = libraries.into_values().filter(|library| {
+            let tried = library.expansion.as_ref().map(|found| (found.found, found.path.clone()));
+            let (name, hidden) = (library.name.clone(), library.hidden.clone());
+            answers.insert((name, tried.map_err(Clone::clone), hidden, library.defeated.clone()))
+        });
+        let libraries = libraries.collect();
         Self { places, error, extensions: records, orphan_scripts, libraries, major }
     }
 
@@ -240,9 +242,15 @@ impl Inventory {
         self.extensions.iter().filter(|record| record.in_scope)
     }
 
-    /// An extension by its name.
-    pub fn find(&self, name: &[u8]) -> Option<&ExtensionRecord> {
-        let found = self.extensions.binary_search_by(|record| record.extension.name.as_slice().cmp(name));
-        self.extensions.get(found.ok()?)
+    /// The extension that another one means by a name.
+    pub fn find(&self, name: &[u8], from: &ExtensionRecord) -> Option<&ExtensionRecord> {
+        let is_open = |site: usize| !self.places.sites.get(site).is_some_and(|site| site.is_installation);
+        find_from(&self.extensions, |record| &record.extension, name, from.extension.site, is_open)
+    }
+
+    /// What an extension sees.
+    pub fn site(&self, record: &ExtensionRecord) -> &Site {
+        const NOTHING: &Site = &Site::NOTHING;
+        self.places.sites.get(record.extension.site).unwrap_or(NOTHING)
     }
 }

@@ -8,6 +8,9 @@ use super::{ExtensionRecord, Inventory};
 use crate::extension::update_graph::Step;
 use crate::limits;
 
+/// Which extension of an inventory: the site that it belongs to, and its name.
+pub type ExtensionKey<'a> = (usize, &'a [u8]);
+
 /// The two extensions that the server names when it finds that one waits for itself.
 pub type Cycle = (Vec<u8>, Vec<u8>);
 
@@ -22,6 +25,11 @@ pub struct Required<'a> {
 }
 
 impl ExtensionRecord {
+    /// What tells it from all others of the inventory.
+    pub fn key(&self) -> ExtensionKey<'_> {
+        (self.extension.site, &self.extension.name)
+    }
+
     /// What the scripts of the installation require, in order: first what the install script does, then what the updates
     /// do.
     fn required(&self) -> (Vec<&[u8]>, Vec<&[u8]>) {
@@ -46,13 +54,13 @@ impl Inventory {
     pub fn required_by<'a>(&'a self, record: &'a ExtensionRecord) -> Required<'a> {
         let mut required = Required { known: vec![record], names: HashSet::new(), is_partly_unknown: false };
         let mut next = 0;
-        while let Some(record) = required.known.get(next) {
+        while let Some(&record) = required.known.get(next) {
             let (at_first, later) = record.required();
             for name in at_first.into_iter().chain(later) {
                 if !required.names.insert(name) {
                     continue;
                 }
-                match self.find(name).filter(|record| record.is_read()) {
+                match self.find(name, record).filter(|record| record.is_read()) {
                     Some(record) => required.known.push(record),
                     None => required.is_partly_unknown = true,
                 }
@@ -64,7 +72,7 @@ impl Inventory {
 
     /// The extensions that can never be created, because creating them waits for itself. An extension that is not there,
     /// or was not read, is taken to come into being without any other.
-    pub fn requires_cycles(&self) -> HashMap<&[u8], Cycle> {
+    pub fn requires_cycles(&self) -> HashMap<ExtensionKey<'_>, Cycle> {
         let mut walk = Walk { inventory: self, created: HashSet::new(), failed: HashMap::new() };
         for record in self.in_scope() {
             walk.create(record);
@@ -77,13 +85,13 @@ impl Inventory {
 /// extension is visited once.
 struct Walk<'a> {
     inventory: &'a Inventory,
-    created: HashSet<&'a [u8]>,
-    failed: HashMap<&'a [u8], Cycle>,
+    created: HashSet<ExtensionKey<'a>>,
+    failed: HashMap<ExtensionKey<'a>, Cycle>,
 }
 
 /// An extension that is being created.
 struct Frame<'a> {
-    name: &'a [u8],
+    record: &'a ExtensionRecord,
     required: Vec<&'a [u8]>,
     /// How many of `required` the install script has; behind them the extension exists.
     at_first: usize,
@@ -98,42 +106,42 @@ impl<'a> Walk<'a> {
         let mut enter = Some((record, 0));
         loop {
             if let Some((record, base)) = enter.take() {
-                let name = record.extension.name.as_slice();
-                if let Some(cycle) = self.failed.get(name).cloned() {
+                if let Some(cycle) = self.failed.get(&record.key()).cloned() {
                     self.fail(&stack, &cycle);
                     return;
-                } else if !record.is_read() || self.created.contains(name) {
-                    self.created.insert(name);
+                } else if !record.is_read() || self.created.contains(&record.key()) {
+                    self.created.insert(record.key());
                 } else if stack.len() > limits::REQUIRES_DEPTH {
                     return;
                 } else {
                     let (mut required, later) = record.required();
                     let at_first = required.len();
                     required.extend(later);
-                    stack.push(Frame { name, required, at_first, next: 0, base });
+                    stack.push(Frame { record, required, at_first, next: 0, base });
                 }
             }
             let depth = stack.len();
             let Some(frame) = stack.last_mut() else { return };
             if frame.next == frame.at_first {
-                self.created.insert(frame.name);
+                self.created.insert(frame.record.key());
             }
             let Some(&name) = frame.required.get(frame.next) else {
                 stack.pop();
                 continue;
             };
             frame.next += 1;
-            let (base, current, is_first) = (frame.base, frame.name, frame.next <= frame.at_first);
-            if self.created.contains(name) && !self.failed.contains_key(name) {
+            let (base, current, is_first) = (frame.base, frame.record, frame.next <= frame.at_first);
+            let Some(required) = self.inventory.find(name, current) else { continue };
+            if self.created.contains(&required.key()) && !self.failed.contains_key(&required.key()) {
                 continue;
             }
             let waiting = if is_first { base } else { depth };
-            let found = stack.iter().skip(waiting).position(|frame| frame.name == name);
+            let found = stack.iter().skip(waiting).position(|frame| frame.record.key() == required.key());
             if let Some(at) = found.map(|at| at + waiting) {
-                self.close(&stack, at, current);
+                self.close(&stack, at, &current.extension.name);
                 return;
             }
-            enter = self.inventory.find(name).map(|record| (record, waiting));
+            enter = Some((required, waiting));
         }
     }
 
@@ -142,17 +150,18 @@ impl<'a> Walk<'a> {
         let circle = stack.get(start..).unwrap_or_default();
         let mut before = last;
         for frame in circle {
-            self.failed.insert(frame.name, (frame.name.to_vec(), before.to_vec()));
-            before = frame.name;
+            let name = &frame.record.extension.name;
+            self.failed.insert(frame.record.key(), (name.clone(), before.to_vec()));
+            before = name;
         }
-        if let Some(cycle) = circle.first().and_then(|first| self.failed.get(first.name)).cloned() {
+        if let Some(cycle) = circle.first().and_then(|first| self.failed.get(&first.record.key())).cloned() {
             self.fail(stack.get(..start).unwrap_or_default(), &cycle);
         }
     }
 
     fn fail(&mut self, waiting: &[Frame<'a>], cycle: &Cycle) {
         for frame in waiting {
-            self.failed.entry(frame.name).or_insert_with(|| cycle.clone());
+            self.failed.entry(frame.record.key()).or_insert_with(|| cycle.clone());
         }
     }
 }

@@ -59,7 +59,7 @@ pub(super) fn read_scripts(
             let control = job.of.control_for(fs, &job.step, major);
             let metadata = fs.metadata(&path).ok();
             let key: Option<Key> = control.as_ref().ok().and_then(|control| {
-                let schemas = required_schemas(control, extensions, major);
+                let schemas = required_schemas(control, extensions, job.of.site, major);
                 Some((metadata.as_ref()?.id, without_places(control), schemas))
             });
             let length = metadata.map_or(0, |metadata| metadata.len);
@@ -112,6 +112,7 @@ pub(super) fn reread_with_other_strings(
     fs: &dyn Fs,
     scripts: &mut [ScriptRecord],
     extensions: &[Extension],
+    site: usize,
     major: u32,
 ) {
     let mut strings = StandardConformingStrings::On;
@@ -119,7 +120,7 @@ pub(super) fn reread_with_other_strings(
         if strings == StandardConformingStrings::Off
             && let Ok(control) = &record.control
         {
-            let schemas = required_schemas(control, extensions, major);
+            let schemas = required_schemas(control, extensions, site, major);
             record.script = read_script(fs, &record.path).map(|bytes| {
                 let values = substitutions(control, &schemas);
                 Arc::new(parse_script(&bytes, &values, control.encoding.as_deref(), strings))

@@ -46,7 +46,7 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
         if folded == *name {
             continue;
         }
-        let other = inventory.find(&folded);
+        let other = inventory.find(&folded, record);
         let message = match other {
             Some(other) => format!(
                 "without quotes the name means {}, another extension.",

@@ -44,10 +44,10 @@ declare_rule! {
 
 fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     let inventory = cx.tree().inventory();
-    if inventory.places.libdirs.is_empty() {
-        return; // nothing says what $libdir is: whether the module is there cannot be told
-    }
     for record in inventory.in_scope() {
+        if inventory.site(record).libdirs.is_empty() {
+            continue; // nothing says what $libdir is: whether the module is there cannot be told
+        }
         let findings = on_functions(
             sink,
             record,

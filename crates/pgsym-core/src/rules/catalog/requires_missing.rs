@@ -54,7 +54,7 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     let is_complete = cx.tree().server().is_some() || settings.extensions.search.sharedir.is_some();
     let cycles = inventory.requires_cycles();
     for record in inventory.in_scope() {
-        if let Some((waiting, last)) = cycles.get(record.extension.name.as_slice()) {
+        if let Some((waiting, last)) = cycles.get(&record.key()) {
             let (waiting, last) = (Shown(waiting), Shown(last));
             let message = if waiting.0 == last.0 {
                 format!("{waiting} requires itself.")
@@ -70,7 +70,7 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
             );
         }
         for name in required(record) {
-            let Some((message, said)) = trouble(inventory, name) else { continue };
+            let Some((message, said)) = trouble(inventory, record, name) else { continue };
             let finding = server_says(on_control(sink, record, message), &said);
             let severity = if is_complete { Severity::Error } else { Severity::Warning };
             let help = format!("ship or depend on the extension {}", Shown(name));
@@ -91,8 +91,8 @@ fn required(record: &ExtensionRecord) -> Vec<&[u8]> {
 }
 
 /// What is wrong with a required extension, and what the server says of it.
-fn trouble(inventory: &Inventory, name: &[u8]) -> Option<(String, String)> {
-    let Some(required) = inventory.find(name) else {
+fn trouble(inventory: &Inventory, record: &ExtensionRecord, name: &[u8]) -> Option<(String, String)> {
+    let Some(required) = inventory.find(name, record) else {
         let said = format!("extension \"{}\" is not available", Shown(name));
         let in_other_case = inventory
             .extensions

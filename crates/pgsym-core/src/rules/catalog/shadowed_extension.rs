@@ -6,8 +6,9 @@ declare_rule! {
     ///
     /// ## What it checks
     ///
-    /// The directories of extension_control_path (18 and later), or those of the layouts that were
-    /// recognised: whether two of them hold the same extension.
+    /// The directories of extension_control_path (18 and later), or the image volumes that were recognised
+    /// and the server's own directory: whether two of them hold the same extension. A staging tree hides
+    /// nothing: its files take the place of the installed ones.
     ///
     /// ## Why it matters
     ///
@@ -56,16 +57,22 @@ pub(crate) mod tests {
 
     pub(crate) fn firing() -> Case {
         case()
+            .major(18)
+            .roots(&["/pg/share"])
             .extension("", "")
             .file("/pg/lib/new/extension/x.control", "default_version = '2'")
             .file("/pg/lib/new/extension/x--2.sql", "")
+            .search(|search| search.extension_control_path = Some("/pg/lib/new:$system".into()))
     }
 
     pub(crate) fn silent() -> Case {
         case()
+            .major(18)
+            .roots(&["/pg/share"])
             .extension("", "")
             .file("/pg/lib/new/extension/y.control", "default_version = '2'")
             .file("/pg/lib/new/extension/y--2.sql", "")
+            .search(|search| search.extension_control_path = Some("/pg/lib/new:$system".into()))
     }
 
     #[test]

@@ -7,7 +7,7 @@ declare_rule! {
     /// ## What it checks
     ///
     /// For each library that SQL names: whether a later directory of dynamic_library_path holds another
-    /// file of the same name.
+    /// file of the same name. A staging tree's module hides nothing: it takes the place of the installed one.
     ///
     /// ## Why it matters
     ///
@@ -55,6 +55,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::rules::catalog::support::testing::{Extensions, case, function};
     use crate::rules::testing::{Case, module};
+    use crate::tree::ServerChoice;
 
     pub(crate) fn firing() -> Case {
         case()
@@ -81,6 +82,68 @@ pub(crate) mod tests {
         let findings = case.run(&SHADOWED_MODULE);
         assert_eq!(findings[0].path, std::path::Path::new("/pg/new/x.so"));
         assert!(findings[0].message.contains("/pg/lib/x.so"), "{}", findings[0].message);
+    }
+
+    /// A package's tree with a newer release of an installed extension.
+    fn upgrade(staged: &str, installed: &str) -> Case {
+        case()
+            .extension("module_pathname = '$libdir/x'", &function("r_old", "MODULE_PATHNAME"))
+            .functions("/pg/lib/x.so", &[installed])
+            .file("/stage/opt/share/extension/x.control", "default_version = 2")
+            .file(
+                "/stage/opt/share/extension/x--2.sql",
+                function("r_new", "x") + &function("r_new", "$libdir/x"),
+            )
+            .functions("/stage/opt/lib/x.so", &[staged])
+            .roots(&["/stage"])
+            .settings(|settings| settings.server = ServerChoice::At("/pg".into()))
+    }
+
+    #[test]
+    fn a_staged_module_takes_the_place_of_the_installed_one() {
+        assert_eq!(upgrade("r_new", "r_old").run_all(), []);
+        let codes = |case: Case| {
+            let findings = case.run_all();
+            findings.iter().map(|finding| (finding.rule.code, finding.path.clone())).collect::<Vec<_>>()
+        };
+        assert_eq!(codes(upgrade("r_old", "r_new")), [("PGS611", "/stage/opt/lib/x.so".into())]);
+    }
+
+    #[test]
+    fn installations_below_one_path_are_not_mixed() {
+        let of = |case: Case, prefix: &str, function_name: &str| {
+            let script = function(function_name, "MODULE_PATHNAME");
+            case.file(
+                &format!("{prefix}/share/extension/x.control"),
+                "default_version = 1\nmodule_pathname = '$libdir/x'",
+            )
+            .file(&format!("{prefix}/share/extension/x--1.sql"), script)
+            .file(&format!("{prefix}/bin/postgres"), "")
+            .functions(&format!("{prefix}/lib/x.so"), &[function_name])
+        };
+        let both = of(of(Case::new(), "/both/a", "f"), "/both/b", "g").roots(&["/both"]);
+        assert_eq!(both.run_all(), []);
+        // Each is looked at: what one lacks is not taken from the other.
+        let lacking = both.functions("/both/b/lib/x.so", &["f"]).run_all();
+        let found: Vec<_> = lacking.iter().map(|finding| (finding.rule.code, &*finding.path)).collect();
+        assert_eq!(found, [("PGS611", std::path::Path::new("/both/b/lib/x.so"))]);
+    }
+
+    #[test]
+    fn paths_in_several_installations_have_no_server_in_common() {
+        let second = |case: Case| {
+            let server = case.tree().store().fs().read_small("/pg/bin/postgres".as_ref(), 1 << 20).unwrap();
+            case.file("/new/bin/postgres", server)
+                .object("/new/lib/x.so", &module())
+                .object("x.so", &module())
+        };
+        let others = |roots: &[&str]| {
+            let tree = second(Case::new()).roots(roots).tree();
+            (tree.server().is_some(), tree.other_servers().len())
+        };
+        assert_eq!(others(&["/pg", "/new"]), (false, 2));
+        assert_eq!(others(&["/pg/lib", "/new"]), (false, 2));
+        assert_eq!(others(&["/pg/lib", "/pg/bin"]), (true, 0));
     }
 
     #[test]
