@@ -1,6 +1,6 @@
 use super::support::{names, on_functions, place, server_says};
-use crate::check::{Sink, TreeCx, declare_rule};
-use crate::extension::{Library, Status};
+use crate::check::{Severity, Sink, TreeCx, declare_rule};
+use crate::extension::{Library, Site, Status};
 use crate::name::Shown;
 
 declare_rule! {
@@ -28,7 +28,9 @@ declare_rule! {
     ///
     /// ## What it cannot see
     ///
-    /// Functions that code creates at run time.
+    /// Functions that code creates at run time. Modules that another package brings later: where the server's
+    /// pkglibdir could not be read, because there is no server or it is known by its version or profile only,
+    /// the finding is a warning. `$libdir/plpgsql` is in every installation.
     ///
     /// ## References
     ///
@@ -45,13 +47,14 @@ declare_rule! {
 fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     let inventory = cx.tree().inventory();
     for record in inventory.in_scope() {
-        if inventory.site(record).libdirs.is_empty() {
+        let site = inventory.site(record);
+        if site.libdirs.is_empty() {
             continue; // nothing says what $libdir is: whether the module is there cannot be told
         }
         let findings = on_functions(
             sink,
             record,
-            |function| function.status == Status::ModuleNotFound,
+            |function| function.status == Status::ModuleNotFound && !is_everywhere(&function.library),
             |functions| {
                 let library = functions.first().map(|function| Shown(&function.probin).to_string());
                 format!(
@@ -68,21 +71,38 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
                     && function.status == Status::ModuleNotFound
             });
             let finding = match library {
-                Some(function) => with_search(finding, &function.library),
+                Some(function) => {
+                    let severity = severity(site, &function.library).min(finding.severity);
+                    with_search(finding, &function.library).severity(severity)
+                }
                 None => finding,
             };
             sink.report(finding.help("ship the module, or correct module_pathname in the control file"));
         }
-        for load in record.loads.iter().filter(|load| load.library.path().is_none()) {
+        for load in
+            record.loads.iter().filter(|load| load.library.path().is_none() && !is_everywhere(&load.library))
+        {
             let name = Shown(&load.library.name);
             let message = format!("LOAD '{name}' at {} finds no file.", place(&load.script, load.position));
             let subject = format!("{} {name}", Shown(&record.extension.name));
             let finding = sink.finding(&record.extension.control_path, subject, message);
+            let finding = finding.severity(severity(site, &load.library));
             sink.report(
                 with_search(finding, &load.library).help("ship the module, or correct the statement"),
             );
         }
     }
+}
+
+/// Whether every installation has a library: initdb loads plpgsql in each.
+fn is_everywhere(library: &Library) -> bool {
+    matches!(library.name.as_slice(), b"$libdir/plpgsql" | b"plpgsql")
+}
+
+/// An error where the server surely does not have the library: its name is none, or all that it has was read.
+fn severity(site: &Site, library: &Library) -> Severity {
+    let is_no_name = library.expansion.is_err() || library.name == b"MODULE_PATHNAME";
+    if is_no_name || site.has_all_modules { Severity::Error } else { Severity::Warning }
 }
 
 fn with_search(mut finding: crate::check::Finding, library: &Library) -> crate::check::Finding {
@@ -104,6 +124,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::rules::catalog::support::testing::{Extensions, case, function, server};
     use crate::rules::testing::Case;
+    use crate::tree::ServerChoice;
 
     pub(crate) fn firing() -> Case {
         case().extension("module_pathname = '$libdir/y'", &function("f", "MODULE_PATHNAME"))
@@ -150,6 +171,31 @@ pub(crate) mod tests {
         assert_eq!(case().extension("", "LOAD '$libdir/x';").run(&MODULE_NOT_FOUND).len(), 1);
         let case = case().extension("", "LOAD '$libdir/x';").functions("/pg/lib/x.so", &[]);
         assert_eq!(case.run(&MODULE_NOT_FOUND), []);
+    }
+
+    #[test]
+    fn what_a_pkglibdir_has_that_nobody_read_is_a_warning() {
+        let stage = |probin: &str| {
+            case()
+                .roots(&["/stage"])
+                .file("/stage/share/extension/x.control", "default_version = 1")
+                .file("/stage/share/extension/x--1.sql", function("f", probin) + &format!("LOAD '{probin}';"))
+                .functions("/stage/lib/x.so", &["g"])
+        };
+        let severities = |case: Case| {
+            let findings = case.run(&MODULE_NOT_FOUND);
+            findings.iter().map(|finding| finding.severity).collect::<Vec<_>>()
+        };
+        let by_version =
+            |probin| stage(probin).settings(|settings| settings.server = ServerChoice::Version(15));
+        let by_binary =
+            |probin| stage(probin).settings(|settings| settings.server = ServerChoice::At("/pg".into()));
+        assert_eq!(severities(stage("$libdir/y")), [Severity::Warning; 2]);
+        assert_eq!(severities(by_version("$libdir/y")), [Severity::Warning; 2]);
+        assert_eq!(severities(by_binary("$libdir/y")), [Severity::Error; 2]);
+        assert_eq!(severities(by_version("MODULE_PATHNAME")), [Severity::Error; 2]);
+        assert_eq!(severities(by_version("$lib/y")), [Severity::Error; 2]);
+        assert_eq!(severities(by_version("$libdir/plpgsql")), []);
     }
 
     #[test]

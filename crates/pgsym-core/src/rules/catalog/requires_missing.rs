@@ -33,12 +33,14 @@ declare_rule! {
     ///
     /// ## What it cannot see
     ///
-    /// Extensions that another package brings later. Without a known server the finding is only a warning,
-    /// because nothing says what is installed there.
+    /// Extensions that another package brings later. Where the server's share directory could not be read,
+    /// because there is no server or it is known by its version or profile only, the finding is a
+    /// warning: nothing says what is installed there. `plpgsql` is in every database.
     ///
     /// ## References
     ///
-    /// PostgreSQL src/backend/commands/extension.c `get_required_extension`.
+    /// PostgreSQL src/backend/commands/extension.c `get_required_extension`; src/bin/initdb/initdb.c
+    /// `load_plpgsql`.
     pub(crate) static REQUIRES_MISSING = {
         code: "PGS609",
         name: "requires-missing",
@@ -50,8 +52,6 @@ declare_rule! {
 
 fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     let inventory = cx.tree().inventory();
-    let settings = cx.tree().settings();
-    let is_complete = cx.tree().server().is_some() || settings.extensions.search.sharedir.is_some();
     let cycles = inventory.requires_cycles();
     for record in inventory.in_scope() {
         if let Some((waiting, last)) = cycles.get(&record.key()) {
@@ -69,12 +69,13 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
                 finding.help(format!("take {waiting} out of what {last} requires, or the other way round")),
             );
         }
+        let has_all = inventory.site(record).has_all_extensions;
         for name in required(record) {
-            let Some((message, said)) = trouble(inventory, record, name) else { continue };
-            let finding = server_says(on_control(sink, record, message), &said);
-            let severity = if is_complete { Severity::Error } else { Severity::Warning };
-            let help = format!("ship or depend on the extension {}", Shown(name));
-            sink.report(finding.severity(severity).help(help));
+            let Some(trouble) = trouble(inventory, record, name) else { continue };
+            let finding = server_says(on_control(sink, record, trouble.message), &trouble.said);
+            let is_certain = has_all || trouble.is_found;
+            let severity = if is_certain { Severity::Error } else { Severity::Warning };
+            sink.report(finding.severity(severity).help(trouble.help));
         }
     }
 }
@@ -90,9 +91,24 @@ fn required(record: &ExtensionRecord) -> Vec<&[u8]> {
     names
 }
 
-/// What is wrong with a required extension, and what the server says of it.
-fn trouble(inventory: &Inventory, record: &ExtensionRecord, name: &[u8]) -> Option<(String, String)> {
+/// What is wrong with a required extension.
+struct Trouble {
+    message: String,
+    /// What the server says of it.
+    said: String,
+    help: String,
+    /// Whether the extension is there, and is itself what is wrong.
+    is_found: bool,
+}
+
+fn trouble(inventory: &Inventory, record: &ExtensionRecord, name: &[u8]) -> Option<Trouble> {
+    let help = format!("ship or depend on the extension {}", Shown(name));
     let Some(required) = inventory.find(name, record) else {
+        // initdb creates it in template1, and CREATE EXTENSION looks at the database first.
+        if name == b"plpgsql" {
+            return None;
+        }
+
         let said = format!("extension \"{}\" is not available", Shown(name));
         let in_other_case = inventory
             .extensions
@@ -104,10 +120,11 @@ fn trouble(inventory: &Inventory, record: &ExtensionRecord, name: &[u8]) -> Opti
             Shown(name),
             in_other_case.unwrap_or_default()
         );
-        return Some((message, said));
+        return Some(Trouble { message, said, help, is_found: false });
     };
     let said = required.extension.plan_error()?;
-    Some((format!("it requires {}, which cannot be installed.", Shown(name)), said))
+    let message = format!("it requires {}, which cannot be installed.", Shown(name));
+    Some(Trouble { message, said, help, is_found: true })
 }
 
 #[cfg(test)]
@@ -115,6 +132,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::rules::catalog::support::testing::{Extensions, case, server};
     use crate::rules::testing::Case;
+    use crate::tree::ServerChoice;
 
     pub(crate) fn firing() -> Case {
         case().extension("requires = 'y'", "")
@@ -199,6 +217,28 @@ pub(crate) mod tests {
             .file("x.control", "default_version = 1\nrequires = 'y'")
             .file("x--1.sql", "");
         assert_eq!(case.one(&REQUIRES_MISSING).severity, Severity::Warning);
+    }
+
+    #[test]
+    fn what_a_server_has_that_nobody_read_is_a_warning() {
+        let stage = |case: Case| {
+            case.roots(&["/stage"])
+                .file("/stage/share/extension/x.control", "default_version = 1\nrequires = 'y'")
+                .file("/stage/share/extension/x--1.sql", "")
+        };
+        let by_version = stage(case()).settings(|settings| settings.server = ServerChoice::Version(15));
+        assert_eq!(by_version.one(&REQUIRES_MISSING).severity, Severity::Warning);
+        let by_binary =
+            |case: Case| case.settings(|settings| settings.server = ServerChoice::At("/pg".into()));
+        assert_eq!(by_binary(stage(case())).one(&REQUIRES_MISSING).severity, Severity::Error);
+        // A share directory that holds only what packages brought.
+        let partial = by_binary(stage(Case::new().fs(|fs| fs.directory("/pg/share/extension"))));
+        assert_eq!(partial.one(&REQUIRES_MISSING).severity, Severity::Warning);
+    }
+
+    #[test]
+    fn plpgsql_is_in_every_database() {
+        assert_eq!(case().extension("requires = 'plpgsql'", "").run(&REQUIRES_MISSING), []);
     }
 
     #[test]

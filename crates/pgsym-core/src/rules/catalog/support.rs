@@ -102,7 +102,7 @@ pub(super) mod testing {
 
     /// The stage of all rules with a place for control files.
     pub(crate) fn case() -> Case {
-        Case::new().fs(|fs| fs.directory("/pg/share/extension"))
+        Case::new().fs(|fs| fs.directory("/pg/share/extension").file("/pg/share/postgres.bki", ""))
     }
 
     /// What the cases of this group put on the stage.
