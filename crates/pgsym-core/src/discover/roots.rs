@@ -51,8 +51,24 @@ impl Roots {
     }
 
     /// A text with the paths in it as the caller would name them. Below `/`, given by another name, they stay as they
-    /// are.
-    pub fn shown_in(&self, text: &str) -> String {
+    /// are; so do the words of `verbatim`, which a file holds and no spelling of the question can change.
+    pub fn shown_in(&self, text: &str, verbatim: &[String]) -> String {
+        // The longest first: a search path has its own elements in it.
+        let found = verbatim.iter().filter_map(|word| Some((find_path(text, word, Whole::Yes)?, word)));
+        if let Some((at, word)) = found.min_by_key(|(at, word)| (*at, std::cmp::Reverse(word.len()))) {
+            let (before, rest) = text.split_at(at);
+            let after = rest.get(word.len()..).unwrap_or_default();
+            return self.respelt(before) + word + &self.shown_in(after, verbatim);
+        }
+        self.respelt(text)
+    }
+
+    /// Whether a text has a path in it that the caller would name otherwise.
+    pub fn respells(&self, text: &str) -> bool {
+        self.respelt(text) != text
+    }
+
+    fn respelt(&self, text: &str) -> String {
         let mut shown = text.to_owned();
         for (given, root) in self.given.iter().zip(&self.paths) {
             if given == root || root.parent().is_none() {
@@ -67,19 +83,34 @@ impl Roots {
 
 /// Replaces a path, and the start of longer paths, where it stands as a word of its own.
 fn replace_path(text: &str, path: &str, with: &str) -> String {
-    let is_part = |c: char| c.is_alphanumeric() || "/._-+~".contains(c);
     let mut replaced = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find(path) {
-        let (before, after) =
-            (rest.get(..at).unwrap_or_default(), rest.get(at + path.len()..).unwrap_or_default());
-        let starts = !replaced.chars().chain(before.chars()).next_back().is_some_and(is_part);
-        let ends = after.starts_with('/') || !after.starts_with(is_part);
-        replaced.push_str(before);
-        replaced.push_str(if starts && ends { with } else { path });
-        rest = after;
+    let mut from = 0;
+    while let Some(at) = find_path(text.get(from..).unwrap_or_default(), path, Whole::OrStart) {
+        replaced.push_str(text.get(from..from + at).unwrap_or_default());
+        replaced.push_str(with);
+        from += at + path.len();
     }
-    replaced + rest
+    replaced + text.get(from..).unwrap_or_default()
+}
+
+/// Whether a path has to stand alone, or may begin a longer one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whole {
+    Yes,
+    OrStart,
+}
+
+/// Where a path stands as a word of its own.
+fn find_path(text: &str, path: &str, whole: Whole) -> Option<usize> {
+    let is_part = |c: char| c.is_alphanumeric() || "/._-+~".contains(c);
+    text.match_indices(path).map(|(at, _)| at).find(|&at| {
+        let (before, after) =
+            (text.get(..at).unwrap_or_default(), text.get(at + path.len()..).unwrap_or_default());
+        let starts = !before.ends_with(is_part);
+        // A full stop behind it ends the sentence.
+        let ends = !after.starts_with(is_part) || matches!(after, "." | "/") || after.starts_with(". ");
+        starts && (ends || (whole == Whole::OrStart && after.starts_with('/')))
+    })
 }
 
 /// Where a path stands: absolute, without `.` and `..`; symbolic links stay, except before a `..`, which means the
@@ -153,9 +184,20 @@ mod tests {
     }
 
     #[test]
+    fn what_a_file_says_is_not_respelt() {
+        let roots = Roots::new(&fs(), &["lib/".into()], Some("/opt/pg".as_ref()));
+        let verbatim = ["/opt/pg/lib", "/opt/pg/lib:$LIB/x", "/opt/pg/lib/dep.so"].map(str::to_owned);
+        let text = "the whole path /opt/pg/lib:$LIB/x of /opt/pg/lib/x.so needs /opt/pg/lib/dep.so: /opt/pg/lib/dep.so.1";
+        let shown = "the whole path /opt/pg/lib:$LIB/x of lib/x.so needs /opt/pg/lib/dep.so: lib/dep.so.1";
+        assert_eq!(roots.shown_in(text, &verbatim), shown);
+        let fix = "patchelf --set-rpath '/opt/pg/lib:$ORIGIN' /opt/pg/lib/x.so.";
+        assert_eq!(roots.shown_in(fix, &verbatim), "patchelf --set-rpath '/opt/pg/lib:$ORIGIN' lib/x.so.");
+    }
+
+    #[test]
     fn a_text_shows_whole_paths_only() {
         let roots = Roots::new(&fs(), &["lib/".into()], Some("/opt/pg".as_ref()));
         let text = "\"/opt/pg/lib/x.so\": /opt/pg/lib, /opt/pg/lib64/x.so, /home/opt/pg/lib/x.so";
-        assert_eq!(roots.shown_in(text), "\"lib/x.so\": lib, /opt/pg/lib64/x.so, /home/opt/pg/lib/x.so");
+        assert_eq!(roots.shown_in(text, &[]), "\"lib/x.so\": lib, /opt/pg/lib64/x.so, /home/opt/pg/lib/x.so");
     }
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::document::Document;
 use super::field::{Field, key};
 use super::text::{LABEL, Palette, count, paint, write_in_column, write_wrapped};
+use super::verbatim::verbatim;
 use crate::check::{Finding, Selection, Severity, check};
 use crate::discover::{Format, short_path};
 use crate::name::{Name, bytes_as_path, path_bytes};
@@ -204,6 +205,7 @@ impl Audit {
         let everything = Selection { allow: Vec::new(), ..selection.clone() };
         let (findings, suppressed): (Vec<Finding>, Vec<Finding>) =
             check(tree, &everything).into_iter().partition(|finding| selection.includes(finding.rule));
+        let verbatim = verbatim(tree);
         let number = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
         Self {
             server: tree.server().map(|server| AuditServer::new(server, tree)),
@@ -222,7 +224,7 @@ impl Audit {
                 infos: number(Severity::Info),
                 suppressed: suppressed.len(),
             },
-            findings: findings.iter().map(|finding| AuditFinding::new(tree, finding)).collect(),
+            findings: findings.iter().map(|finding| AuditFinding::new(tree, finding, &verbatim)).collect(),
             roots: tree.roots().given().to_vec(),
             shown_from: Severity::Warning,
             cpu: tree.settings().loader.cpu.filter(|_| uses_hwcaps(tree)),
@@ -304,21 +306,22 @@ fn format_word(format: Format) -> Option<&'static str> {
 }
 
 impl AuditFinding {
-    fn new(tree: &Tree, finding: &Finding) -> Self {
+    fn new(tree: &Tree, finding: &Finding, verbatim: &[String]) -> Self {
+        let shown = |text: &str| tree.roots().shown_in(text, verbatim);
         Self {
             code: finding.rule.code,
             name: finding.rule.name,
             severity: finding.severity.as_str(),
             level: finding.severity,
             path: tree.shown(&finding.path).as_path().into(),
-            subject: tree.roots().shown_in(&finding.subject),
-            message: tree.roots().shown_in(&finding.message),
+            subject: shown(&finding.subject),
+            message: shown(&finding.message),
             evidence: finding
                 .evidence
                 .iter()
-                .map(|seen| AuditEvidence { label: seen.label, text: tree.roots().shown_in(&seen.text) })
+                .map(|seen| AuditEvidence { label: seen.label, text: shown(&seen.text) })
                 .collect(),
-            help: tree.roots().shown_in(&finding.help),
+            help: shown(&finding.help),
         }
     }
 }

@@ -17,6 +17,7 @@ mod mach_symbols;
 mod per_file;
 mod symbols;
 mod text;
+mod verbatim;
 mod verification;
 mod why;
 mod why_dyld;
