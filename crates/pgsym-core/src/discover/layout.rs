@@ -134,6 +134,18 @@ pub(super) fn is_layout_directory(fs: &dyn Fs, path: &Path) -> bool {
     }
 }
 
+/// The root of a staging tree (DESTDIR) in which an absolute symbolic link finds what it is meant for: the nearest
+/// directory above it below which its target is, where it leads nowhere from here.
+pub(crate) fn staged_root(fs: &dyn Fs, path: &Path) -> Option<PathBuf> {
+    let target = fs.read_link(path).ok().filter(|target| target.is_absolute())?;
+    if is_there(fs, path) {
+        return None;
+    }
+    let below = target.strip_prefix("/").ok()?;
+    let above = path.ancestors().skip(1).filter(|above| above.parent().is_some());
+    above.into_iter().find(|above| is_there(fs, &above.join(below))).map(Path::to_owned)
+}
+
 fn is_file(fs: &dyn Fs, path: &Path) -> bool {
     fs.metadata(path).is_ok_and(|metadata| metadata.kind == FileKind::File)
 }

@@ -8,7 +8,7 @@ use bstr::ByteSlice;
 use super::control::Control;
 use super::preprocess::{Preprocessed, Substitutions, preprocess};
 use super::sql::{Declaration, DynamicRoutine, StandardConformingStrings, SyntaxError, scan_script};
-use crate::error::FileError;
+use crate::error::{FileError, FileErrorKind};
 use crate::fs::Fs;
 use crate::limits;
 
@@ -44,7 +44,21 @@ pub struct Script {
 
 /// The file's bytes, up to [`limits::SCRIPT_BYTES`].
 pub fn read_script(fs: &dyn Fs, path: &Path) -> Result<Vec<u8>, FileError> {
-    fs.read_small(path, limits::SCRIPT_BYTES)
+    read_text(fs, path, limits::SCRIPT_BYTES)
+}
+
+/// A small file as the server reads it, which takes a link to `/dev/null` for an empty one.
+pub(super) fn read_text(fs: &dyn Fs, path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
+    let null = Path::new("/dev/null");
+    // A tree below another root has no devices; the processes in it have.
+    let is_null =
+        || [fs.canonicalize(path), fs.read_link(path)].iter().flatten().any(|target| target == null);
+    match fs.read_small(path, limit) {
+        Err(error) if matches!(error.kind, FileErrorKind::Io(_) | FileErrorKind::NotRegular) && is_null() => {
+            Ok(Vec::new())
+        }
+        read => read,
+    }
 }
 
 /// The values that the server would put into a script of an extension with this control file.

@@ -103,3 +103,8 @@ pub(crate) fn told_if_first(finding: Finding, tree: &Tree, file: &TreeFile, mess
         finding
     }
 }
+
+/// The advice for a symbolic link that is absolute in a tree which is to be installed at `/`.
+pub(crate) fn name_root(root: &std::path::Path) -> String {
+    format!("name the tree as the root of its paths: --root {}", shown_path(root))
+}

@@ -1,4 +1,4 @@
-use super::support::{names, on_functions, place, server_says};
+use super::support::{names, on_functions, place, server_says, staged_root};
 use crate::check::{Severity, Sink, TreeCx, declare_rule};
 use crate::extension::{Library, Site, Status};
 use crate::name::Shown;
@@ -72,6 +72,9 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
             });
             let finding = match library {
                 Some(function) => {
+                    if is_staged_link(cx, &function.library) {
+                        continue; // unreadable-file tells of the link
+                    }
                     let severity = severity(site, &function.library).min(finding.severity);
                     with_search(finding, &function.library).severity(severity)
                 }
@@ -79,9 +82,11 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
             };
             sink.report(finding.help("ship the module, or correct module_pathname in the control file"));
         }
-        for load in
-            record.loads.iter().filter(|load| load.library.path().is_none() && !is_everywhere(&load.library))
-        {
+        for load in record.loads.iter().filter(|load| {
+            load.library.path().is_none()
+                && !is_everywhere(&load.library)
+                && !is_staged_link(cx, &load.library)
+        }) {
             let name = Shown(&load.library.name);
             let message = format!("LOAD '{name}' at {} finds no file.", place(&load.script, load.position));
             let subject = format!("{} {name}", Shown(&record.extension.name));
@@ -97,6 +102,12 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
 /// Whether every installation has a library: initdb loads plpgsql in each.
 fn is_everywhere(library: &Library) -> bool {
     matches!(library.name.as_slice(), b"$libdir/plpgsql" | b"plpgsql")
+}
+
+/// Whether the search met a link that leads to the library once the tree is installed.
+fn is_staged_link(cx: &TreeCx<'_>, library: &Library) -> bool {
+    let tried = library.expansion.iter().flat_map(|expansion| &expansion.tried);
+    tried.into_iter().any(|path| staged_root(cx, path).is_some())
 }
 
 /// An error where the server surely does not have the library: its name is none, or all that it has was read.
@@ -196,6 +207,17 @@ pub(crate) mod tests {
         assert_eq!(severities(by_version("MODULE_PATHNAME")), [Severity::Error; 2]);
         assert_eq!(severities(by_version("$lib/y")), [Severity::Error; 2]);
         assert_eq!(severities(by_version("$libdir/plpgsql")), []);
+    }
+
+    #[test]
+    fn a_link_that_the_finished_installation_follows_is_no_missing_module() {
+        let stage = case()
+            .roots(&["/stage"])
+            .file("/stage/usr/share/extension/x.control", "default_version = 1")
+            .file("/stage/usr/share/extension/x--1.sql", function("f", "$libdir/x") + "LOAD '$libdir/x';")
+            .fs(|fs| fs.symlink("/stage/usr/lib/x.so", "/usr/lib/x/x-1.so"))
+            .functions("/stage/usr/lib/x/x-1.so", &["f"]);
+        assert_eq!(stage.run(&MODULE_NOT_FOUND), []);
     }
 
     #[test]

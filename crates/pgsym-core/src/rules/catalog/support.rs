@@ -2,13 +2,14 @@
 //! words as evidence; and, for tests, a small installation in memory.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::check::{Finding, Severity, Sink};
+use crate::check::{Finding, Severity, Sink, TreeCx};
 use crate::extension::control::{ControlError, ControlErrorKind};
 use crate::extension::script::Position;
 use crate::extension::{ExtensionRecord, Function};
 use crate::name::Shown;
+pub(super) use crate::rules::evidence::name_root;
 
 /// A finding about an extension's control file.
 pub(super) fn on_control(sink: &Sink<'_>, record: &ExtensionRecord, message: String) -> Finding {
@@ -37,6 +38,11 @@ pub(super) fn control_errors<'t>(
     let mut errors: Vec<&ControlError> = primary.into_iter().chain(secondary).collect();
     errors.dedup();
     errors.into_iter().filter(move |error| is_wanted(error.kind))
+}
+
+/// The root of a staging tree in which an absolute symbolic link finds what it is meant for.
+pub(super) fn staged_root(cx: &TreeCx<'_>, path: &Path) -> Option<PathBuf> {
+    crate::discover::staged_root(cx.tree().store().fs(), path)
 }
 
 /// How many functions a finding lists before it only counts them.

@@ -1,4 +1,6 @@
-use super::support::{place, server_says};
+use std::io::ErrorKind;
+
+use super::support::{name_root, place, server_says, staged_root};
 use crate::check::{Severity, Sink, TreeCx, declare_rule};
 use crate::error::FileErrorKind;
 use crate::name::Shown;
@@ -28,6 +30,8 @@ declare_rule! {
     /// ## What it cannot see
     ///
     /// Whether the server's user may read the file, beyond its permission bits.
+    /// What the server reads from a FIFO or a device other than `/dev/null`, which is an empty script. An absolute link into the
+    /// staging tree that it stands in is a warning: it leads somewhere once the tree is installed.
     ///
     /// ## References
     ///
@@ -63,8 +67,23 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
                 FileErrorKind::Limit => (Severity::Warning, finding),
                 _ if !script.is_reachable => (Severity::Info, finding),
                 _ => {
+                    if let Some(root) = staged_root(cx, &script.path) {
+                        sink.report(finding.severity(Severity::Warning).help(name_root(&root)));
+                        continue;
+                    }
                     let path = script.path.display();
-                    let said = format!("could not open file \"{path}\" for reading: {}", error.message);
+                    // stat, fopen, fread: the first that fails speaks. What other devices say is not known.
+                    let doing = match error.kind {
+                        FileErrorKind::Io(ErrorKind::NotFound | ErrorKind::NotADirectory)
+                        | FileErrorKind::LinkLoop => format!("stat file \"{path}\""),
+                        FileErrorKind::Io(ErrorKind::IsADirectory) => format!("read file \"{path}\""),
+                        FileErrorKind::NotRegular => {
+                            sink.report(finding.severity(Severity::Warning).help("ship a regular file"));
+                            continue;
+                        }
+                        _ => format!("open file \"{path}\" for reading"),
+                    };
+                    let said = format!("could not {doing}: {}", error.message);
                     (Severity::Error, server_says(finding, &said))
                 }
             };
@@ -99,9 +118,41 @@ pub(crate) mod tests {
             .fs(|fs| fs.symlink("/pg/share/extension/x--1.0.sql", "../nothing.sql"));
         let findings = case.run(&UNREADABLE_SCRIPT);
         assert_eq!(findings.len(), 1);
-        let said =
-            "could not open file \"/pg/share/extension/x--1.0.sql\" for reading: No such file or directory";
+        let said = "could not stat file \"/pg/share/extension/x--1.0.sql\": No such file or directory";
         assert_eq!(server(&findings[0]), said);
+    }
+
+    #[test]
+    fn the_call_that_fails_first_speaks() {
+        let linked = |target: &str| {
+            case().file("/pg/share/extension/x.control", "default_version = '1.0'").fs(|fs| {
+                fs.symlink("/pg/share/extension/x--1.0.sql", target).special("/dev/null").special("/fifo")
+            })
+        };
+        let path = "/pg/share/extension/x--1.0.sql";
+        for (target, said) in [
+            ("x--1.0.sql", format!("could not stat file \"{path}\": Too many levels of symbolic links")),
+            ("/pg/lib", format!("could not read file \"{path}\": Is a directory")),
+        ] {
+            assert_eq!(server(&linked(target).one(&UNREADABLE_SCRIPT)), said, "{target}");
+        }
+        assert_eq!(linked("/fifo").one(&UNREADABLE_SCRIPT).severity, Severity::Warning);
+        // The server reads no byte and is content.
+        assert_eq!(linked("/dev/null").run(&UNREADABLE_SCRIPT), []);
+    }
+
+    #[test]
+    fn an_absolute_link_into_its_own_stage_is_no_error() {
+        let finding = case()
+            .file("/stage/usr/share/extension/x.control", "default_version = '1.0'")
+            .fs(|fs| fs.symlink("/stage/usr/share/extension/x--1.0.sql", "/usr/share/x/x.sql"))
+            .file("/stage/usr/share/x/x.sql", "")
+            .roots(&["/stage"])
+            .one(&UNREADABLE_SCRIPT);
+        assert_eq!(
+            (finding.severity, &*finding.help),
+            (Severity::Warning, "name the tree as the root of its paths: --root /stage")
+        );
     }
 
     #[test]

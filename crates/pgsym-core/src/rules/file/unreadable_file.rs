@@ -7,13 +7,13 @@ use object::elf;
 use super::in_place::{is_in_place_of_module, module_directories, no_shared_object};
 use super::read_only_dynamic::read_only;
 use crate::check::{Finding, ModuleCx, Severity, Sink, TreeCx, declare_rule};
-use crate::discover::{Format, has_library_name};
+use crate::discover::{Format, has_library_name, staged_root};
 use crate::error::{FileError, FileErrorKind};
 use crate::model::{Module, Segment};
 use crate::name::shown_path;
 use crate::parse::elf::memory::loses_a_page;
 use crate::resolve::{LoadErrorKind, Outcome};
-use crate::rules::evidence::{base_name, count, told};
+use crate::rules::evidence::{base_name, count, name_root, told};
 use crate::tree::{Role, Tree};
 
 declare_rule! {
@@ -49,6 +49,8 @@ declare_rule! {
     /// to. A linker script (`libx.so` as text) is good to know, since the linker wants it; where the loader meets it,
     /// `bad-candidate` tells. FIFOs, sockets and devices are not opened. Files of debug information that was split from a
     /// binary (`x.so.debug`) are left alone where no server takes them for modules. Windows binaries are counted, once.
+    /// An absolute link that finds its target in the staging tree around it is a warning: `--root` tells where the tree is
+    /// meant to stand.
     ///
     /// ## References
     ///
@@ -202,6 +204,14 @@ fn whole_file(cx: &ModuleCx<'_>, sink: &Sink<'_>, error: &FileError) -> Finding 
             .severity(Severity::Info)
             .help("name that directory too, if it belongs to the tree");
     }
+    if error.kind == FileErrorKind::Io(io::ErrorKind::NotFound)
+        && let Some(root) = staged_root(cx.tree().store().fs(), cx.path())
+    {
+        let message =
+            "The symbolic link leads to a file of this tree only where the tree is installed at its root.";
+        let finding = sink.finding(cx.path(), base_name(cx.path()), message.to_owned());
+        return finding.severity(Severity::Warning).help(name_root(&root));
+    }
     let is_linker_script = matches!(cx.file().format, Ok(Format::LinkerScript));
     let mut finding =
         sink.finding(cx.path(), base_name(cx.path()), format!("The file cannot be read: {error}."));
@@ -315,6 +325,17 @@ pub(crate) mod tests {
             finding.texts("the server"),
             ["ERROR:  could not access file \"/pg/lib/x.so\": No such file or directory"]
         );
+    }
+
+    #[test]
+    fn an_absolute_link_into_its_own_stage_is_no_error() {
+        let stage = Case::new()
+            .object("/stage/usr/lib/x/x-1.so", &module())
+            .fs(|fs| fs.symlink("/stage/usr/lib/pg/x.so", "/usr/lib/x/x-1.so"))
+            .roots(&["/stage"]);
+        let finding = stage.one(&UNREADABLE_FILE);
+        assert_eq!(finding.severity, Severity::Warning);
+        assert_eq!(finding.help, "name the tree as the root of its paths: --root /stage");
     }
 
     #[test]
