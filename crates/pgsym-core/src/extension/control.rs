@@ -9,6 +9,7 @@ use bstr::ByteSlice;
 
 use super::config_file::{Setting, Settings};
 use super::library_path::canonicalize;
+use super::script::read_text;
 use crate::error::{FileErrorKind, os_text};
 use crate::fs::{FileKind, Fs};
 use crate::limits;
@@ -86,9 +87,19 @@ pub enum ControlErrorKind {
     Syntax,
     /// A parameter that the server does not know, or not in this file.
     UnknownKey,
-    /// A value of the wrong type, or two that exclude each other.
-    Value,
-    /// The file, or one that it includes, cannot be read.
+    /// A value that should be true or false.
+    Boolean,
+    /// A value that should be a list of names.
+    List,
+    /// An encoding that the server does not know.
+    Encoding,
+    /// A schema of an extension that can be moved to any.
+    SchemaOfRelocatable,
+    /// An include directive that names nothing, or leads back to its own file.
+    Include,
+    /// A file that is included, and cannot be read.
+    IncludedFile,
+    /// The file cannot be read.
     Unreadable,
     /// A bound of `limits.rs`.
     Limit,
@@ -160,7 +171,7 @@ fn read_into(
     major: u32,
     control: &mut Control,
 ) -> Result<(), ControlError> {
-    let bytes = fs.read_small(path, limits::TEXT_FILE_BYTES).map_err(|error| {
+    let bytes = read_text(fs, path, limits::TEXT_FILE_BYTES).map_err(|error| {
         let kind = match error.kind {
             FileErrorKind::Limit => ControlErrorKind::Limit,
             _ => ControlErrorKind::Unreadable,
@@ -168,6 +179,10 @@ fn read_into(
         // Opening a directory succeeds; it is the scanner's read that fails.
         let message = if error.kind == FileErrorKind::Io(io::ErrorKind::IsADirectory) {
             format!("input in flex scanner failed at file \"{}\" line 1", shown(path))
+        } else if error.kind == FileErrorKind::Io(io::ErrorKind::NotFound) && major >= 15 {
+            // A link that leads nowhere: no extension, as if the name were not there.
+            let name = path.file_stem().map(Path::new).map(path_bytes).unwrap_or_default();
+            format!("extension \"{}\" is not available", Shown(name))
         } else {
             format!("could not open extension control file \"{}\": {}", shown(path), error.message)
         };
@@ -233,13 +248,13 @@ impl Reader<'_> {
         };
         if written.iter().all(|b| b" \t\r\n".contains(b)) {
             return fail(
-                ControlErrorKind::Value,
+                ControlErrorKind::Include,
                 format!("empty configuration file name: \"{}\"", Shown(written)),
             );
         }
         if depth > limits::CONTROL_INCLUDE_DEPTH {
             return fail(
-                ControlErrorKind::Value,
+                ControlErrorKind::Include,
                 format!(
                     "could not open configuration file \"{}\": maximum nesting depth exceeded",
                     Shown(written)
@@ -249,7 +264,7 @@ impl Reader<'_> {
         let path = absolute_location(written, from);
         if path == from {
             return fail(
-                ControlErrorKind::Value,
+                ControlErrorKind::Include,
                 format!("configuration file recursion in \"{}\"", shown(from)),
             );
         }
@@ -266,7 +281,7 @@ impl Reader<'_> {
             Err(error) => {
                 let kind = match error.kind {
                     FileErrorKind::Limit => ControlErrorKind::Limit,
-                    _ => ControlErrorKind::Unreadable,
+                    _ => ControlErrorKind::IncludedFile,
                 };
                 fail(
                     kind,
@@ -286,7 +301,7 @@ impl Reader<'_> {
         let place = || Some(Place { path: from.to_owned(), line: setting.line, column: setting.column });
         if setting.value.iter().all(|b| b" \t\r\n".contains(b)) {
             let message = format!("empty configuration directory name: \"{}\"", Shown(&setting.value));
-            return Err(ControlError::new(ControlErrorKind::Value, message, place()));
+            return Err(ControlError::new(ControlErrorKind::Include, message, place()));
         }
         let directory = absolute_location(&setting.value, from);
         let entries = self.fs.read_dir(&directory).map_err(|error| {
@@ -295,7 +310,7 @@ impl Reader<'_> {
                 shown(&directory),
                 os_text(&error)
             );
-            ControlError::new(ControlErrorKind::Unreadable, message, place())
+            ControlError::new(ControlErrorKind::IncludedFile, message, place())
         })?;
         for entry in entries {
             let name = path_bytes(Path::new(&entry.name));
@@ -336,7 +351,7 @@ fn apply(
             *target = value;
             Ok(())
         }
-        None => fail(ControlErrorKind::Value, format!("parameter \"{name}\" requires a Boolean value")),
+        None => fail(ControlErrorKind::Boolean, format!("parameter \"{name}\" requires a Boolean value")),
     };
     let list = |target: &mut Vec<Vec<u8>>| match split_identifiers(&setting.value) {
         Some(names) => {
@@ -344,7 +359,7 @@ fn apply(
             Ok(())
         }
         None => {
-            fail(ControlErrorKind::Value, format!("parameter \"{name}\" must be a list of extension names"))
+            fail(ControlErrorKind::List, format!("parameter \"{name}\" must be a list of extension names"))
         }
     };
     match setting.name.as_slice() {
@@ -371,7 +386,7 @@ fn apply(
         b"encoding" if is_server_encoding(&setting.value) => control.encoding = text(),
         b"encoding" => {
             return fail(
-                ControlErrorKind::Value,
+                ControlErrorKind::Encoding,
                 format!("\"{}\" is not a valid encoding name", Shown(&setting.value)),
             );
         }
@@ -395,7 +410,7 @@ fn check(control: &Control, path: &Path) -> Result<(), ControlError> {
     if control.relocatable && control.schema.is_some() {
         let message = "parameter \"schema\" cannot be specified when \"relocatable\" is true".to_owned();
         let place = Place { path: path.to_owned(), line: 1, column: 1 };
-        return Err(ControlError::new(ControlErrorKind::Value, message, Some(place)));
+        return Err(ControlError::new(ControlErrorKind::SchemaOfRelocatable, message, Some(place)));
     }
     Ok(())
 }
@@ -591,7 +606,7 @@ mod tests {
     fn an_error_tells_its_place() {
         let fs = MemoryFs::new().file(PATH, "comment = x\n  superuser = 2\n");
         let error = read_primary(&fs, Path::new(PATH), 15).unwrap_err();
-        assert_eq!(error.kind, ControlErrorKind::Value);
+        assert_eq!(error.kind, ControlErrorKind::Boolean);
         assert_eq!(error.place, Some(Place { path: PATH.into(), line: 2, column: 3 }));
     }
 
@@ -659,8 +674,9 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_told_as_the_server_tells_it() {
         let read = |fs: MemoryFs| read_primary(&fs, Path::new(PATH), 15).unwrap_err().message;
+        assert_eq!(read(MemoryFs::new()), "extension \"x\" is not available");
         assert_eq!(
-            read(MemoryFs::new()),
+            read_primary(&MemoryFs::new(), Path::new(PATH), 14).unwrap_err().message,
             format!("could not open extension control file \"{PATH}\": No such file or directory")
         );
         assert_eq!(

@@ -1,5 +1,5 @@
-use super::support::{control_errors, on_control, server_says};
-use crate::check::{Sink, TreeCx, declare_rule};
+use super::support::{control_errors, name_root, on_control, server_says, staged_root};
+use crate::check::{Severity, Sink, TreeCx, declare_rule};
 use crate::extension::control::ControlErrorKind;
 
 declare_rule! {
@@ -25,7 +25,8 @@ declare_rule! {
     ///
     /// ## How to fix
     ///
-    /// Put the value in single quotes: `default_version = '1.0.1'`.
+    /// Put the value in single quotes: `default_version = '1.0.1'`. What else may be wrong is told with the
+    /// finding.
     ///
     /// ## What it cannot see
     ///
@@ -53,8 +54,29 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
             );
             let message = format!("{place} cannot be read: CREATE EXTENSION fails.");
             let finding = server_says(on_control(sink, record, message), &error.message);
-            sink.report(finding.help("put the value in single quotes, and double a quote inside it"));
+            let staged = staged_root(cx, &record.extension.control_path);
+            let is_staged = error.kind == ControlErrorKind::Unreadable && staged.is_some();
+            let finding = if is_staged { finding.severity(Severity::Warning) } else { finding };
+            let help = staged.filter(|_| is_staged).map(|root| name_root(&root));
+            sink.report(finding.help(help.unwrap_or_else(|| help_with(error.kind).to_owned())));
         }
+    }
+}
+
+fn help_with(kind: ControlErrorKind) -> &'static str {
+    match kind {
+        ControlErrorKind::Syntax => "put the value in single quotes, and double a quote inside it",
+        ControlErrorKind::UnknownKey => "take the parameter out",
+        ControlErrorKind::Boolean => "write true or false",
+        ControlErrorKind::List => {
+            "write names with commas between them, and in double quotes where they are no plain words"
+        }
+        ControlErrorKind::Encoding => "write an encoding of the server such as 'UTF8', or leave encoding out",
+        ControlErrorKind::SchemaOfRelocatable => "leave schema out, or set relocatable = false",
+        ControlErrorKind::Include => "take the include directive out",
+        ControlErrorKind::IncludedFile => "ship the file that is included, or take the directive out",
+        ControlErrorKind::Unreadable => "ship the file, or what the link leads to, readable for the server",
+        ControlErrorKind::Limit => "",
     }
 }
 
@@ -89,6 +111,36 @@ pub(crate) mod tests {
         assert_eq!(server(&broken.run(&CONTROL_SYNTAX)[0]), "parameter \"trusted\" requires a Boolean value");
         let other = "/pg/share/extension/x--0.9.control";
         assert_eq!(case().extension("", "").file(other, "trusted = perhaps").run(&CONTROL_SYNTAX), []);
+    }
+
+    #[test]
+    fn the_fix_is_one_for_what_is_wrong() {
+        for (control, help) in [
+            ("relocatable = true\nschema = 's'", "leave schema out"),
+            ("encoding = 'KLINGON'", "such as 'UTF8'"),
+            ("superuser = 'maybe'", "true or false"),
+            ("requires = 'a b'", "commas between them"),
+            ("include 'nosuch'", "file that is included"),
+            ("include_dir 'nosuch'", "file that is included"),
+            ("include 'x.control'", "take the include directive out"),
+            ("comment = a,b", "single quotes"),
+        ] {
+            let finding = case().extension(control, "").one(&CONTROL_SYNTAX);
+            assert!(finding.help.contains(help), "{control}: {}", finding.help);
+        }
+    }
+
+    #[test]
+    fn a_link_that_leads_nowhere_is_no_extension() {
+        let broken = case().fs(|fs| fs.symlink("/pg/share/extension/x.control", "gone"));
+        let finding = broken.one(&CONTROL_SYNTAX);
+        assert_eq!(server(&finding), "extension \"x\" is not available");
+        assert!(finding.help.contains("what the link leads to"), "{}", finding.help);
+        let before = broken.major(14).roots(&["/pg/share"]).one(&CONTROL_SYNTAX);
+        assert!(server(&before).starts_with("could not open extension control file"), "{before:?}");
+        // An empty one.
+        let empty = case().fs(|fs| fs.symlink("/pg/share/extension/x.control", "/dev/null"));
+        assert_eq!(empty.run(&CONTROL_SYNTAX), []);
     }
 
     #[test]
