@@ -17,9 +17,13 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use bstr::ByteSlice as _;
+
 use self::search::Search;
 use crate::error::{Error, FileError, os_text};
+use crate::extension::name::{ControlName, control_name};
 use crate::fs::{FileKind, Fs};
+use crate::name::{Shown, bytes_as_path, path_bytes};
 
 /// One file that a run looks at.
 #[derive(Debug, Clone)]
@@ -111,12 +115,52 @@ pub fn discover(fs: &dyn Fs, roots: &Roots) -> Result<Discovery, Error> {
                     if is_too_long { "name directories in it" } else { "run as a user who may read it" };
                 refuse(&error, advice)
             })?;
+        } else if let Some(directory) = control_directory_of(fs, root, given)? {
+            search.add_control_directory(directory);
         } else {
             search.add_named(root);
         }
     }
     search.follow_layout_links();
     Ok(search.finish())
+}
+
+/// The directory with the control file of the extension to which a named file belongs, where it is a control file or
+/// a script.
+fn control_directory_of(fs: &dyn Fs, path: &Path, given: &Path) -> Result<Option<PathBuf>, Error> {
+    let Some(directory) = path.parent() else { return Ok(None) };
+    if is_control(path) {
+        return Ok(Some(directory.to_owned()));
+    }
+    let name = path.file_name().map(Path::new).map(path_bytes).unwrap_or_default();
+    let is_part = name.ends_with(b".sql") || name.ends_with(b".control");
+    let owners: Vec<&[u8]> = name.find_iter("--").filter_map(|at| name.get(..at)).collect();
+    if !is_part || owners.is_empty() {
+        return Ok(None);
+    }
+    let control = |owner: &[u8]| [owner, b".control"].concat();
+    // Scripts in a directory `sql` belong to the control file beside it.
+    let beside = [Some(directory), directory.parent().filter(|_| directory.ends_with("sql"))];
+    let of_owner = |directory: &&Path| {
+        owners.iter().any(|owner| fs.metadata(&directory.join(bytes_as_path(&control(owner)))).is_ok())
+    };
+    match beside.into_iter().flatten().find(of_owner) {
+        Some(directory) => Ok(Some(directory.to_owned())),
+        None => Err(Error::Path {
+            what: "cannot tell the extension of",
+            path: given.to_owned(),
+            seen: format!(
+                "there is no {} beside it",
+                Shown(&control(owners.first().copied().unwrap_or_default()))
+            ),
+            advice: "name the extension's control file",
+        }),
+    }
+}
+
+fn is_control(path: &Path) -> bool {
+    let name = path.file_name().map(Path::new).map(path_bytes).unwrap_or_default();
+    matches!(control_name(name), Some(ControlName::Primary(_)))
 }
 
 /// The path below a directory as a person would name it: relative to the root where it is below one.
@@ -168,6 +212,27 @@ mod tests {
         assert_eq!(controls, ["/host/pg/share/extension"]);
         // Below a common root there is nothing behind the links that is not walked anyway.
         assert!(found(&fs, "/host").0.contains(&"/host/modules/x.so".to_owned()));
+    }
+
+    #[test]
+    fn a_file_of_an_extension_leads_to_its_control_file() {
+        let fs = MemoryFs::new()
+            .file("/s/extension/x-y.control", "")
+            .file("/s/extension/x-y--1.sql", "")
+            .file("/s/extension/x-y--1.control", "")
+            .file("/s/extension/z--1.sql", "")
+            .file("/p/x/x.control", "")
+            .file("/p/x/sql/x--1--2.sql", "");
+        for (named, directory) in [
+            ("/s/extension/x-y.control", "/s/extension"),
+            ("/s/extension/x-y--1.sql", "/s/extension"),
+            ("/s/extension/x-y--1.control", "/s/extension"),
+            ("/p/x/sql/x--1--2.sql", "/p/x"),
+        ] {
+            assert_eq!(found(&fs, named), (Vec::new(), vec![directory.to_owned()]), "{named}");
+        }
+        let alone = discover(&fs, &Roots::new(&fs, &["/s/extension/z--1.sql".into()], None));
+        assert!(alone.unwrap_err().to_string().contains("no z.control beside it"));
     }
 
     #[test]

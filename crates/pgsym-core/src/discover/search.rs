@@ -62,6 +62,11 @@ impl<'a> Search<'a> {
         self.found().unread.push(Unread { path: path.to_owned(), is_link, is_named: true });
     }
 
+    /// Adds the directory of an extension that the caller named.
+    pub(super) fn add_control_directory(&self, directory: PathBuf) {
+        self.found().control_directories.insert(directory);
+    }
+
     /// Keeps what is of interest in what a walk meets.
     pub(super) fn meet(&self, place: Place<'_>, met: Met<'_>) {
         let name = path_bytes(Path::new(place.name));

@@ -10,7 +10,7 @@ use crate::extension::tree::Extension;
 use crate::fs::{FileId, FileKind, Fs};
 use crate::name::path_bytes;
 
-/// Which extensions the question is about: those below a root; those of the installation, when a root holds its
+/// Which extensions the question is about: those below a root; those of which a root is a file; those of the installation, when a root holds its
 /// modules or its control files, which a staging tree of the same layout does not; and those of which a named file is a
 /// module.
 pub(super) struct Scope<'a> {
@@ -49,7 +49,7 @@ impl<'a> Scope<'a> {
     }
 
     fn has_place(&self, extension: &Extension) -> bool {
-        self.has_path(&extension.control_path)
+        self.has_path(&extension.control_path) || self.roots.iter().any(|root| is_script_of(root, extension))
     }
 
     fn has_path(&self, path: &Path) -> bool {
@@ -62,6 +62,13 @@ impl<'a> Scope<'a> {
                 self.fs.metadata(path).is_ok_and(|metadata| self.named_modules.contains(&metadata.id))
             })
     }
+}
+
+/// Whether a path that was asked about is a script, or a secondary control file, of an extension.
+fn is_script_of(path: &Path, extension: &Extension) -> bool {
+    let name = path.file_name().map(Path::new).map(path_bytes);
+    let rest = name.and_then(|name| name.strip_prefix(extension.name.as_slice()));
+    rest.is_some_and(|rest| rest.starts_with(b"--")) && path.parent() == Some(&extension.script_directory)
 }
 
 /// Files named `x--….sql` beside control files, where no `x` is an extension.
