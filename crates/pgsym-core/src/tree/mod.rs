@@ -75,6 +75,8 @@ impl Tree {
             }
             (server, _) => (server, Vec::new()),
         };
+        let major = server.as_ref().and_then(|server| server.facts.major()).or(settings.pg_major);
+        settings.agree_with(major)?;
         let mut files = parse_all(&store, candidates, &settings);
         let elf_server = server.as_ref().filter(|server| server.module.elf().is_some());
         let started = elf_server.map(|server| start_server(&store, server, &settings)).transpose()?;

@@ -67,6 +67,17 @@ impl Settings {
             }
             *path = standing;
         }
+        if let Some(sdk) = &self.sdk {
+            let marks = ["SDKSettings.json", "SDKSettings.plist", "usr/lib", "System/Library"];
+            if !marks.iter().any(|mark| fs.metadata(&sdk.join(mark)).is_ok()) {
+                return Err(Error::Path {
+                    what: "cannot use --sdk",
+                    path: sdk.clone(),
+                    seen: "it has neither SDKSettings.json nor usr/lib".to_owned(),
+                    advice: "name what xcrun --show-sdk-path prints",
+                });
+            }
+        }
         Ok(())
     }
 
@@ -91,6 +102,19 @@ impl Settings {
     /// what there is to read of a library whose symbols nobody asks for.
     fn links(&self) -> Facets {
         if self.preload.is_empty() { Facets::FILES } else { Facets::LINK }
+    }
+
+    /// Fails where a setting is given that a server of this major version does not have.
+    pub(super) fn agree_with(&self, major: Option<u32>) -> Result<(), Error> {
+        match (&self.extensions.search.extension_control_path, major) {
+            (Some(path), Some(major)) if major < 18 => Err(Error::Value {
+                option: "--extension-control-path",
+                value: path.clone(),
+                seen: format!("PostgreSQL {major} has no such setting, which came with 18"),
+                advice: "leave it out, or name a server of 18 or later".to_owned(),
+            }),
+            _ => Ok(()),
+        }
     }
 }
 
