@@ -377,3 +377,39 @@ fn a_server_that_does_not_start_loads_nothing() {
     assert_eq!(codes(&format!("{root}/lib")), ["PGS109"]);
     assert_eq!(codes(root), ["PGS101"]);
 }
+
+#[test]
+fn a_setting_that_the_server_lacks_and_an_sdk_that_is_none_are_refused() {
+    let tree = sound_tree();
+    let root = tree.root().to_str().unwrap();
+    assert_refused(
+        &["audit", root, "--sdk", root],
+        &["cannot use --sdk", "neither SDKSettings.json nor usr/lib"],
+    );
+    let path = ["--extension-control-path", "$system"];
+    let asked = |version| [&["audit", root, "--pg-version", version], &path[..]].concat();
+    assert_refused(&asked("15"), &["PostgreSQL 15 has no such setting"]);
+    assert_ne!(pgsym(asked("18")).status, 2);
+}
+
+#[test]
+fn a_control_file_or_a_script_is_a_question_about_its_extension() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
+    for name in ["x", "y"] {
+        write(&format!("{name}.control"), "default_version = '1'\nrequires = 'z'");
+        write(&format!("{name}--1.sql"), "SELECT 1;");
+    }
+    write("w--1.sql", "SELECT 1;");
+    for name in ["x.control", "x--1.sql"] {
+        let path = directory.path().join(name);
+        let document = pgsym(["audit", path.to_str().unwrap(), "--format", "json"]).json();
+        let findings = document["findings"].as_array().unwrap();
+        let found: Vec<_> =
+            findings.iter().map(|one| (one["code"].clone(), one["subject"].clone())).collect();
+        assert_eq!(found, [("PGS609".into(), "x".into())], "{name}");
+        assert_eq!(document["summary"]["files"], 0, "{name}");
+    }
+    let alone = directory.path().join("w--1.sql");
+    assert_refused(&["audit", alone.to_str().unwrap()], &["there is no w.control beside it"]);
+}

@@ -142,7 +142,9 @@ pub(crate) fn staged_root(fs: &dyn Fs, path: &Path) -> Option<PathBuf> {
         return None;
     }
     let below = target.strip_prefix("/").ok()?;
-    let above = path.ancestors().skip(1).filter(|above| above.parent().is_some());
+    // /usr/lib/x.so is no stage for a link to /lib/y.so.
+    let is_root = |above: &&Path| above.parent().is_some() && !above.ends_with("usr");
+    let above = path.ancestors().skip(1).filter(is_root);
     above.into_iter().find(|above| is_there(fs, &above.join(below))).map(Path::to_owned)
 }
 
@@ -214,6 +216,28 @@ mod tests {
             "/a/extension",
         ] {
             assert!(!is(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_stage_is_where_an_absolute_link_finds_its_target() {
+        let fs = MemoryFs::new()
+            .file("/stage/usr/lib/x/x-1.so", "")
+            .symlink("/stage/usr/lib/pg/x.so", "/usr/lib/x/x-1.so")
+            .symlink("/stage/usr/lib/pg/gone.so", "/usr/lib/x/x-2.so")
+            .symlink("/stage/usr/lib/pg/near.so", "../gone.so")
+            .file("/usr/lib/y.so", "")
+            .symlink("/usr/lib/pg/broken.so", "/lib/y.so")
+            .symlink("/usr/lib/pg/y.so", "/usr/lib/y.so");
+        let root = |path: &str| staged_root(&fs, Path::new(path));
+        assert_eq!(root("/stage/usr/lib/pg/x.so"), Some("/stage".into()));
+        for path in [
+            "/stage/usr/lib/pg/gone.so",
+            "/stage/usr/lib/pg/near.so",
+            "/usr/lib/pg/broken.so",
+            "/usr/lib/pg/y.so",
+        ] {
+            assert_eq!(root(path), None, "{path}");
         }
     }
 
