@@ -13,7 +13,8 @@ use pgsym_core::fs::RealFs;
 fn reachable_scripts(criterion: &mut Criterion) {
     let directory = std::env::var_os("PGSYM_BENCH_EXTENSIONS")
         .map_or_else(|| PathBuf::from("/usr/share/postgresql/15/extension"), PathBuf::from);
-    let places = [ControlDirectory { path: directory, layout: ScriptLayout::Beside, is_setting: true }];
+    let places =
+        [ControlDirectory { path: directory, layout: ScriptLayout::Beside, is_setting: true, site: 0 }];
     let fs = RealFs::new();
     let read_all = || {
         let (mut bytes, mut declarations) = (0, 0);
