@@ -427,6 +427,11 @@ mod tests {
     }
 
     #[test]
+    fn the_first_words_are_sorted_for_the_search() {
+        assert!(FIRST_WORDS.is_sorted());
+    }
+
+    #[test]
     fn text_that_looks_like_a_statement_is_none() {
         let facts = scan(
             "-- CREATE FUNCTION a() RETURNS int LANGUAGE c AS 'x';\n\

@@ -58,9 +58,10 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
             |functions| {
                 let library = functions.first().map(|function| Shown(&function.probin).to_string());
                 format!(
-                    "{} is not there, and {} of the extension's functions are in it: {}.",
+                    "{} is not there, and {} of the extension's functions {} in it: {}.",
                     library.unwrap_or_default(),
                     functions.len(),
+                    if functions.len() == 1 { "is" } else { "are" },
                     names(functions)
                 )
             },
