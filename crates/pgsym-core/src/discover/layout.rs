@@ -1,6 +1,8 @@
 //! Which installation of PostgreSQL a path belongs to. The known layouts are recognised, none is configured, and
 //! nothing is executed: `pg_config` would tell, but it may be for another machine and is not trusted to run.
 
+use std::collections::HashMap;
+use std::iter;
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
@@ -23,7 +25,32 @@ const LEVELS: usize = 6;
 /// The installation that a path lies in: the nearest directory above it (itself included) with a
 /// `bin/postgres`.
 pub fn find_installation(fs: &dyn Fs, path: &Path) -> Option<Installation> {
-    path.ancestors().take(LEVELS).find_map(|prefix| at_prefix(fs, prefix))
+    Installations::new(fs).above(path)
+}
+
+/// Looks for the installations of many paths, and into each directory once.
+pub struct Installations<'a> {
+    fs: &'a dyn Fs,
+    by_prefix: HashMap<PathBuf, Option<Installation>>,
+}
+
+impl<'a> Installations<'a> {
+    /// Nothing was looked into so far.
+    pub fn new(fs: &'a dyn Fs) -> Self {
+        Self { fs, by_prefix: HashMap::new() }
+    }
+
+    /// [`find_installation`].
+    pub fn above(&mut self, path: &Path) -> Option<Installation> {
+        path.ancestors().take(LEVELS).find_map(|prefix| {
+            if let Some(known) = self.by_prefix.get(prefix) {
+                return known.clone();
+            }
+            let found = at_prefix(self.fs, prefix);
+            self.by_prefix.insert(prefix.to_owned(), found.clone());
+            found
+        })
+    }
 }
 
 /// What `--server` names: the binary, a prefix, or a `pg_config` beside the binary.
@@ -68,10 +95,9 @@ fn at_prefix(fs: &dyn Fs, prefix: &Path) -> Option<Installation> {
 /// pkglibdir is `lib/postgresql` below a prefix whose name does not say "postgres" or "pgsql" already
 /// (src/Makefile.global.in), which Debian and PGDG shorten to `lib`.
 fn with_directories(fs: &dyn Fs, prefix: &Path, server: PathBuf) -> Installation {
-    let first = |candidates: Vec<PathBuf>, marker: &str| {
-        candidates.iter().find(|candidate| is_there(fs, &candidate.join(marker))).cloned()
-    };
-    // Homebrew's formulas of one major: lib/postgresql@15 and share/postgresql@15.
+    let is_marked = |candidate: &PathBuf, marker: &str| is_there(fs, &candidate.join(marker));
+    // Homebrew's formulas of one major: lib/postgresql@15 and share/postgresql@15. Directories are listed only where the
+    // plain names lead to nothing.
     let versioned = |below: &str| -> Vec<PathBuf> {
         let entries = fs.read_dir(&prefix.join(below)).unwrap_or_default();
         let names = entries.into_iter().map(|entry| entry.name);
@@ -82,12 +108,12 @@ fn with_directories(fs: &dyn Fs, prefix: &Path, server: PathBuf) -> Installation
         // Fedora's are called pgsql.
         let plain = ["lib/postgresql", "lib64/postgresql", "lib64/pgsql", "lib/pgsql", "lib", "lib64"];
         let plain = plain.map(|below| prefix.join(below));
-        plain.into_iter().chain(versioned("lib")).collect::<Vec<_>>()
+        plain.into_iter().chain(iter::once_with(|| versioned("lib")).flatten())
     };
     // Every server ships plpgsql; without it, the first directory that is there.
-    let pkglibdir = first(libs(), "plpgsql.so")
-        .or_else(|| first(libs(), "plpgsql.dylib"))
-        .or_else(|| first(libs(), ""))
+    let pkglibdir = ["plpgsql.so", "plpgsql.dylib", ""]
+        .into_iter()
+        .find_map(|marker| libs().find(|candidate| is_marked(candidate, marker)))
         .unwrap_or_else(|| prefix.join("lib"));
     let mut shares = ["share/postgresql", "share/pgsql", "share"].map(|below| prefix.join(below)).to_vec();
     shares.extend(versioned("share"));
@@ -104,7 +130,9 @@ fn with_directories(fs: &dyn Fs, prefix: &Path, server: PathBuf) -> Installation
             shares.push(usr.join("share/postgresql").join(version));
         }
     }
-    let sharedir = first(shares.clone(), "postgres.bki").or_else(|| first(shares, "extension"));
+    let sharedir = ["postgres.bki", "extension"]
+        .into_iter()
+        .find_map(|marker| shares.iter().find(|candidate| is_marked(candidate, marker)).cloned());
     Installation { server, pkglibdir, sharedir }
 }
 

@@ -9,7 +9,7 @@ mod sniff;
 
 pub use below::{installations_below, serving};
 pub(crate) use layout::staged_root;
-pub use layout::{Installation, find_installation, server_at};
+pub use layout::{Installation, Installations, find_installation, server_at};
 pub use roots::{Roots, standing};
 pub use sniff::{Format, has_library_name, sniff};
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::{Reading, ServerChoice, Settings, preload};
 use crate::discover::{
-    Candidate, Format, Installation, find_installation, installations_below, server_at, serving,
+    Candidate, Format, Installation, Installations, find_installation, installations_below, server_at,
+    serving,
 };
 use crate::error::{Error, FileErrorKind};
 use crate::fs::{FileKind, Fs, Metadata};
@@ -93,8 +94,8 @@ pub(super) fn find_server(
 /// paths that lie in none count as well.
 fn installations_above(fs: &dyn Fs, roots: &[PathBuf], candidates: &[Candidate]) -> Vec<Installation> {
     let absolute = |root: &PathBuf| fs.canonicalize(root).unwrap_or_else(|_| root.clone());
-    let above =
-        |root: &PathBuf| find_installation(fs, root).or_else(|| find_installation(fs, &absolute(root)));
+    let mut installations = Installations::new(fs);
+    let above = |root: &PathBuf| installations.above(root).or_else(|| installations.above(&absolute(root)));
     let of_roots: Vec<Option<Installation>> = roots.iter().map(above).collect();
     let mut found: Vec<Installation> = of_roots.iter().flatten().cloned().collect();
     if !found.is_empty() {
