@@ -40,6 +40,17 @@ pub struct Target {
 }
 
 impl Target {
+    /// Where nothing else says for which machine.
+    #[cfg(feature = "audit")]
+    pub(crate) const X86_64: Self = Self {
+        machine: elf::EM_X86_64,
+        class: Class::Bits64,
+        endian: Endian::Little,
+        os_abi: 0,
+        abi_version: 0,
+        flags: 0,
+    };
+
     /// Whether an object without PT_GNU_STACK has an executable stack: DEFAULT_STACK_PERMS has PF_X there
     /// (sysdeps/*/stackinfo.h of glibc).
     #[cfg(feature = "audit")]

@@ -196,7 +196,7 @@ impl Profile {
         let mut target = None;
         let mut profile = Self {
             version: None,
-            target: X86_64,
+            target: Target::X86_64,
             interpreter: None,
             pkglibdir: None,
             sharedir: None,
@@ -303,16 +303,6 @@ impl Profile {
     }
 }
 
-/// Where nothing else says for which machine.
-pub(crate) const X86_64: Target = Target {
-    machine: elf::EM_X86_64,
-    class: Class::Bits64,
-    endian: Endian::Little,
-    os_abi: 0,
-    abi_version: 0,
-    flags: 0,
-};
-
 fn parse_machine(text: &str) -> Option<Target> {
     let mut words = text.split_ascii_whitespace();
     let machine = elf::Machine(words.next()?.parse().ok()?);
@@ -326,7 +316,7 @@ fn parse_machine(text: &str) -> Option<Target> {
         "big" => Endian::Big,
         _ => return None,
     };
-    words.next().is_none().then_some(Target { machine, class, endian, ..X86_64 })
+    words.next().is_none().then_some(Target { machine, class, endian, ..Target::X86_64 })
 }
 
 fn parse_magic(text: &str) -> Option<MagicBlock> {
@@ -391,7 +381,7 @@ mod tests {
             pkglibdir: Some(PathBuf::from("/usr/lib/postgresql/15/lib")),
             search_paths: vec![(SearchPathKind::Rpath, Name::from("$ORIGIN/../lib"))],
             libraries: vec![(Name::from("libz.so.1"), PathBuf::from("/lib/libz.so.1"))],
-            ..Profile::built_in(15, X86_64).unwrap()
+            ..Profile::built_in(15, Target::X86_64).unwrap()
         }
     }
 
@@ -405,7 +395,7 @@ mod tests {
     #[test]
     fn every_built_in_server_exports_what_modules_need() {
         for major in Profile::built_in_majors() {
-            let profile = Profile::built_in(major, X86_64).unwrap();
+            let profile = Profile::built_in(major, Target::X86_64).unwrap();
             assert!(profile.exports.len() > 8_000, "{major}: {}", profile.exports.len());
             let server = profile.into_server(Path::new("/postgres"));
             assert_eq!(server.facts.major(), Some(major));
@@ -422,7 +412,7 @@ mod tests {
     #[test]
     fn majors_differ_where_their_sources_do() {
         let exports = |major, name: &str| {
-            let profile = Profile::built_in(major, X86_64).unwrap();
+            let profile = Profile::built_in(major, Target::X86_64).unwrap();
             profile.exports.iter().any(|(export, _)| *export == name)
         };
         // shmem_request_hook came with 15, errstart_cold with 14.

@@ -278,15 +278,6 @@ impl<'a> Words<'a> {
 mod tests {
     use super::*;
 
-    const X86_64: Target = Target {
-        machine: elf::EM_X86_64,
-        class: Class::Bits64,
-        endian: Endian::Little,
-        os_abi: 0,
-        abi_version: 0,
-        flags: 0,
-    };
-
     /// A cache in the new format: (flags, hwcap, soname, path), with one hwcaps subdirectory.
     fn cache(entries: &[(u32, u64, &str, &str)], hwcaps: &str) -> Vec<u8> {
         let strings_at = NEW_HEADER + entries.len() * NEW_ENTRY;
@@ -325,7 +316,7 @@ mod tests {
     #[test]
     fn a_plain_entry_answers_its_soname() {
         let bytes = cache(&[(0x0303, 0, "libz.so.1", "/lib/libz.so.1")], "x86-64-v3");
-        let cache = LdSoCache::parse(&bytes, X86_64).unwrap();
+        let cache = LdSoCache::parse(&bytes, Target::X86_64).unwrap();
         assert_eq!(cache.lookup(&Name::from("libz.so.1"), &[]), Some(Path::new("/lib/libz.so.1")));
         assert_eq!(cache.lookup(&Name::from("libz.so"), &[]), None);
     }
@@ -336,7 +327,7 @@ mod tests {
             (0x0303, 0, "libz.so.1", "/lib/libz.so.1"),
             (0x0303, HWCAP_EXTENSION, "libz.so.1", "/lib/v3/libz.so.1"),
         ];
-        let cache = LdSoCache::parse(&cache(&entries, "x86-64-v3"), X86_64).unwrap();
+        let cache = LdSoCache::parse(&cache(&entries, "x86-64-v3"), Target::X86_64).unwrap();
         let name = Name::from("libz.so.1");
         assert_eq!(cache.lookup(&name, &[]), Some(Path::new("/lib/libz.so.1")));
         assert_eq!(cache.lookup(&name, &[Name::from("x86-64-v3")]), Some(Path::new("/lib/v3/libz.so.1")));
@@ -345,7 +336,7 @@ mod tests {
     #[test]
     fn entries_of_other_machines_are_left_out() {
         let bytes = cache(&[(0x0003, 0, "libz.so.1", "/lib32/libz.so.1")], "x86-64-v3");
-        assert!(LdSoCache::parse(&bytes, X86_64).unwrap().is_empty());
+        assert!(LdSoCache::parse(&bytes, Target::X86_64).unwrap().is_empty());
     }
 
     #[test]
@@ -357,7 +348,7 @@ mod tests {
         bytes.extend_from_slice(&[0; OLD_ENTRY]);
         bytes.resize(32, 0);
         bytes.extend_from_slice(&new);
-        let cache = LdSoCache::parse(&bytes, X86_64).unwrap();
+        let cache = LdSoCache::parse(&bytes, Target::X86_64).unwrap();
         assert_eq!(cache.lookup(&Name::from("libz.so.1"), &[]), Some(Path::new("/lib/libz.so.1")));
     }
 
@@ -365,7 +356,7 @@ mod tests {
     fn no_truncation_is_mistaken_for_an_empty_cache() {
         let bytes = cache(&[(0x0303, 0, "libz.so.1", "/lib/libz.so.1")], "x86-64-v3");
         for end in 0..NEW_HEADER + NEW_ENTRY {
-            assert!(LdSoCache::parse(&bytes[..end], X86_64).is_err(), "{end} bytes");
+            assert!(LdSoCache::parse(&bytes[..end], Target::X86_64).is_err(), "{end} bytes");
         }
     }
 }

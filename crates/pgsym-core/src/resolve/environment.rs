@@ -487,14 +487,7 @@ mod tests {
 
     #[test]
     fn legacy_subdirectories_come_in_the_order_of_the_loader() {
-        let target = Target {
-            machine: elf::EM_X86_64,
-            class: Class::Bits64,
-            endian: crate::model::Endian::Little,
-            os_abi: 0,
-            abi_version: 0,
-            flags: 0,
-        };
+        let target = Target::X86_64;
         let names = |platform, hwcap| -> Vec<String> {
             let found = legacy_subdirectories(target, Some(&Name::from(platform)), hwcap);
             found.iter().map(ToString::to_string).collect()

@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use super::{Reading, ServerChoice, Settings, preload};
 use crate::discover::{
-    Candidate, Format, Installation, Installations, find_installation, installations_below, server_at,
-    serving,
+    Candidate, Format, Installation, Installations, installations_below, server_at, serving,
 };
 use crate::error::{Error, FileErrorKind};
 use crate::fs::{FileKind, Fs, Metadata};
 use crate::limits;
-use crate::model::Module;
+use crate::model::{Module, Target};
 use crate::name::{Name, shown_path};
 use crate::parse::{Facets, parse};
 use crate::postgres::{Profile, ServerFacts, profile, verdict};
@@ -69,7 +68,8 @@ pub(super) fn find_server(
                 let mut found = installations_below(fs, candidates);
                 serving(&found, candidates).map(|index| found.swap_remove(index))
             };
-            let around = roots.iter().find_map(|root| find_installation(fs, root)).or_else(below);
+            let mut installations = Installations::new(fs);
+            let around = roots.iter().find_map(|root| installations.above(root)).or_else(below);
             profile.sharedir = around.as_ref().and_then(|around| around.sharedir.clone());
             profile.pkglibdir = around.map(|around| around.pkglibdir).or_else(|| roots.first().cloned());
             let path = PathBuf::from(format!("/built-in/postgres-{major}"));
@@ -188,7 +188,7 @@ fn built_in(fs: &dyn Fs, candidates: &[Candidate], major: u32) -> Result<Profile
         parse(&candidate.path, metadata, &*source, Facets::LINK).ok().map(|module| module.target)
     };
     let is_elf = |candidate: &&Candidate| candidate.format == Ok(Format::Elf);
-    let target = candidates.iter().filter(is_elf).find_map(target).unwrap_or(profile::X86_64);
+    let target = candidates.iter().filter(is_elf).find_map(target).unwrap_or(Target::X86_64);
     Profile::built_in(major, target).ok_or_else(|| Error::Value {
         option: "--pg-version",
         value: major.to_string(),

@@ -32,7 +32,7 @@ impl ExtensionRecord {
 
     /// What the scripts of the installation require, in order: first what the install script does, then what the updates
     /// do.
-    fn required(&self) -> (Vec<&[u8]>, Vec<&[u8]>) {
+    pub fn required(&self) -> (Vec<&[u8]>, Vec<&[u8]>) {
         let (mut at_first, mut later) = (Vec::new(), Vec::new());
         for script in self.scripts.iter().filter(|script| script.is_reachable) {
             let list = if matches!(script.step, Step::Install(_)) { &mut at_first } else { &mut later };

@@ -285,7 +285,7 @@ pub(crate) fn interpreter(memory: Memory<'_>, segments: &[Segment]) -> Result<Op
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Class, Endian, Target};
+    use crate::model::Target;
 
     /// A file of three pages whose `.dynamic` has one entry at the end of the first page and goes on with the third, which
     /// is mapped behind it: what `patchelf` makes of a program whose section has outgrown its place.
@@ -312,15 +312,8 @@ mod tests {
             segment(elf::PT_DYNAMIC, 0xff0, 0xff0, 0x30),
             segment(elf::PT_LOAD, 0x1000, 0x2000, 0x1000),
         ];
-        let target = Target {
-            machine: elf::EM_X86_64,
-            class: Class::Bits64,
-            endian: Endian::Little,
-            os_abi: 0,
-            abi_version: 0,
-            flags: 0,
-        };
-        let dynamic = Dynamic::read(Memory::new(&file, &segments, target), &segments).unwrap().unwrap();
+        let dynamic =
+            Dynamic::read(Memory::new(&file, &segments, Target::X86_64), &segments).unwrap().unwrap();
         assert_eq!(dynamic.value(elf::DT_SONAME), Some(7));
         assert_eq!(dynamic.value(elf::DT_NEEDED), Some(9));
         assert_eq!(dynamic.entries.len(), 2);

@@ -305,26 +305,14 @@ fn outside(what: &str, address: u64) -> FileError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Class, Endian};
 
     fn load(address: u64, offset: u64, file_size: u64, memory_size: u64) -> Segment {
         Segment { kind: elf::PT_LOAD.0, flags: 0, offset, address, file_size, memory_size, align: PAGE }
     }
 
-    fn target() -> Target {
-        Target {
-            machine: elf::EM_X86_64,
-            class: Class::Bits64,
-            endian: Endian::Little,
-            os_abi: 0,
-            abi_version: 0,
-            flags: 0,
-        }
-    }
-
     fn range(segments: &[Segment], address: u64) -> Option<Range<u64>> {
         let nothing: &[u8] = &[];
-        Memory::new(&nothing, segments, target()).file_range(address)
+        Memory::new(&nothing, segments, Target::X86_64).file_range(address)
     }
 
     #[test]
@@ -359,7 +347,7 @@ mod tests {
     /// A file whose bytes tell their page, from 1 on.
     fn read(segments: &[Segment], address: u64, length: u64) -> Result<Vec<u8>, FileError> {
         let file: Vec<u8> = (0..4 * PAGE).map(|at| (at / PAGE) as u8 + 1).collect();
-        Memory::new(&file, segments, target()).read(address, length, "DT_STRTAB")
+        Memory::new(&file, segments, Target::X86_64).read(address, length, "DT_STRTAB")
     }
 
     #[test]
@@ -384,7 +372,7 @@ mod tests {
     fn a_table_of_unknown_length_may_end_in_the_zeros() {
         let file = vec![1_u8; 0x3000];
         let data = [load(0, 0, 0x3000 - 8, 0x100_0000)];
-        let memory = Memory::new(&file, &data, target());
+        let memory = Memory::new(&file, &data, Target::X86_64);
         let mut region = Region::open(memory, 0, 0x2000, "PT_DYNAMIC").unwrap();
         // What is read ahead is more than the zeros that are allowed.
         assert_eq!(region.get(0x3000 - 16, 16).unwrap(), [[1; 8], [0; 8]].concat());
@@ -405,7 +393,7 @@ mod tests {
         both[0].flags = elf::PF_R.0 | elf::PF_W.0;
         both[1].flags = elf::PF_R.0;
         let nothing: &[u8] = &[];
-        let memory = Memory::new(&nothing, &both, target());
+        let memory = Memory::new(&nothing, &both, Target::X86_64);
         assert_eq!(memory.page_flags(0x1000), Some(elf::PF_R.0));
         assert_eq!(memory.page_flags(0x800), Some(elf::PF_R.0 | elf::PF_W.0));
         assert_eq!(memory.page_flags(0x2000), None);

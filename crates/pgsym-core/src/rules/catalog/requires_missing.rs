@@ -82,10 +82,8 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
 
 /// Every name that some step of the installation requires.
 fn required(record: &ExtensionRecord) -> Vec<&[u8]> {
-    let steps = record.scripts.iter().filter(|script| script.is_reachable);
-    let controls = steps.filter_map(|script| script.control.as_ref().ok());
-    let mut names: Vec<&[u8]> =
-        controls.flat_map(|control| control.requires.iter().map(Vec::as_slice)).collect();
+    let (mut names, later) = record.required();
+    names.extend(later);
     names.sort_unstable();
     names.dedup();
     names
