@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use bstr::ByteSlice;
+use memchr::memmem::Finder;
 
 /// The values the server would insert.
 #[derive(Debug, Clone, Default)]
@@ -25,7 +26,19 @@ pub struct Substitutions<'a> {
 pub struct Preprocessed<'a> {
     /// The text.
     pub text: Cow<'a, [u8]>,
-    /// One per replacement that changed something, in the order they were made.
+    /// In order, and all of the text; empty where nothing was replaced.
+    pieces: Vec<Piece>,
+}
+
+/// Some lines of a script. What is replaced has no newline in it, so each piece is preprocessed on its own, and the few that
+/// are worked on at a time stay in the processor's cache.
+#[derive(Debug, Clone)]
+struct Piece {
+    /// Where it begins in the script.
+    input: usize,
+    /// Where it begins in the text.
+    output: usize,
+    /// One per replacement that changed something in it, in the order they were made.
     passes: Vec<Vec<Edit>>,
 }
 
@@ -46,69 +59,137 @@ impl Preprocessed<'_> {
     /// Where in the file the byte at `offset` of the text comes from; a byte of an inserted value comes from
     /// the beginning of the word it replaces.
     pub fn original_offset(&self, offset: usize) -> usize {
-        self.passes.iter().rev().fold(offset, |offset, edits| {
+        let after = self.pieces.partition_point(|piece| piece.output <= offset);
+        let Some(piece) = after.checked_sub(1).and_then(|last| self.pieces.get(last)) else { return offset };
+        let inside = piece.passes.iter().rev().fold(offset - piece.output, |offset, edits| {
             let after = edits.partition_point(|edit| edit.value <= offset);
             match after.checked_sub(1).and_then(|last| edits.get(last)) {
                 None => offset,
                 Some(edit) if offset < edit.output => edit.word,
                 Some(edit) => offset - edit.output + edit.input,
             }
-        })
+        });
+        piece.input + inside
     }
 }
+
+/// A piece ends with the first line that ends here or later.
+const PIECE: usize = 64 << 10;
 
 /// Makes the replacements, in the server's order.
 pub fn preprocess<'a>(script: &'a [u8], values: &Substitutions<'_>) -> Preprocessed<'a> {
-    let mut result = Preprocessed { text: Cow::Borrowed(script), passes: Vec::new() };
-    apply(&mut result, echo_lines, b"");
-    replace(&mut result, b"@extowner@", &quote_identifier(values.owner));
+    let replacements = replacements(values);
+    let length = if replacements.iter().any(Replacement::spans_lines) { script.len() } else { PIECE };
+    let mut pieces = Vec::with_capacity(script.len() / PIECE + 1);
+    let mut text: Option<Vec<u8>> = None;
+    let mut input = 0;
+    while let Some(rest) = script.get(input..).filter(|rest| !rest.is_empty()) {
+        let line_end = rest.get(length..).and_then(|rest| rest.find_byte(b'\n'));
+        let piece = &rest[..line_end.map_or(rest.len(), |end| length + end + 1)];
+        let (replaced, passes) = replace(piece, &replacements);
+        if text.is_none() && !passes.is_empty() {
+            let mut before = Vec::with_capacity(script.len() + script.len() / 64);
+            before.extend_from_slice(&script[..input]);
+            text = Some(before);
+        }
+        let output = text.as_ref().map_or(input, Vec::len);
+        if let Some(text) = &mut text {
+            text.extend_from_slice(&replaced);
+        }
+        pieces.push(Piece { input, output, passes });
+        input += piece.len();
+    }
+    match text {
+        None => Preprocessed { text: Cow::Borrowed(script), pieces: Vec::new() },
+        Some(text) => Preprocessed { text: Cow::Owned(text), pieces },
+    }
+}
+
+/// One thing that is replaced.
+enum Replacement {
+    /// Lines that match `^\\echo.*$`, without their newline.
+    EchoLines(Finder<'static>),
+    /// A word, by a value.
+    Word(Finder<'static>, Vec<u8>),
+}
+
+/// What is replaced, in the server's order.
+fn replacements(values: &Substitutions<'_>) -> Vec<Replacement> {
+    let word = |word: &[u8], value| Replacement::Word(Finder::new(word).into_owned(), value);
+    let mut replacements = vec![
+        Replacement::EchoLines(Finder::new(b"\\echo")),
+        word(b"@extowner@", quote_identifier(values.owner)),
+    ];
     if let Some(schema) = values.schema {
-        replace(&mut result, b"@extschema@", &quote_identifier(schema));
+        replacements.push(word(b"@extschema@", quote_identifier(schema)));
     }
     for (name, schema) in values.required_schemas {
-        let word = [b"@extschema:".as_slice(), name, b"@"].concat();
-        replace(&mut result, &word, &quote_identifier(schema));
+        let marked = [b"@extschema:".as_slice(), name, b"@"].concat();
+        replacements.push(word(&marked, quote_identifier(schema)));
     }
     if let Some(path) = values.module_pathname {
-        replace(&mut result, b"MODULE_PATHNAME", path);
+        replacements.push(word(b"MODULE_PATHNAME", path.to_vec()));
     }
-    result
+    replacements
 }
 
-/// Lines that match `^\\echo.*$`, without their newline.
-fn echo_lines(text: &[u8]) -> Vec<(usize, usize)> {
-    text.find_iter(b"\\echo")
-        .filter(|&at| at == 0 || text.get(at - 1) == Some(&b'\n'))
-        .map(|at| {
-            let rest = text.get(at..).unwrap_or_default();
-            (at, at + rest.find_byte(b'\n').unwrap_or(rest.len()))
-        })
-        .collect()
+impl Replacement {
+    /// Whether what it replaces may have a newline in it: an extension's name may, if nobody's has.
+    fn spans_lines(&self) -> bool {
+        match self {
+            Self::EchoLines(_) => false,
+            Self::Word(word, _) => word.needle().contains(&b'\n'),
+        }
+    }
+
+    /// The places in some lines that it replaces, in order and apart.
+    fn places(&self, text: &[u8]) -> Vec<(usize, usize)> {
+        match self {
+            Self::EchoLines(echo) => echo
+                .find_iter(text)
+                .filter(|&at| at == 0 || text.get(at - 1) == Some(&b'\n'))
+                .map(|at| {
+                    let rest = text.get(at..).unwrap_or_default();
+                    (at, at + rest.find_byte(b'\n').unwrap_or(rest.len()))
+                })
+                .collect(),
+            Self::Word(word, _) => word.find_iter(text).map(|at| (at, at + word.needle().len())).collect(),
+        }
+    }
+
+    fn value(&self) -> &[u8] {
+        match self {
+            Self::EchoLines(_) => b"",
+            Self::Word(_, value) => value,
+        }
+    }
 }
 
-fn replace(result: &mut Preprocessed<'_>, word: &[u8], value: &[u8]) {
-    apply(result, |text| text.find_iter(word).map(|at| (at, at + word.len())).collect(), value);
-}
-
-/// Puts `value` into the places that `find` names, which are in order and apart.
-fn apply(result: &mut Preprocessed<'_>, find: impl Fn(&[u8]) -> Vec<(usize, usize)>, value: &[u8]) {
-    let places = find(&result.text);
-    if places.is_empty() {
-        return;
+/// Makes the replacements in one piece; what each of them changed comes with the result.
+fn replace<'a>(piece: &'a [u8], replacements: &[Replacement]) -> (Cow<'a, [u8]>, Vec<Vec<Edit>>) {
+    let mut result = Cow::Borrowed(piece);
+    let mut passes = Vec::new();
+    for replacement in replacements {
+        let places = replacement.places(&result);
+        if places.is_empty() {
+            continue;
+        }
+        let value = replacement.value();
+        let mut text = Vec::with_capacity(result.len() + places.len() * value.len());
+        let mut edits = Vec::with_capacity(places.len());
+        let mut done = 0;
+        for (start, end) in places {
+            text.extend_from_slice(result.get(done..start).unwrap_or_default());
+            let begin = text.len();
+            text.extend_from_slice(value);
+            edits.push(Edit { output: text.len(), input: end, value: begin, word: start });
+            done = end;
+        }
+        text.extend_from_slice(result.get(done..).unwrap_or_default());
+        result = Cow::Owned(text);
+        passes.push(edits);
     }
-    let mut text = Vec::with_capacity(result.text.len());
-    let mut edits = Vec::with_capacity(places.len());
-    let mut done = 0;
-    for (start, end) in places {
-        text.extend_from_slice(result.text.get(done..start).unwrap_or_default());
-        let begin = text.len();
-        text.extend_from_slice(value);
-        edits.push(Edit { output: text.len(), input: end, value: begin, word: start });
-        done = end;
-    }
-    text.extend_from_slice(result.text.get(done..).unwrap_or_default());
-    result.text = Cow::Owned(text);
-    result.passes.push(edits);
+    (result, passes)
 }
 
 /// `quote_identifier`, except that a key word stays bare: the readers of this crate know none that is reserved.
@@ -168,5 +249,48 @@ mod tests {
         }
         assert_eq!(result.original_offset(result.text.find("blic").unwrap()), script.find("@ext").unwrap());
         assert_eq!(result.original_offset(result.text.len()), script.len());
+    }
+
+    #[test]
+    fn a_long_script_is_as_a_short_one() {
+        let values =
+            Substitutions { module_pathname: Some(b"$libdir/much-longer-than-the-word"), ..values() };
+        // Lines of all lengths around the end of a piece; the first pieces have nothing to replace.
+        let mut script = b"1, 2, 3\n".repeat(PIECE / 3);
+        for line in 0..20_000 {
+            script.extend(b"x".repeat(line % 61));
+            script.extend_from_slice(match line % 5 {
+                0 => b"\n\\echo @extschema@\n".as_slice(),
+                1 => b"@extschema@",
+                2 => b"MODULE_PATHNAME\n",
+                3 => b"'@extowner@'",
+                _ => b"\n",
+            });
+        }
+        let result = preprocess(&script, &values);
+        assert!(result.pieces.len() > 10);
+        let whole: Vec<u8> = script
+            .split_inclusive(|&b| b == b'\n')
+            .flat_map(|line| if line.starts_with(b"\\echo") { b"\n" } else { line })
+            .copied()
+            .collect();
+        let whole = whole
+            .replace("@extowner@", "postgres")
+            .replace("@extschema@", "public")
+            .replace("MODULE_PATHNAME", "$libdir/much-longer-than-the-word");
+        assert!(result.text.as_bstr() == whole.as_bstr());
+        for at in result.text.find_iter(b"xx") {
+            let original = result.original_offset(at);
+            assert_eq!(script[original..original + 2], *b"xx");
+        }
+        assert_eq!(result.original_offset(result.text.len()), script.len());
+    }
+
+    #[test]
+    fn a_name_with_a_newline_is_found_across_lines() {
+        let values = Substitutions { required_schemas: &[(b"a\nb".to_vec(), b"ext".to_vec())], ..values() };
+        let mut script = b"-\n".repeat(PIECE / 2 - 6);
+        script.extend_from_slice(b"@extschema:a\nb@.f");
+        assert!(preprocess(&script, &values).text.ends_with(b"-\next.f"));
     }
 }
