@@ -211,11 +211,17 @@ impl Tables {
         let kinds = Kinds::of(self.machine);
         let mut summary = Relocations::default();
         let mut uses = vec![SymbolUse { symbol: 0, calls: 0, data: 0, copies: 0, first: 0 }; symbols];
-        let mut writable = Writable { segments, last: None };
+        let mut writable = Writable::new(segments);
         let mut place = 0_u32;
+        // Most entries name no symbol and are of one type, R_*_RELATIVE: the last such type that means nothing more.
+        let mut plain = None;
         self.visit(&mut |entry| {
             let count = if entry.is_plt { &mut summary.plt_count } else { &mut summary.count };
             *count += 1;
+            if entry.symbol == 0 && plain == Some(entry.kind) && !writable.forbids(entry.address) {
+                place += 1;
+                return Ok(());
+            }
             // R_*_NONE is 0 on every machine: nothing is written.
             if entry.kind != 0 && writable.forbids(entry.address) {
                 let text = summary.text.get_or_insert(TextRelocations { count: 0, first: entry.address });
@@ -228,6 +234,7 @@ impl Tables {
             let here = place;
             place += 1;
             if entry.symbol == 0 {
+                plain = Some(entry.kind).filter(|kind| !kinds.static_tls.contains(kind));
                 return Ok(());
             }
             let symbol = uses.get_mut(entry.symbol as usize).ok_or_else(|| {
@@ -288,22 +295,33 @@ fn within_limit(count: u64) -> Result<(), FileError> {
 /// first.
 struct Writable<'a> {
     segments: &'a [Segment],
-    last: Option<&'a Segment>,
+    /// Where the segment of the last address begins.
+    start: u64,
+    /// Its length in memory; 0 where there is none.
+    length: u64,
+    forbids: bool,
 }
 
-impl Writable<'_> {
+impl<'a> Writable<'a> {
+    fn new(segments: &'a [Segment]) -> Self {
+        Self { segments, start: 0, length: 0, forbids: false }
+    }
+
     fn forbids(&mut self, address: u64) -> bool {
-        let holds = |segment: &&Segment| {
-            address.checked_sub(segment.address).is_some_and(|inside| inside < segment.memory_size)
-        };
-        if self.last.as_ref().is_none_or(|segment| !holds(segment)) {
-            self.last = self
-                .segments
-                .iter()
-                .filter(|segment| segment.kind == elf::PT_LOAD.0)
-                .rfind(|segment| holds(segment));
+        if address.wrapping_sub(self.start) >= self.length {
+            self.look_up(address);
         }
-        self.last.is_some_and(|segment| segment.flags & elf::PF_W.0 == 0)
+        self.forbids
+    }
+
+    fn look_up(&mut self, address: u64) {
+        let segment =
+            self.segments.iter().filter(|segment| segment.kind == elf::PT_LOAD.0).rfind(|segment| {
+                address.checked_sub(segment.address).is_some_and(|inside| inside < segment.memory_size)
+            });
+        (self.start, self.length, self.forbids) = segment.map_or((0, 0, false), |segment| {
+            (segment.address, segment.memory_size, segment.flags & elf::PF_W.0 == 0)
+        });
     }
 }
 
