@@ -3,11 +3,13 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use rayon::prelude::*;
+
 use super::Judgement;
 use super::universe::{Member, MemberId, Universe};
 use crate::model::{Binding, Symbol, SymbolKind, Visibility};
 use crate::name::Name;
-use crate::resolve::{Libc, Process, accepts, references};
+use crate::resolve::{Process, accepting, references};
 use crate::tree::Tree;
 
 /// Why a reference is captured.
@@ -76,90 +78,114 @@ pub(super) struct Found {
 }
 
 pub(super) fn find(tree: &Tree, server: &Process, universe: &Universe) -> Found {
-    let libc = server.env().libc;
+    let victims: Vec<Victim<'_>> = universe
+        .members()
+        .filter(|(_, member)| !member.is_server)
+        .filter_map(|(id, member)| {
+            // In which company a library is bound differs from module to module; the first that brings it
+            // stands for all, since captors from outside are looked for in the whole universe.
+            let module = tree.files().get(*member.brought_by.first()?)?;
+            Some(Victim { id, member, process: &module.load.as_ref()?.process })
+        })
+        .collect();
+    let found: Vec<(Groups, HashSet<Name>)> =
+        victims.par_iter().map(|victim| victim.captures(server, universe)).collect();
     let mut groups = Groups::new();
     let mut shared_by_versions = HashSet::new();
-    for (victim, member) in universe.members().filter(|(_, member)| !member.is_server) {
-        // In which company a library is bound differs from module to module; the first that brings it
-        // stands for all, since captors from outside are looked for in the whole universe.
-        let Some(&module) = member.brought_by.first() else { continue };
-        let Some(load) = tree.files().get(module).and_then(|file| file.load.as_ref()) else { continue };
-        let company: HashSet<MemberId> =
-            load.process.added_since(server).filter_map(|(_, object)| universe.find(object.id())).collect();
-        let in_order: Vec<MemberId> =
-            load.process.load_order().filter_map(|(_, object)| universe.find(object.id())).collect();
-        let Some(symbols) = member.module.symbols.get() else { continue };
-        for reference in references(&member.module) {
+    for (victim, (of_victim, shared)) in victims.iter().zip(found) {
+        groups.extend(of_victim);
+        let versions = victim.member.versions;
+        shared_by_versions.extend(shared.into_iter().filter_map(|name| Some((versions?, name))));
+    }
+    Found { captures: captures_of(groups), shared_by_versions }
+}
+
+/// A file whose references may be captured.
+struct Victim<'a> {
+    id: MemberId,
+    member: &'a Member,
+    /// The server with the module that brings it.
+    process: &'a Process,
+}
+
+impl Victim<'_> {
+    /// The captures, and the names that another version of the same module defines as well.
+    fn captures(&self, server: &Process, universe: &Universe) -> (Groups, HashSet<Name>) {
+        let libc = server.env().libc;
+        let (mut groups, mut shared) = (Groups::new(), HashSet::new());
+        let Some(symbols) = self.member.module.symbols.get() else { return (groups, shared) };
+        let mut company: Option<Vec<Option<usize>>> = None;
+        // Who defines the name in a version that the reference takes, with the definition.
+        let mut takers: Vec<(MemberId, Symbol<'_>)> = Vec::new();
+        for reference in references(&self.member.module) {
             let symbol = reference.symbol;
             let definers = universe.definers(symbols.hash_word(symbol));
-            if definers.is_empty() || is_kept_at_home(member, symbol) {
+            if definers.is_empty() || is_kept_at_home(self.member, symbol) {
                 continue;
             }
-            let accepted = |id: MemberId| accepts(&universe.get(id).module, symbol, libc);
-            let is_one_and_the_same = |meant: MemberId, captor: MemberId| {
-                accepted(meant)
-                    .zip(accepted(captor))
-                    .is_some_and(|(meant, taken)| is_vague(symbol, meant, taken))
-            };
-            let captured = |id: MemberId| {
-                captured(
-                    universe.get(id),
-                    symbol,
-                    reference.usage.map_or(1, |usage| usage.calls + usage.data),
-                    libc,
-                )
-            };
+            takers.clear();
+            takers.extend(accepting(
+                definers.iter().map(|&id| (id, &*universe.get(id).module)),
+                symbol,
+                libc,
+            ));
+            let company = company.get_or_insert_with(|| self.company(server, universe));
+            let is_server = |id: MemberId| universe.get(id).is_server;
+            let place = |id: MemberId| company.get(id.index()).copied().flatten();
+            let uses = reference.usage.map_or(1, |usage| usage.calls + usage.data);
             // The server's definition is first, always.
-            let by_server =
-                definers.iter().copied().find(|&id| universe.get(id).is_server && accepted(id).is_some());
-            if let Some(captor) = by_server {
+            if let Some(&(captor, taken)) = takers.iter().find(|(id, _)| is_server(*id)) {
                 // It was meant for somebody else only if somebody else in its company defines it.
-                let meant = definers.iter().copied().find(|&id| {
-                    company.contains(&id)
-                        && !universe.get(id).is_server
-                        && accepted(id).is_some()
-                        && is_meant(universe, victim, id)
+                let meant = takers.iter().find(|(id, _)| {
+                    place(*id).is_some() && !is_server(*id) && is_meant(universe, self.id, *id)
                 });
-                if let Some(meant) = meant.filter(|&meant| !is_one_and_the_same(meant, captor)) {
-                    groups
-                        .entry((victim, meant, captor, Cause::Server))
-                        .or_default()
-                        .extend(captured(captor));
+                if let Some(&(meant, definition)) = meant
+                    && !is_vague(symbol, definition, taken)
+                {
+                    let group = groups.entry((self.id, meant, captor, Cause::Server)).or_default();
+                    group.push(captured(symbol, taken, uses));
                 }
                 continue;
             }
-            let own: Vec<MemberId> = definers.iter().copied().filter(|id| company.contains(id)).collect();
-            let Some(meant) = bound_alone(&in_order, universe, symbol, &own, libc) else {
+            // Where it binds when its module is alone with the server: the first in load order.
+            let Some(&(meant, definition)) =
+                takers.iter().filter(|(id, _)| place(*id).is_some()).min_by_key(|(id, _)| place(*id))
+            else {
                 continue;
             };
-            if let Some(versions) = member.versions
-                && definers.iter().any(|&other| {
-                    universe.are_alternatives(victim, other)
-                        && accepted(other).is_some()
-                        && !is_one_and_the_same(meant, other)
-                })
-            {
-                shared_by_versions.insert((versions, Name::from(symbol.name())));
-            }
-            for &captor in definers.iter().filter(|&&other| !universe.are_alternatives(victim, other)) {
+            for &(captor, taken) in &takers {
+                if universe.are_alternatives(self.id, captor) {
+                    if !is_vague(symbol, definition, taken) {
+                        shared.insert(Name::from(symbol.name()));
+                    }
+                    continue;
+                }
                 let other = universe.get(captor);
                 let is_elsewhere =
-                    captor != meant && other.brought_by.iter().any(|by| !member.brought_by.contains(by));
+                    captor != meant && other.brought_by.iter().any(|by| !self.member.brought_by.contains(by));
                 // Two files that answer to one name are never both loaded: that is a contest of names.
                 if is_elsewhere
+                    && !is_vague(symbol, definition, taken)
                     && !are_rivals(other, universe.get(meant))
-                    && accepted(captor).is_some()
-                    && !is_one_and_the_same(meant, captor)
                 {
-                    groups
-                        .entry((victim, meant, captor, Cause::Module))
-                        .or_default()
-                        .extend(captured(captor));
+                    let group = groups.entry((self.id, meant, captor, Cause::Module)).or_default();
+                    group.push(captured(symbol, taken, uses));
                 }
             }
         }
+        (groups, shared)
     }
-    Found { captures: captures_of(groups), shared_by_versions }
+
+    /// The members that the module brings into the server, each with its place in the load order.
+    fn company(&self, server: &Process, universe: &Universe) -> Vec<Option<usize>> {
+        let mut company = vec![None; universe.members().count()];
+        for (place, (_, object)) in self.process.added_since(server).enumerate() {
+            if let Some(id) = universe.find(object.id()) {
+                company[id.index()].get_or_insert(place);
+            }
+        }
+        company
+    }
 }
 
 /// The groups as captures, each symbol once.
@@ -183,20 +209,6 @@ fn are_rivals(a: &Member, b: &Member) -> bool {
     }
     let are_asked_for = a.file.is_none() && b.file.is_none();
     are_asked_for && a.path.file_name().is_some() && a.path.file_name() == b.path.file_name()
-}
-
-/// Where a reference binds when its module is alone with the server: the first in load order that it accepts.
-fn bound_alone(
-    in_order: &[MemberId],
-    universe: &Universe,
-    symbol: Symbol<'_>,
-    definers: &[MemberId],
-    libc: Libc,
-) -> Option<MemberId> {
-    in_order
-        .iter()
-        .copied()
-        .find(|id| definers.contains(id) && accepts(&universe.get(*id).module, symbol, libc).is_some())
 }
 
 /// DT_SYMBOLIC and protected definitions are bound inside their object, whatever the scope holds.
@@ -237,14 +249,13 @@ fn is_meant(universe: &Universe, victim: MemberId, definer: MemberId) -> bool {
     universe.get(victim).module.needed().iter().any(|needed| Some(&needed.name) == soname)
 }
 
-fn captured(captor: &Member, symbol: Symbol<'_>, uses: u32, libc: Libc) -> Option<CapturedSymbol> {
-    let taken = accepts(&captor.module, symbol, libc)?;
+fn captured(symbol: Symbol<'_>, taken: Symbol<'_>, uses: u32) -> CapturedSymbol {
     let version = |symbol: Symbol<'_>| symbol.version().map(|version| version.name.clone());
-    Some(CapturedSymbol {
+    CapturedSymbol {
         name: Name::from(symbol.name()),
         is_data: matches!(taken.kind(), SymbolKind::Object | SymbolKind::Tls | SymbolKind::Common),
         wanted: version(symbol),
         taken: version(taken),
         uses,
-    })
+    }
 }

@@ -20,6 +20,10 @@ impl MemberId {
     pub(super) fn at(index: usize) -> Self {
         Self(index as u32)
     }
+
+    pub(super) fn index(self) -> usize {
+        self.0 as usize
+    }
 }
 
 /// One file that processes of the tree have.

@@ -228,6 +228,16 @@ fn is_symbolic(object: &Object) -> bool {
     object.module().elf().is_some_and(|elf_file| elf_file.flags & elf::DF_SYMBOLIC.0 != 0)
 }
 
+/// Those of `modules` whose definition a reference would take if it met it, each with the definition.
+pub(crate) fn accepting<'m, K>(
+    modules: impl Iterator<Item = (K, &'m Module)>,
+    reference: Symbol<'_>,
+    libc: Libc,
+) -> impl Iterator<Item = (K, Symbol<'m>)> {
+    let wanted = Wanted::of(reference, libc);
+    modules.filter_map(move |(key, module)| Some((key, find(module, wanted, libc)?)))
+}
+
 /// Whether a reference would take a definition of `module` if it met it, versions included.
 pub fn accepts<'m>(module: &'m Module, reference: Symbol<'_>, libc: Libc) -> Option<Symbol<'m>> {
     find(module, Wanted::of(reference, libc), libc)

@@ -21,8 +21,8 @@ mod trace;
 mod verify;
 mod versions;
 
-pub(crate) use bind::references;
 pub use bind::{Binding, Definition, PassedOver, Reference, accepts, dlsym};
+pub(crate) use bind::{accepting, references};
 pub use cache::{LD_SO_CACHE, LdSoCache};
 pub use elements::{Meaning, SearchDirectory, SearchElement};
 pub use environment::{CpuLevel, LegacyNames, Libc, LoaderEnv, LoaderOptions, usual_interpreter};
