@@ -103,12 +103,11 @@ pub fn discover(fs: &dyn Fs, roots: &Roots) -> Result<Discovery, Error> {
             seen: os_text(error),
             advice,
         };
-        let metadata = fs.metadata(root).or_else(|error| match fs.symlink_metadata(root) {
-            // A link that leads nowhere is a file to report, not a question that cannot be answered.
-            Ok(link) => Ok(link),
-            Err(_) => Err(refuse(&error, "name a module, a directory or an installation prefix")),
-        })?;
-        if metadata.kind == FileKind::Directory {
+        let advice = "name a module, a directory or an installation prefix";
+        let own = fs.symlink_metadata(root).map_err(|error| refuse(&error, advice))?;
+        // A link that leads nowhere is a file to report, not a question that cannot be answered.
+        let target = if own.kind == FileKind::Symlink { fs.metadata(root).unwrap_or(own) } else { own };
+        if target.kind == FileKind::Directory {
             fs.walk(root, &|place, met| search.meet(place, met)).map_err(|error| {
                 let is_too_long = error.kind() == io::ErrorKind::QuotaExceeded;
                 let advice =
@@ -118,7 +117,7 @@ pub fn discover(fs: &dyn Fs, roots: &Roots) -> Result<Discovery, Error> {
         } else if let Some(directory) = control_directory_of(fs, root, given)? {
             search.add_control_directory(directory);
         } else {
-            search.add_named(root);
+            search.add_named(root, own.kind);
         }
     }
     search.follow_layout_links();

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rayon::prelude::*;
 
@@ -19,8 +19,8 @@ use crate::name::{path_bytes, shown_path};
 pub(super) struct Search<'a> {
     fs: &'a dyn Fs,
     roots: &'a Roots,
-    /// The roots, every link resolved.
-    resolved: Vec<PathBuf>,
+    /// The roots, every link resolved; only links to directories ask for them.
+    resolved: OnceLock<Vec<PathBuf>>,
     found: Mutex<Found>,
 }
 
@@ -46,20 +46,31 @@ struct Looked {
 /// A path to look at by itself.
 struct Unread {
     path: PathBuf,
-    is_link: bool,
+    /// What `lstat` tells of it.
+    kind: FileKind,
     is_named: bool,
+}
+
+impl Unread {
+    fn is_link(&self) -> bool {
+        self.kind == FileKind::Symlink
+    }
 }
 
 impl<'a> Search<'a> {
     pub(super) fn new(fs: &'a dyn Fs, roots: &'a Roots) -> Self {
-        let resolved = roots.paths().iter().filter_map(|root| fs.canonicalize(root).ok()).collect();
-        Self { fs, roots, resolved, found: Mutex::default() }
+        Self { fs, roots, resolved: OnceLock::new(), found: Mutex::default() }
     }
 
-    /// Adds a path that the caller named.
-    pub(super) fn add_named(&self, path: &Path) {
-        let is_link = self.fs.symlink_metadata(path).is_ok_and(|metadata| metadata.kind == FileKind::Symlink);
-        self.found().unread.push(Unread { path: path.to_owned(), is_link, is_named: true });
+    fn resolved(&self) -> &[PathBuf] {
+        let resolve =
+            || self.roots.paths().iter().filter_map(|root| self.fs.canonicalize(root).ok()).collect();
+        self.resolved.get_or_init(resolve)
+    }
+
+    /// Adds a path that the caller named, of which `lstat` tells the kind.
+    pub(super) fn add_named(&self, path: &Path, kind: FileKind) {
+        self.found().unread.push(Unread { path: path.to_owned(), kind, is_named: true });
     }
 
     /// Adds the directory of an extension that the caller named.
@@ -98,7 +109,7 @@ impl<'a> Search<'a> {
         let mut others = Vec::new();
         loop {
             let is_layout = |unread: &Unread| {
-                unread.is_link && !unread.is_named && is_layout_directory(self.fs, &unread.path)
+                unread.is_link() && !unread.is_named && is_layout_directory(self.fs, &unread.path)
             };
             let unread = std::mem::take(&mut self.found().unread);
             let (mut links, rest): (Vec<Unread>, Vec<Unread>) = unread.into_iter().partition(is_layout);
@@ -121,7 +132,7 @@ impl<'a> Search<'a> {
     /// walked again, so that links cannot go round.
     fn walk_behind(&self, link: &Path) -> bool {
         let Ok(target) = self.fs.canonicalize(link) else { return false };
-        let walked: Vec<PathBuf> = self.resolved.iter().chain(&self.found().linked).cloned().collect();
+        let walked: Vec<PathBuf> = self.resolved().iter().chain(&self.found().linked).cloned().collect();
         if walked.iter().any(|walked| target.starts_with(walked) || walked.starts_with(&target)) {
             return false;
         }
@@ -133,8 +144,7 @@ impl<'a> Search<'a> {
     }
 
     fn leave(&self, place: Place<'_>, kind: FileKind) {
-        let is_link = kind == FileKind::Symlink;
-        self.found().unread.push(Unread { path: place.path(), is_link, is_named: false });
+        self.found().unread.push(Unread { path: place.path(), kind, is_named: false });
     }
 
     fn found(&self) -> MutexGuard<'_, Found> {
@@ -184,18 +194,25 @@ impl<'a> Search<'a> {
 
     /// Nothing for what is no business of ours, nor for a link to one of the `known` files.
     fn look_at(&self, unread: Unread, known: &HashSet<FileId>, linked: &[PathBuf]) -> Option<Looked> {
-        let Unread { path, is_link, is_named } = unread;
-        let metadata = self.fs.metadata(&path).ok();
-        let id = metadata.map(|metadata| metadata.id);
-        if is_link && !is_named && id.is_some_and(|id| known.contains(&id)) {
-            return None;
-        }
+        let is_link = unread.is_link();
+        let Unread { path, kind, is_named } = unread;
+        let ignored = |id: FileId| is_link && !is_named && known.contains(&id);
         let is_wanted = is_named || has_library_name(&path);
-        let leads_to_directory = metadata.is_some_and(|metadata| metadata.kind == FileKind::Directory);
-        let format = match self.fs.head(&path) {
-            Ok((head, _)) => Ok(format_of(&head)),
-            Err(_) if leads_to_directory && !is_wanted => Err(self.linked_directory(&path, linked)?),
-            Err(error) => Err(error),
+        let head = if kind == FileKind::File { self.fs.head_of_regular(&path) } else { self.fs.head(&path) };
+        let (format, id) = match head {
+            Ok((_, metadata)) if ignored(metadata.id) => return None,
+            Ok((head, metadata)) => (Ok(format_of(&head)), Some(metadata.id)),
+            Err(error) => {
+                let metadata = self.fs.metadata(&path).ok();
+                let id = metadata.map(|metadata| metadata.id);
+                if id.is_some_and(ignored) {
+                    return None;
+                }
+                let leads_to_directory =
+                    metadata.is_some_and(|metadata| metadata.kind == FileKind::Directory);
+                let of_directory = leads_to_directory && !is_wanted;
+                (Err(if of_directory { self.linked_directory(&path, linked)? } else { error }), id)
+            }
         };
         let is_kept = match &format {
             Ok(format) => format.is_binary(),
@@ -211,7 +228,7 @@ impl<'a> Search<'a> {
     /// What is said of a symbolic link to a directory: nothing where that one is walked anyway, by whatever name.
     fn linked_directory(&self, path: &Path, linked: &[PathBuf]) -> Option<FileError> {
         let target = self.fs.canonicalize(path).ok()?;
-        let is_walked = self.resolved.iter().chain(linked).any(|walked| target.starts_with(walked));
+        let is_walked = self.resolved().iter().chain(linked).any(|walked| target.starts_with(walked));
         let message =
             || format!("a symbolic link to the directory {}, which is not entered", shown_path(&target));
         (!is_walked).then(|| FileError::new(FileErrorKind::LinkedDirectory, message()))
