@@ -94,8 +94,8 @@ fn meaning(text: &[u8], libc: Libc, tokens: Tokens<'_>, own: &Path, store: &File
     match expand(text, tokens) {
         Expanded::Discarded => Meaning::Forgotten,
         Expanded::Text(text) if text.is_empty() => Meaning::Forgotten,
-        Expanded::Text(text) if text.first() != Some(&b'/') => Meaning::Relative(Name::from(text)),
-        Expanded::Text(text) => Meaning::Directory(directory(path_from_bytes(text), own, store)),
+        Expanded::Text(text) if text.first() != Some(&b'/') => Meaning::Relative(Name::from(&*text)),
+        Expanded::Text(text) => Meaning::Directory(directory(path_from_bytes(text.into_owned()), own, store)),
     }
 }
 

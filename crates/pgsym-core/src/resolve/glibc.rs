@@ -1,6 +1,7 @@
 //! The search of glibc's loader for one name: `_dl_map_object` and what it calls (elf/dl-load.c), rule by rule
 //! and in its order. What is found here is then entered into the process by `process.rs`.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use object::elf;
@@ -41,7 +42,7 @@ pub(crate) struct Search<'p> {
     /// A candidate of the other word size was met, which changes the final message.
     other_class: Option<Class>,
     /// The text of `errno` after the last attempt: what the final message ends with.
-    last_error: String,
+    last_error: Cow<'static, str>,
 }
 
 /// How one list of directories, or one candidate, ended.
@@ -68,7 +69,7 @@ impl<'p> Search<'p> {
             name,
             probes: Vec::new(),
             other_class: None,
-            last_error: NO_SUCH_FILE.to_owned(),
+            last_error: Cow::Borrowed(NO_SUCH_FILE),
         };
         let result = if name.contains(&b'/') { search.exact(requester) } else { search.lists(requester) };
         (result, search.probes)
@@ -81,7 +82,7 @@ impl<'p> Search<'p> {
         let Expanded::Text(path) = expand(self.name, tokens) else {
             return Err(self.not_found());
         };
-        match self.try_candidate(Via::Path, None, path_from_bytes(path)) {
+        match self.try_candidate(Via::Path, None, path_from_bytes(path.into_owned())) {
             Step::Hit(path) => Ok(Hit { path, via: Via::Path }),
             Step::Stop(path, refusal) => Err(refused(&path, &refusal)),
             Step::TryOn | Step::GiveUpList => Err(self.not_found()),
@@ -196,11 +197,11 @@ impl<'p> Search<'p> {
             Opened::Failed(OpenFailure::Missing) => (Outcome::Missing, self.missing()),
             Opened::Failed(OpenFailure::NotADirectory) => (Outcome::Missing, self.not_a_directory()),
             Opened::Failed(OpenFailure::Denied) => {
-                "Permission denied".clone_into(&mut self.last_error);
+                self.last_error = Cow::Borrowed("Permission denied");
                 (Outcome::Denied, Step::TryOn)
             }
             Opened::Failed(OpenFailure::Other(text)) => {
-                self.last_error.clone_from(text);
+                self.last_error = Cow::Owned(text.clone());
                 let refusal =
                     Refusal { message: "cannot open shared object file".to_owned(), os: Some(text.clone()) };
                 (Outcome::Refused(refusal), Step::GiveUpList)
@@ -231,14 +232,14 @@ impl<'p> Search<'p> {
 
     /// ENOENT: the search goes on.
     fn missing(&mut self) -> Step {
-        NO_SUCH_FILE.clone_into(&mut self.last_error);
+        self.last_error = Cow::Borrowed(NO_SUCH_FILE);
         Step::TryOn
     }
 
     /// ENOTDIR. glibc's change to treat it as ENOENT came with a test of 2023 (elf/tst-non-directory-path), after 2.37; 2.36
     /// was seen to stop.
     fn not_a_directory(&mut self) -> Step {
-        "Not a directory".clone_into(&mut self.last_error);
+        self.last_error = Cow::Borrowed("Not a directory");
         if self.process.env().libc.is_glibc_since(2, 38) { Step::TryOn } else { Step::GiveUpList }
     }
 
@@ -336,7 +337,7 @@ pub(crate) fn split_search_path(raw: &[u8], separators: &[u8], tokens: Tokens<'_
             match expand(element, tokens) {
                 Expanded::Discarded => continue,
                 Expanded::Text(text) if text.is_empty() => continue,
-                Expanded::Text(text) => with_one_slash(text),
+                Expanded::Text(text) => with_one_slash(text.into_owned()),
             }
         };
         if !directories.iter().any(|known| known.prefix == prefix) {

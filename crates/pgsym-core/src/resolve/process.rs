@@ -2,6 +2,7 @@
 //! load breadth first, and a name that any object of the process answers to is never searched again, which
 //! is why the order of modules matters.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ use super::versions;
 use crate::fs::FileId;
 use crate::limits;
 use crate::model::{DependencyKind, Module, SearchPathKind};
-use crate::name::{Name, path_bytes};
+use crate::name::{Name, Shown, path_bytes, shown_path};
 
 /// An object of one process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -163,7 +164,7 @@ impl Process {
             MainObject::Program => (process.resolved(path), Mapping::Program),
             MainObject::Listed => (path.to_owned(), Mapping::Listed),
         };
-        let main = process.map_file(None, &Name::from(path_bytes(&opened_by)), opened_by.clone(), mapping)?;
+        let main = process.map_file(None, path_bytes(&opened_by), opened_by.clone(), mapping)?;
         process.order.push(main);
         process.map_interpreter(main);
         if let Some(raw) = process.env.library_path.as_ref().filter(|raw| !raw.is_empty()) {
@@ -297,11 +298,9 @@ impl Process {
             Libc::Glibc(..) => Search::run(self, Some(requester), name.as_bytes()),
             Libc::Musl => musl::search(self, Some(requester), name.as_bytes()),
         };
-        let file = found.ok().and_then(|hit| self.env.absolute(&hit.path)).and_then(|path| {
-            match &*self.store.open(&path) {
-                Opened::File(file) => Some(file.metadata.id),
-                Opened::Failed(_) => None,
-            }
+        let file = found.ok().and_then(|hit| match &*self.store.open(&self.env.absolute(&hit.path)?) {
+            Opened::File(file) => Some(file.metadata.id),
+            Opened::Failed(_) => None,
         });
         (file, probes)
     }
@@ -452,7 +451,7 @@ impl Process {
                 (Err(error), None, probes)
             }
             Ok(hit) => {
-                let mut mapped = self.map_file(requester, &Name::from(name), hit.path, mapping);
+                let mut mapped = self.map_file(requester, name, hit.path, mapping);
                 if let Err(error) = &mut mapped
                     && self.env.libc == Libc::Musl
                     && error.kind == LoadErrorKind::Refused
@@ -475,10 +474,10 @@ impl Process {
 
     /// musl: an object that so far had only a path gets the last component of it as short name when a
     /// search leads to the same file.
-    fn add_short_name(&mut self, id: ObjectId, searched: &Name) {
+    fn add_short_name(&mut self, id: ObjectId, searched: &[u8]) {
         if let Some(object) = self.object_mut(id)
             && object.names.is_empty()
-            && !searched.has_slash()
+            && !searched.contains(&b'/')
             && let Some(last) = object.path.file_name()
         {
             object.names.push(Name::from(last.as_encoded_bytes()));
@@ -503,23 +502,22 @@ impl Process {
     fn map_file(
         &mut self,
         requester: Option<ObjectId>,
-        name: &Name,
+        name: &[u8],
         path: PathBuf,
         mapping: Mapping,
     ) -> Result<ObjectId, LoadError> {
-        let shown = Name::from(path_bytes(&path));
         let fail = |kind, message: String| LoadError { message, kind, requester };
-        let absolute = self.env.absolute(&path).unwrap_or_else(|| path.clone());
+        let absolute = self.env.absolute(&path).unwrap_or(Cow::Borrowed(&path));
         let opened = self.store.open(&absolute);
         let Opened::File(file) = &*opened else {
             let why = self.store.module(&absolute).err().map_or_else(String::new, |error| error.to_string());
-            let message = format!("{shown}: cannot open shared object file: {why}");
+            let message = format!("{}: cannot open shared object file: {why}", shown_path(&path));
             return Err(fail(LoadErrorKind::NotFound, message));
         };
         if let Some(id) = self.objects.iter().position(|object| object.id == file.metadata.id) {
             let id = ObjectId(id as u32);
             match self.env.libc {
-                Libc::Glibc(..) => self.add_name(id, name.as_bytes()),
+                Libc::Glibc(..) => self.add_name(id, name),
                 Libc::Musl => self.add_short_name(id, name),
             }
             self.list(id);
@@ -528,13 +526,13 @@ impl Process {
         let module = file
             .module
             .clone()
-            .map_err(|error| fail(LoadErrorKind::Unreadable, format!("{shown}: {error}")))?;
+            .map_err(|error| fail(LoadErrorKind::Unreadable, format!("{}: {error}", shown_path(&path))))?;
         if let Some(mode) = mapping.open_mode(self.is_dlopen)
             && matches!(self.env.libc, Libc::Glibc(..))
             && let Some(refusal) = refuse_to_map(&module, mode)
         {
             // `lose` names what was asked for, where `open_verify` names the file.
-            return Err(fail(LoadErrorKind::Refused, format!("{name}: {refusal}")));
+            return Err(fail(LoadErrorKind::Refused, format!("{}: {refusal}", Shown(name))));
         }
         if self.env.libc == Libc::Musl
             && mapping != Mapping::Program
@@ -545,11 +543,11 @@ impl Process {
         if self.objects.len() >= limits::PROCESS_OBJECTS {
             return Err(fail(
                 LoadErrorKind::Limit,
-                format!("{shown}: more objects than one process is modelled with"),
+                format!("{}: more objects than one process is modelled with", shown_path(&path)),
             ));
         }
         if let Some(crash) = read_only_dynamic(&module, &self.env, mapping.is_program()) {
-            self.failure.get_or_insert(fail(LoadErrorKind::Crash, format!("{shown}: {crash}")));
+            self.failure.get_or_insert(fail(LoadErrorKind::Crash, format!("{}: {crash}", shown_path(&path))));
         }
         let id = ObjectId(self.objects.len() as u32);
         let origin = match (mapping, self.env.libc) {
@@ -560,8 +558,8 @@ impl Process {
         };
         // musl gives a short name only to what a search found.
         let names = match self.env.libc {
-            Libc::Musl if name.has_slash() => Vec::new(),
-            Libc::Musl | Libc::Glibc(..) => vec![name.clone()],
+            Libc::Musl if name.contains(&b'/') => Vec::new(),
+            Libc::Musl | Libc::Glibc(..) => vec![Name::from(name)],
         };
         self.objects.push(Arc::new(Object {
             id: file.metadata.id,
@@ -641,9 +639,7 @@ impl Process {
         };
         let Some(path) = path else { return };
         let before = self.order.len();
-        if let Ok(id) =
-            self.map_file(None, &Name::from(path_bytes(&path)), path.clone(), Mapping::Interpreter)
-        {
+        if let Ok(id) = self.map_file(None, path_bytes(&path), path.clone(), Mapping::Interpreter) {
             // It is listed where the first object needs it.
             self.order.truncate(before);
             self.interpreter = Some(id);
@@ -700,12 +696,12 @@ impl Process {
             }
             let name = match self.env.libc {
                 Libc::Glibc(..) => expand(wanted.name.as_bytes(), self.tokens(Some(id))),
-                Libc::Musl => Expanded::Text(wanted.name.as_bytes().to_vec()),
+                Libc::Musl => Expanded::Text(Cow::Borrowed(wanted.name.as_bytes())),
             };
             let (name, (target, via, searched)) = match name {
                 Expanded::Text(name) => {
                     let result = self.request(Some(id), &name, Mapping::Dependency);
-                    (Name::from(name), result)
+                    (Name::from(&*name), result)
                 }
                 Expanded::Discarded => {
                     // `expand_dst`: "empty dynamic string token substitution".
@@ -770,10 +766,10 @@ fn origin(absolute: &Path) -> Option<Vec<u8>> {
 
 impl LoaderEnv {
     /// A path as the process would open it, relative ones from its current directory; none where that is not known.
-    pub(crate) fn absolute(&self, path: &Path) -> Option<PathBuf> {
+    pub(crate) fn absolute<'p>(&self, path: &'p Path) -> Option<Cow<'p, Path>> {
         if path.is_absolute() {
-            return Some(path.to_owned());
+            return Some(Cow::Borrowed(path));
         }
-        self.current_directory.as_ref().map(|directory| directory.join(path))
+        self.current_directory.as_ref().map(|directory| Cow::Owned(directory.join(path)))
     }
 }

@@ -2,6 +2,8 @@
 //! The grammar is narrow, and what falls outside it is literal text, so `$ORIGINx` names a directory of that
 //! very name below the current one.
 
+use std::borrow::Cow;
+
 /// The values of the tokens for one object.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tokens<'a> {
@@ -16,9 +18,9 @@ pub(crate) struct Tokens<'a> {
 
 /// What became of a string with tokens in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Expanded {
+pub(crate) enum Expanded<'a> {
     /// The string with every token replaced.
-    Text(Vec<u8>),
+    Text(Cow<'a, [u8]>),
     /// It holds a token without a value: glibc discards the whole string.
     Discarded,
 }
@@ -32,7 +34,10 @@ enum Token {
 }
 
 /// Expands a string as glibc does (`_dl_dst_substitute`, elf/dl-load.c).
-pub(crate) fn expand(input: &[u8], tokens: Tokens<'_>) -> Expanded {
+pub(crate) fn expand<'a>(input: &'a [u8], tokens: Tokens<'_>) -> Expanded<'a> {
+    if !input.contains(&b'$') {
+        return Expanded::Text(Cow::Borrowed(input));
+    }
     let mut output = Vec::with_capacity(input.len());
     let mut rest = input;
     while let Some((&byte, tail)) = rest.split_first() {
@@ -54,7 +59,7 @@ pub(crate) fn expand(input: &[u8], tokens: Tokens<'_>) -> Expanded {
         output.extend_from_slice(value);
         rest = &rest[length..];
     }
-    Expanded::Text(output)
+    Expanded::Text(Cow::Owned(output))
 }
 
 /// The token that follows a `$`, and its length without it (glibc: `is_dst`).
@@ -91,7 +96,7 @@ mod tests {
     fn text(input: &str) -> String {
         let tokens = Tokens { origin: Some(b"/o"), lib: b"lib64", platform: Some(b"x86_64") };
         match expand(input.as_bytes(), tokens) {
-            Expanded::Text(bytes) => String::from_utf8(bytes).unwrap(),
+            Expanded::Text(bytes) => String::from_utf8(bytes.into_owned()).unwrap(),
             Expanded::Discarded => "(discarded)".to_owned(),
         }
     }
