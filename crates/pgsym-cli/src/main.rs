@@ -4,6 +4,7 @@
 
 mod args;
 mod commands;
+mod memory;
 mod output;
 mod second_opinion;
 mod terminal;
@@ -15,6 +16,7 @@ use clap::Parser as _;
 use commands::{Cli, Status};
 
 fn main() -> ExitCode {
+    memory::keep_freed();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return terminal::command_line_error(&error),
