@@ -22,6 +22,13 @@ pub trait Source: Send + Sync {
     /// Fills `buffer` from `offset`, or fails; a file that ends first is [`io::ErrorKind::UnexpectedEof`].
     fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
 
+    /// The same as a table of its own; `length` is checked against the length of the file before.
+    fn read_table_at(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; length];
+        self.read_exact_at(offset, &mut bytes)?;
+        Ok(bytes)
+    }
+
     /// Whether the file holds nothing.
     fn is_empty(&self) -> bool {
         self.len() == 0
@@ -42,9 +49,7 @@ pub fn read_range(
     }
     let length =
         usize::try_from(length).map_err(|_| FileError::limit(format!("{what} does not fit in memory")))?;
-    let mut bytes = vec![0; length];
-    source.read_exact_at(offset, &mut bytes).map_err(|error| FileError::from(error).at(offset))?;
-    Ok(bytes)
+    source.read_table_at(offset, length).map_err(|error| FileError::from(error).at(offset))
 }
 
 /// Bytes already in memory: an archive member, a test's fixture.
@@ -71,10 +76,12 @@ impl Source for &[u8] {
 
 /// The shared body of the sources that hold all their bytes.
 fn copy_from(bytes: &[u8], offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-    let range = usize::try_from(offset)
-        .ok()
-        .and_then(|start| bytes.get(start..start.checked_add(buffer.len())?))
-        .ok_or(io::ErrorKind::UnexpectedEof)?;
-    buffer.copy_from_slice(range);
+    buffer.copy_from_slice(range_of(bytes, offset, buffer.len())?);
     Ok(())
+}
+
+fn range_of(bytes: &[u8], offset: u64, length: usize) -> io::Result<&[u8]> {
+    let start = usize::try_from(offset).ok();
+    let range = start.and_then(|start| bytes.get(start..start.checked_add(length)?));
+    range.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }

@@ -31,8 +31,8 @@ impl<'a> Nearby<'a> {
         if let Some((_, bytes)) = blocks.iter().rfind(|(known, _)| *known == block) {
             return super::copy_from(bytes, offset - block, buffer);
         }
-        let mut bytes = vec![0; BLOCK.min(self.source.len().saturating_sub(block)) as usize];
-        self.source.read_exact_at(block, &mut bytes)?;
+        let length = BLOCK.min(self.source.len().saturating_sub(block)) as usize;
+        let bytes = self.source.read_table_at(block, length)?;
         if blocks.len() == BLOCKS {
             blocks.clear();
         }

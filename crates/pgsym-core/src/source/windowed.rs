@@ -26,25 +26,60 @@ impl Windowed {
     }
 }
 
+impl Windowed {
+    /// The first page, for a range that lies in it. None where it cannot be read any more: a file that has shrunk may still
+    /// hold what was asked for.
+    fn page_of(&self, offset: u64, length: usize) -> Option<&[u8]> {
+        offset.checked_add(length as u64).filter(|&end| end <= PAGE.min(self.len))?;
+        if let Some(page) = self.first_page.get() {
+            return Some(page);
+        }
+        let page = self.read_new(0, PAGE.min(self.len) as usize).ok()?;
+        Some(self.first_page.get_or_init(|| page.into()))
+    }
+
+    /// Reads into memory that nobody has filled with zeros before.
+    #[cfg(feature = "audit")]
+    fn read_new(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        use rustix::buffer::spare_capacity;
+        use rustix::io::{pread, retry_on_intr};
+
+        let mut bytes = Vec::with_capacity(length);
+        while bytes.len() < length {
+            let at = offset.saturating_add(bytes.len() as u64);
+            if retry_on_intr(|| pread(&self.file, spare_capacity(&mut bytes), at))? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        bytes.truncate(length);
+        Ok(bytes)
+    }
+
+    /// The same without the library for it.
+    #[cfg(not(feature = "audit"))]
+    fn read_new(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; length];
+        self.file.read_exact_at(&mut bytes, offset)?;
+        Ok(bytes)
+    }
+}
+
 impl Source for Windowed {
     fn len(&self) -> u64 {
         self.len
     }
 
     fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        let is_in_first_page =
-            offset.checked_add(buffer.len() as u64).is_some_and(|end| end <= PAGE.min(self.len));
-        if !is_in_first_page {
-            return self.file.read_exact_at(buffer, offset);
+        match self.page_of(offset, buffer.len()) {
+            Some(page) => super::copy_from(page, offset, buffer),
+            None => self.file.read_exact_at(buffer, offset),
         }
-        if let Some(page) = self.first_page.get() {
-            return super::copy_from(page, offset, buffer);
+    }
+
+    fn read_table_at(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        match self.page_of(offset, length) {
+            Some(page) => super::range_of(page, offset, length).map(<[u8]>::to_vec),
+            None => self.read_new(offset, length),
         }
-        let mut page = vec![0; PAGE.min(self.len) as usize].into_boxed_slice();
-        // A file that has shrunk may still hold what was asked for.
-        if self.file.read_exact_at(&mut page, 0).is_err() {
-            return self.file.read_exact_at(buffer, offset);
-        }
-        super::copy_from(self.first_page.get_or_init(|| page), offset, buffer)
     }
 }
