@@ -199,7 +199,7 @@ impl Process {
                     .failure
                     .take()
                     .or_else(|| process.stack_failure(&closure))
-                    .or_else(|| versions::check(&process, &closure))
+                    .or_else(|| versions::check(&process, &closure, new_from))
                     .or_else(|| process.isa_failure(root, new_from))
                     .or_else(|| process.relocation_failure(root, new_from))
                     .or_else(|| process.constructor_failure(root, new_from));
@@ -223,7 +223,7 @@ impl Process {
     /// (`dl_main`, elf/rtld.c). Symbols are not looked up.
     pub(crate) fn start_failure(&self) -> Option<LoadError> {
         let main = *self.order.first()?;
-        self.failure.clone().or_else(|| versions::check(self, &self.closure(main)))
+        self.failure.clone().or_else(|| versions::check(self, &self.closure(main), 0))
     }
 
     /// The objects in load order.

@@ -58,25 +58,27 @@ pub fn checks_of(process: &Process, requester: ObjectId) -> Vec<VersionCheck<'_>
 }
 
 /// What the objects of a `dlopen`, given in their order, fail at, in the loader's words: each object's versions, and behind
-/// them its DT_RELR.
-pub(crate) fn check(process: &Process, closure: &[ObjectId]) -> Option<LoadError> {
+/// them its DT_RELR. Those before `new_from` were checked when they came (`l_versions`, `dl_open_worker_begin`).
+pub(crate) fn check(process: &Process, closure: &[ObjectId], new_from: usize) -> Option<LoadError> {
     if process.env().libc == Libc::Musl {
         return None;
     }
-    closure.iter().find_map(|&id| failed_need(process, id).or_else(|| unannounced_relr(process, id)))
+    let new = closure.iter().filter(|id| id.index() >= new_from);
+    new.copied().find_map(|id| failed_need(process, id).or_else(|| unannounced_relr(process, id)))
 }
 
 /// The first record of DT_VERNEED that one object asks in vain: an assertion where its file is not loaded, which is what
 /// `patchelf --remove-needed` leaves behind, else the first version that the file lacks.
 fn failed_need(process: &Process, id: ObjectId) -> Option<LoadError> {
     let requester = process.object(id)?;
-    let unloaded = unloaded_file(process, id);
     for need in requester.module().elf()?.version_needs.get()? {
-        if unloaded == Some(&need.file) {
-            let message = UNLOADED.to_owned();
-            return Some(LoadError { message, kind: LoadErrorKind::Crash, requester: Some(id) });
-        }
-        let Some((_, provider)) = find_needed(process, &need.file) else { continue };
+        let Some((_, provider)) = find_needed(process, &need.file) else {
+            if is_fatal(process, &need.file) {
+                let message = UNLOADED.to_owned();
+                return Some(LoadError { message, kind: LoadErrorKind::Crash, requester: Some(id) });
+            }
+            continue;
+        };
         let is_missing = |version: &&NeededVersion| answer(provider, version) == VersionMatch::Missing;
         if let Some(version) = need.versions.iter().find(is_missing) {
             return Some(LoadError {
@@ -101,7 +103,12 @@ pub(crate) const UNLOADED: &str = "Inconsistency detected by ld.so: dl-version.c
 /// A file that an object needs versions of and that nobody has loaded, although every dependency in the process was found.
 pub(crate) fn unloaded_file(process: &Process, requester: ObjectId) -> Option<&Name> {
     let needs = process.object(requester)?.module().elf()?.version_needs.get()?;
-    let file = needs.iter().map(|need| &need.file).find(|file| find_needed(process, file).is_none())?;
+    let mut files = needs.iter().map(|need| &need.file);
+    files.find(|file| find_needed(process, file).is_none() && is_fatal(process, file))
+}
+
+/// Whether it is fatal that no object answers to a file name in DT_VERNEED.
+fn is_fatal(process: &Process, file: &Name) -> bool {
     let is_whole = process.env().has_system
         && process.load_order().all(|(_, object)| {
             let module = object.module();
@@ -110,7 +117,7 @@ pub(crate) fn unloaded_file(process: &Process, requester: ObjectId) -> Option<&N
     // The kernel's own object is in every process and in no file.
     let is_of_kernel =
         file.as_bytes().starts_with(b"linux-vdso") || file.as_bytes().starts_with(b"linux-gate");
-    (is_whole && !is_of_kernel).then_some(file)
+    is_whole && !is_of_kernel
 }
 
 /// What glibc says of [`lacks_abi_dt_relr`].
