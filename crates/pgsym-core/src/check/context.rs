@@ -1,6 +1,7 @@
 //! What a rule can see, and where it puts what it found. Nothing here does I/O: a rule works on what the
 //! phases before it read.
 
+use std::cell::OnceCell;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,17 +10,19 @@ use super::rule::Rule;
 use super::select::Selection;
 use crate::model::{Elf, MachO, Module};
 use crate::postgres::PgFacts;
+use crate::resolve::Binding;
 use crate::tree::{DyldLoad, Load, Role, Server, Settings, Tree, TreeFile};
 
 /// One file of the tree.
 pub struct ModuleCx<'t> {
     tree: &'t Tree,
     file: &'t TreeFile,
+    bindings: OnceCell<Vec<Binding<'t>>>,
 }
 
 impl<'t> ModuleCx<'t> {
     pub(crate) fn new(tree: &'t Tree, file: &'t TreeFile) -> Self {
-        Self { tree, file }
+        Self { tree, file, bindings: OnceCell::new() }
     }
 
     /// The tree that it belongs to.
@@ -70,6 +73,12 @@ impl<'t> ModuleCx<'t> {
     /// What loading it into the server does.
     pub fn load(&self) -> Option<&'t Load> {
         self.file.load.as_ref()
+    }
+
+    /// Every reference of its object in that process with its definition, in symbol order.
+    pub fn bindings(&self) -> &[Binding<'t>] {
+        let bind = || self.load().and_then(|load| Some(load.process.bindings(load.root?)));
+        self.bindings.get_or_init(|| bind().unwrap_or_default())
     }
 
     /// The server that would load it, where one is known. In a tree that mixes formats a file of the other one is another

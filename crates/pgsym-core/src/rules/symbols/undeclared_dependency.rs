@@ -53,7 +53,7 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
     let Some((process, root, object)) = loaded(cx) else { return };
     let direct: Vec<ObjectId> = object.edges().iter().filter_map(|edge| edge.target.clone().ok()).collect();
     let mut borrowed: BTreeMap<ObjectId, Vec<String>> = BTreeMap::new();
-    for binding in process.bindings(root) {
+    for binding in cx.bindings() {
         let symbol = binding.reference.symbol;
         let Some(definition) = binding.definition else { continue };
         let provider = definition.object;

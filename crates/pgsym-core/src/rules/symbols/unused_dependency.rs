@@ -4,7 +4,7 @@ use super::{is_of_c_library, loaded};
 use crate::check::{ModuleCx, Sink, declare_rule};
 use crate::model::{DependencyKind, NameHash};
 use crate::postgres::{SymbolClass, classify};
-use crate::resolve::{Object, ObjectId, Process};
+use crate::resolve::{Object, ObjectId};
 use crate::rules::command::{file_word, word};
 use crate::rules::evidence::{listed, needed_entry};
 use crate::tree::Role;
@@ -50,11 +50,12 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
     if !matches!(cx.role(), Role::Module | Role::Library) {
         return;
     }
-    let Some((process, root, object)) = loaded(cx) else { return };
+    let Some((process, _, object)) = loaded(cx) else { return };
     if object.module().symbols.get().is_none() {
         return;
     }
-    let providers = providers(process, root);
+    let definitions = cx.bindings().iter().filter_map(|binding| binding.definition);
+    let providers: BTreeSet<ObjectId> = definitions.map(|definition| definition.object).collect();
     let direct: Vec<ObjectId> = object.edges().iter().filter_map(|edge| edge.target.clone().ok()).collect();
     // What each of them brings, and how many of them bring an object.
     let reach: BTreeMap<ObjectId, Vec<ObjectId>> =
@@ -101,15 +102,6 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
         flags.join(" "),
         file_word(cx.path())
     )));
-}
-
-/// The objects that define what an object refers to.
-fn providers(process: &Process, root: ObjectId) -> BTreeSet<ObjectId> {
-    process
-        .bindings(root)
-        .iter()
-        .filter_map(|binding| binding.definition.map(|definition| definition.object))
-        .collect()
 }
 
 /// Whether a library defines something that the file imports, though an earlier object may have been bound to.
