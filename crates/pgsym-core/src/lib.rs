@@ -58,6 +58,7 @@ pub mod error;
 pub mod exports;
 pub mod extension;
 pub mod fs;
+mod hash;
 pub mod limits;
 pub mod model;
 pub mod name;

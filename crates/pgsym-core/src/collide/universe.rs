@@ -1,11 +1,11 @@
 //! Every file that the server or a module of the tree brings into the process, once, with who brings it.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::versions::{self, Versions};
 use crate::fs::FileId;
+use crate::hash::HashMap;
 use crate::model::Module;
 use crate::name::Name;
 use crate::resolve::Process;

@@ -2,12 +2,12 @@
 //! finds the function and its `pg_finfo_` record, in the module itself or in a library that it brings
 //! (src/backend/utils/fmgr/fmgr.c, fmgr_c_validator; src/backend/catalog/pg_proc.c).
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::library_path::{Expansion, LibrarySettings, Loader, candidates, expand};
 use crate::fs::{FileId, FileKind, Fs};
+use crate::hash::HashMap;
 use crate::model::{Module, NameHash};
 use crate::name::{Shown, bytes_as_path};
 use crate::postgres::FINFO_PREFIX;

@@ -3,10 +3,10 @@
 //! defined them once do so wherever they are all in the scope again, whoever comes before them in it. What is kept of a
 //! file is shorter than its own list of references.
 
-use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
 use crate::fs::FileId;
+use crate::hash::HashMap;
 
 /// The files that one process and its later states have relocated without a failure, each with the files that define
 /// what it refers to.

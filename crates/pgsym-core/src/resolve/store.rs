@@ -1,6 +1,5 @@
 //! Each file of a run is opened and parsed once, whichever searches and however many processes meet it.
 
-use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -10,6 +9,7 @@ use super::trace::Refusal;
 use super::verify::FirstBytes;
 use crate::error::{FileError, os_text};
 use crate::fs::{FileId, Fs, Metadata};
+use crate::hash::HashMap;
 use crate::model::Module;
 use crate::name::path_bytes;
 use crate::parse::{Facets, parse};

@@ -6,8 +6,6 @@
 mod names;
 mod operators;
 
-use std::collections::HashMap;
-
 use names::{Argument, NameId, Names, SchemaId, TypeId};
 pub use operators::Guard;
 use operators::{Operators, Shells};
@@ -16,6 +14,7 @@ use super::sql::{
     Alteration, Arguments, Change, Declaration, DropBehavior, NewType, ObjectName, Routine, RoutineKind,
     RoutineName, TypeFunction,
 };
+use crate::hash::HashMap;
 
 /// A routine that belongs to the extension, and where it was declared last.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,10 +79,10 @@ impl<P> Catalog<P> {
             extension: extension.to_vec(),
             names: Names::new(schema),
             routines: Vec::new(),
-            by_signature: HashMap::new(),
-            by_name: HashMap::new(),
-            by_schema: HashMap::new(),
-            by_type: HashMap::new(),
+            by_signature: HashMap::default(),
+            by_name: HashMap::default(),
+            by_schema: HashMap::default(),
+            by_type: HashMap::default(),
             operators: [Shells::Overwritten, Shells::Kept].map(Operators::new),
             operator_error: None,
             shell_error: None,

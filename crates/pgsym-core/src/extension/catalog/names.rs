@@ -3,10 +3,10 @@
 //! Names without a schema are looked up along the search path (src/backend/catalog/namespace.c).
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::super::sql::{SYSTEM, TypeKey};
+use crate::hash::HashMap;
 
 /// A schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -43,12 +43,12 @@ impl Names {
     pub(super) fn new(target: &[u8]) -> Self {
         let first = SchemaId(0);
         let mut names = Self {
-            schemas: HashMap::from([(target.to_vec(), first)]),
+            schemas: HashMap::from_iter([(target.to_vec(), first)]),
             schema_count: 1,
             ids: BUILT_IN_IDS.clone(),
-            types: HashMap::new(),
+            types: HashMap::default(),
             places_of_types: Vec::new(),
-            types_of_schema: HashMap::new(),
+            types_of_schema: HashMap::default(),
             target: first,
             path: vec![first],
         };

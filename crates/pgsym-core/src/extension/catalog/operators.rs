@@ -3,10 +3,9 @@
 //! Servers differ in what they refuse, see [`Guard`]. Only operators over a type that the extension itself makes
 //! are judged: nothing else can have operators of that signature.
 
-use std::collections::{HashMap, HashSet};
-
 use super::names::{NameId, Names, SchemaId, TypeId};
 use crate::extension::sql::{NewOperator, ObjectName, TypeKey};
+use crate::hash::{HashMap, HashSet};
 use crate::name::Shown;
 
 /// Schema, name and operand types.
