@@ -56,7 +56,7 @@ pub(crate) fn read(package: &Path, directory: &Path, library: &str) -> Result<Sc
     for name in with_extension("sql") {
         let path = place.join(name);
         let bytes = fs::read(&path).map_err(|error| unreadable(&path, &error))?;
-        let functions = declared_c_functions(&bytes, None);
+        let functions = declared_c_functions(&bytes, None).map_err(|error| unreadable(&path, &error))?;
         let functions = functions.into_iter().filter(|function| own.contains(&function.probin));
         scripts.declared.extend(functions.map(|function| DeclaredFunction {
             symbol: String::from_utf8_lossy(&function.prosrc).into_owned(),

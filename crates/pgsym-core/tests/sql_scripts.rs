@@ -28,7 +28,7 @@ fn functions(script: &[u8]) -> Result<Vec<[String; 3]>, String> {
         module_pathname: Some(b"$libdir/module"),
     };
     let preprocessed = preprocess(script, &values);
-    let facts = scan_script(&preprocessed.text, StandardConformingStrings::On);
+    let facts = scan_script(&preprocessed.expect("not too long").text, StandardConformingStrings::On);
     if let Some(error) = facts.error {
         return Err(error.message);
     }

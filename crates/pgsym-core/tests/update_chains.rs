@@ -16,7 +16,8 @@ fn rows(extension: &Extension) -> Vec<String> {
     for step in chain {
         let control = extension.control_for(&RealFs::new(), step, 15).unwrap();
         let bytes = read_script(&RealFs::new(), &extension.script_path(step)).unwrap();
-        let script = parse_script(&bytes, &substitutions(&control, &[]), None, StandardConformingStrings::On);
+        let script = parse_script(&bytes, &substitutions(&control, &[]), None, StandardConformingStrings::On)
+            .expect("not too long");
         assert_eq!(script.error, None, "{}", extension.script_path(step).display());
         catalog.begin_script();
         for (_, declaration) in &script.declarations {

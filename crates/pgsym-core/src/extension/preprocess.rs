@@ -8,6 +8,9 @@ use std::borrow::Cow;
 use bstr::ByteSlice;
 use memchr::memmem::Finder;
 
+use crate::error::FileError;
+use crate::limits;
+
 /// The values the server would insert.
 #[derive(Debug, Clone, Default)]
 pub struct Substitutions<'a> {
@@ -76,8 +79,12 @@ impl Preprocessed<'_> {
 /// A piece ends with the first line that ends here or later.
 const PIECE: usize = 64 << 10;
 
-/// Makes the replacements, in the server's order.
-pub fn preprocess<'a>(script: &'a [u8], values: &Substitutions<'_>) -> Preprocessed<'a> {
+/// The text may have as many bytes as the script.
+const SCRIPT_BYTES: usize = limits::SCRIPT_BYTES as usize;
+
+/// Makes the replacements, in the server's order. Fails where the text would be longer than [`limits::SCRIPT_BYTES`], as a
+/// long value in the place of many words makes it.
+pub fn preprocess<'a>(script: &'a [u8], values: &Substitutions<'_>) -> Result<Preprocessed<'a>, FileError> {
     let replacements = replacements(values);
     let length = if replacements.iter().any(Replacement::spans_lines) { script.len() } else { PIECE };
     let mut pieces = Vec::with_capacity(script.len() / PIECE + 1);
@@ -86,7 +93,8 @@ pub fn preprocess<'a>(script: &'a [u8], values: &Substitutions<'_>) -> Preproces
     while let Some(rest) = script.get(input..).filter(|rest| !rest.is_empty()) {
         let line_end = rest.get(length..).and_then(|rest| rest.find_byte(b'\n'));
         let piece = &rest[..line_end.map_or(rest.len(), |end| length + end + 1)];
-        let (replaced, passes) = replace(piece, &replacements);
+        let length_so_far = text.as_ref().map_or(input, Vec::len);
+        let (replaced, passes) = replace(piece, &replacements, SCRIPT_BYTES.saturating_sub(length_so_far))?;
         if text.is_none() && !passes.is_empty() {
             let mut before = Vec::with_capacity(script.len() + script.len() / 64);
             before.extend_from_slice(&script[..input]);
@@ -99,10 +107,10 @@ pub fn preprocess<'a>(script: &'a [u8], values: &Substitutions<'_>) -> Preproces
         pieces.push(Piece { input, output, passes });
         input += piece.len();
     }
-    match text {
+    Ok(match text {
         None => Preprocessed { text: Cow::Borrowed(script), pieces: Vec::new() },
         Some(text) => Preprocessed { text: Cow::Owned(text), pieces },
-    }
+    })
 }
 
 /// One thing that is replaced.
@@ -165,8 +173,13 @@ impl Replacement {
     }
 }
 
-/// Makes the replacements in one piece; what each of them changed comes with the result.
-fn replace<'a>(piece: &'a [u8], replacements: &[Replacement]) -> (Cow<'a, [u8]>, Vec<Vec<Edit>>) {
+/// Makes the replacements in one piece, which may become `room` bytes long; what each of them changed comes with the
+/// result.
+fn replace<'a>(
+    piece: &'a [u8],
+    replacements: &[Replacement],
+    room: usize,
+) -> Result<(Cow<'a, [u8]>, Vec<Vec<Edit>>), FileError> {
     let mut result = Cow::Borrowed(piece);
     let mut passes = Vec::new();
     for replacement in replacements {
@@ -175,7 +188,14 @@ fn replace<'a>(piece: &'a [u8], replacements: &[Replacement]) -> (Cow<'a, [u8]>,
             continue;
         }
         let value = replacement.value();
-        let mut text = Vec::with_capacity(result.len() + places.len() * value.len());
+        let replaced: usize = places.iter().map(|(start, end)| end - start).sum();
+        let length = places.len().saturating_mul(value.len()).saturating_add(result.len() - replaced);
+        if length > room {
+            return Err(FileError::limit(format!(
+                "with its words replaced the script has more than {SCRIPT_BYTES} bytes"
+            )));
+        }
+        let mut text = Vec::with_capacity(length);
         let mut edits = Vec::with_capacity(places.len());
         let mut done = 0;
         for (start, end) in places {
@@ -189,7 +209,7 @@ fn replace<'a>(piece: &'a [u8], replacements: &[Replacement]) -> (Cow<'a, [u8]>,
         result = Cow::Owned(text);
         passes.push(edits);
     }
-    (result, passes)
+    Ok((result, passes))
 }
 
 /// `quote_identifier`, except that a key word stays bare: the readers of this crate know none that is reserved.
@@ -211,7 +231,7 @@ mod tests {
     #[test]
     fn echo_lines_go_only_from_the_first_column() {
         let script = b"\\echo Use \"CREATE EXTENSION x\" \\quit\r\n \\echo stays\nSELECT 1;\n\\echo end";
-        let result = preprocess(script, &values());
+        let result = preprocess(script, &values()).unwrap();
         assert_eq!(result.text.as_bstr(), "\n \\echo stays\nSELECT 1;\n");
     }
 
@@ -224,7 +244,7 @@ mod tests {
             ..values()
         };
         let script = b"/* @extschema@ */ @extschema@.f '@extowner@' 'MODULE_PATHNAME' @extschema:hstore@.g";
-        let result = preprocess(script, &values);
+        let result = preprocess(script, &values).unwrap();
         let expected = "/* \"My Schema\" */ \"My Schema\".f 'postgres' '$libdir/x' ext.g";
         assert_eq!(result.text.as_bstr(), expected);
     }
@@ -233,7 +253,7 @@ mod tests {
     fn what_the_control_file_does_not_give_stays() {
         let values = Substitutions { schema: None, ..values() };
         let script = b"@extschema@ MODULE_PATHNAME @extschema:x@";
-        let result = preprocess(script, &values);
+        let result = preprocess(script, &values).unwrap();
         assert_eq!(result.text.as_bstr(), script.as_bstr());
         assert!(matches!(result.text, Cow::Borrowed(_)), "nothing is copied when nothing changes");
     }
@@ -242,7 +262,7 @@ mod tests {
     fn offsets_lead_back_through_every_pass() {
         let values = Substitutions { module_pathname: Some(b"m"), ..values() };
         let script = b"\\echo x\n1 @extschema@ 2 MODULE_PATHNAME 3 @extowner@ 4";
-        let result = preprocess(script, &values);
+        let result = preprocess(script, &values).unwrap();
         for word in ["1", "2", "3", "4"] {
             let here = result.text.find(word).unwrap();
             assert_eq!(result.original_offset(here), script.find(word).unwrap(), "{word}");
@@ -267,7 +287,7 @@ mod tests {
                 _ => b"\n",
             });
         }
-        let result = preprocess(&script, &values);
+        let result = preprocess(&script, &values).unwrap();
         assert!(result.pieces.len() > 10);
         let whole: Vec<u8> = script
             .split_inclusive(|&b| b == b'\n')
@@ -291,6 +311,19 @@ mod tests {
         let values = Substitutions { required_schemas: &[(b"a\nb".to_vec(), b"ext".to_vec())], ..values() };
         let mut script = b"-\n".repeat(PIECE / 2 - 6);
         script.extend_from_slice(b"@extschema:a\nb@.f");
-        assert!(preprocess(&script, &values).text.ends_with(b"-\next.f"));
+        assert!(preprocess(&script, &values).unwrap().text.ends_with(b"-\next.f"));
+    }
+
+    #[test]
+    fn what_grows_without_end_is_refused_before_it_is_built() {
+        let long = vec![b'x'; 100_000];
+        let values = Substitutions { module_pathname: Some(&long), ..values() };
+        let one = preprocess(b"'MODULE_PATHNAME'", &values).unwrap();
+        assert_eq!(one.text.len(), long.len() + 2);
+        // 1.5 MB that would become 10 GB.
+        let error = preprocess(&b"MODULE_PATHNAME".repeat(100_000), &values).unwrap_err();
+        assert_eq!(error.kind, crate::error::FileErrorKind::Limit);
+        let lines = b"MODULE_PATHNAME\n".repeat(100_000);
+        assert_eq!(preprocess(&lines, &values).unwrap_err(), error);
     }
 }

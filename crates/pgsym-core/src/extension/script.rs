@@ -74,14 +74,14 @@ pub fn substitutions<'a>(
     }
 }
 
-/// Reads a script that is in memory.
+/// Reads a script that is in memory. Fails where the words that are replaced make it too long to be read.
 pub fn parse_script(
     bytes: &[u8],
     values: &Substitutions<'_>,
     encoding: Option<&[u8]>,
     strings: StandardConformingStrings,
-) -> Script {
-    let preprocessed = preprocess(bytes, values);
+) -> Result<Script, FileError> {
+    let preprocessed = preprocess(bytes, values)?;
     let facts = scan_script(&preprocessed.text, strings);
     let mut lines = Lines { bytes, text: &preprocessed, offset: 0, line: 1, line_start: 0 };
     let mut script = Script::default();
@@ -110,7 +110,7 @@ pub fn parse_script(
         }
         None => {}
     }
-    script
+    Ok(script)
 }
 
 fn offset_of(declaration: &Declaration) -> Option<usize> {
@@ -203,10 +203,14 @@ pub struct CFunction {
 /// script that exports exactly these symbols.
 ///
 /// Functions that code in the script would create are among them, because their symbols must be there too.
-/// `module_pathname` is the control file's setting of that name; without it `MODULE_PATHNAME` stays.
-pub fn declared_c_functions(script: &[u8], module_pathname: Option<&[u8]>) -> Vec<CFunction> {
+/// `module_pathname` is the control file's setting of that name; without it `MODULE_PATHNAME` stays. Fails where its value
+/// makes the script longer than [`limits::SCRIPT_BYTES`].
+pub fn declared_c_functions(
+    script: &[u8],
+    module_pathname: Option<&[u8]>,
+) -> Result<Vec<CFunction>, FileError> {
     let values = Substitutions { owner: OWNER, schema: Some(SCHEMA), required_schemas: &[], module_pathname };
-    let script = parse_script(script, &values, None, StandardConformingStrings::On);
+    let script = parse_script(script, &values, None, StandardConformingStrings::On)?;
     let declared = script.declarations.iter().filter_map(|(position, declaration)| match declaration {
         Declaration::Create(routine) => Some((position, routine)),
         _ => None,
@@ -226,7 +230,7 @@ pub fn declared_c_functions(script: &[u8], module_pathname: Option<&[u8]>) -> Ve
         })
         .collect();
     functions.sort_by_key(|function| function.position);
-    functions
+    Ok(functions)
 }
 
 #[cfg(test)]
@@ -235,14 +239,14 @@ mod tests {
 
     fn parse(bytes: &[u8], encoding: Option<&[u8]>) -> Script {
         let control = Control::default();
-        parse_script(bytes, &substitutions(&control, &[]), encoding, StandardConformingStrings::On)
+        parse_script(bytes, &substitutions(&control, &[]), encoding, StandardConformingStrings::On).unwrap()
     }
 
     #[test]
     fn positions_are_those_of_the_file() {
         let script = b"\\echo Use this\n\n  CREATE FUNCTION @extschema@.f() RETURNS int\n LANGUAGE c AS 'MODULE_PATHNAME';\n\
                        CREATE FUNCTION @extschema@.g() RETURNS int LANGUAGE c AS 'MODULE_PATHNAME', 'h';";
-        let functions = declared_c_functions(script, Some(b"$libdir/m"));
+        let functions = declared_c_functions(script, Some(b"$libdir/m")).unwrap();
         let found: Vec<_> = functions
             .iter()
             .map(|f| (f.name.to_str_lossy(), f.probin.to_str_lossy(), f.prosrc.to_str_lossy(), f.position))
@@ -283,7 +287,7 @@ mod tests {
     #[test]
     fn functions_that_code_creates_are_declared_too() {
         let script = b"DO $$ BEGIN CREATE FUNCTION f() RETURNS int LANGUAGE c AS 'm', 's'; END $$;";
-        let functions = declared_c_functions(script, None);
+        let functions = declared_c_functions(script, None).unwrap();
         assert_eq!(functions.len(), 1);
         assert_eq!(functions[0].prosrc, b"s");
     }

@@ -156,7 +156,8 @@ fn tree_cases() -> Result<Vec<Case>> {
     let scripts = scripts.map(|script| (&script.path, script.control.as_ref().unwrap_or(&default)));
     for (path, control) in scripts.chain(inventory.orphan_scripts.iter().map(|path| (path, &default))) {
         let Ok(bytes) = read_script(&RealFs::new(), path) else { continue };
-        let text = preprocess(&bytes, &substitutions(control, &[])).text.into_owned();
+        let text =
+            preprocess(&bytes, &substitutions(control, &[])).map_err(anyhow::Error::from)?.text.into_owned();
         texts.entry(text).or_insert_with(|| path.display().to_string());
     }
     let case = |(text, name)| Case { name, text, origin: Origin::Package };

@@ -86,10 +86,10 @@ pub(super) fn read_scripts(
             let primary = job.of.control.as_ref().unwrap_or(&default);
             let control = control.as_ref().unwrap_or(primary);
             let schemas = key.as_ref().map(|(.., schemas)| schemas.as_slice()).unwrap_or_default();
-            let script = read_script(fs, path).map(|bytes| {
+            let script = read_script(fs, path).and_then(|bytes| {
                 let values = substitutions(control, schemas);
                 let strings = StandardConformingStrings::On;
-                Arc::new(parse_script(&bytes, &values, control.encoding.as_deref(), strings))
+                parse_script(&bytes, &values, control.encoding.as_deref(), strings).map(Arc::new)
             });
             (index, script)
         })
@@ -121,9 +121,9 @@ pub(super) fn reread_with_other_strings(
             && let Ok(control) = &record.control
         {
             let schemas = required_schemas(control, extensions, site, major);
-            record.script = read_script(fs, &record.path).map(|bytes| {
+            record.script = read_script(fs, &record.path).and_then(|bytes| {
                 let values = substitutions(control, &schemas);
-                Arc::new(parse_script(&bytes, &values, control.encoding.as_deref(), strings))
+                parse_script(&bytes, &values, control.encoding.as_deref(), strings).map(Arc::new)
             });
         }
         let declarations = record.script.iter().flat_map(|script| &script.declarations);
