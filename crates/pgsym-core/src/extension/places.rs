@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use super::inventory::Surroundings;
 use super::library_path::control_directories;
+use super::name::{ControlName, control_name, script_name};
 use super::tree::{ControlDirectory, ScriptLayout};
 use crate::discover::{Installation, find_installation};
-use crate::fs::{FileKind, Fs};
+use crate::fs::{DirEntry, FileKind, Fs};
 use crate::name::path_bytes;
 
 /// The settings that say where a server looks.
@@ -73,6 +74,32 @@ struct Own<'a> {
     sharedir: Option<PathBuf>,
 }
 
+/// Where the scripts of the extensions of a directory are: beside the control files, or in `sql`. The source tree of an
+/// extension that is built with PGXS usually has them beside and keeps its regression tests in `sql`.
+fn layout_of(fs: &dyn Fs, directory: &Path) -> ScriptLayout {
+    let sql = fs.read_dir(&directory.join("sql")).unwrap_or_default();
+    if sql.is_empty() || directory.ends_with("extension") {
+        return ScriptLayout::Beside;
+    }
+    let beside = fs.read_dir(directory).unwrap_or_default();
+    let name = |entry: &DirEntry| path_bytes(Path::new(&entry.name)).to_vec();
+    let beside: Vec<Vec<u8>> = beside.iter().map(name).collect();
+    let extensions: Vec<&[u8]> = beside
+        .iter()
+        .filter_map(|file| match control_name(file)? {
+            ControlName::Primary(extension) => Some(extension),
+            ControlName::Secondary(..) => None,
+        })
+        .collect();
+    let is_script =
+        |file: &Vec<u8>| extensions.iter().any(|extension| script_name(extension, file).is_some());
+    if beside.iter().any(is_script) && !sql.iter().map(name).any(|file| is_script(&file)) {
+        ScriptLayout::Beside
+    } else {
+        ScriptLayout::SqlSubdirectory
+    }
+}
+
 /// Finds the places, given the directories below the roots that hold control files.
 pub(super) fn find_places(around: &Surroundings<'_>, settings: &SearchSettings, major: u32) -> Places {
     let (fs, installation) = (around.fs, around.installation);
@@ -90,11 +117,7 @@ pub(super) fn find_places(around: &Surroundings<'_>, settings: &SearchSettings, 
         if system.as_ref().is_some_and(|system| is_same(fs, directory, system)) {
             continue; // it comes last, below
         }
-        let layout = if is_directory(&directory.join("sql")) && !directory.ends_with("extension") {
-            ScriptLayout::SqlSubdirectory
-        } else {
-            ScriptLayout::Beside
-        };
+        let layout = layout_of(fs, directory);
         let near = || libraries_near(directory).into_iter().find(|path| is_directory(path));
         let stage = stage_of(directory, sharedir.as_deref(), pkglibdir.as_deref());
         // Before 18 a server finds a control file nowhere but in its own directory: what is elsewhere is on its
@@ -466,6 +489,19 @@ mod tests {
         let places = find_at(&fs, &["/opt".into()], None, &SearchSettings::default(), 18);
         assert_eq!(places.control[0].layout, ScriptLayout::SqlSubdirectory);
         assert_eq!(places.sites[1].dynamic_library_path, b"/opt/pair/lib:$libdir");
+    }
+
+    #[test]
+    fn a_source_tree_keeps_its_tests_in_sql() {
+        let tree = || MemoryFs::new().file("/src/x/x.control", "").file("/src/x/sql/x.sql", "SELECT f();");
+        let layout = |fs: &MemoryFs| {
+            find_at(fs, &["/src".into()], None, &SearchSettings::default(), 15).control[0].layout
+        };
+        assert_eq!(layout(&tree().file("/src/x/x--1.0.sql", "")), ScriptLayout::Beside);
+        // pgvector has its scripts there, and others keep what they make them from.
+        let kept_in_sql = tree().file("/src/x/sql/x--1.0.sql", "");
+        assert_eq!(layout(&kept_in_sql), ScriptLayout::SqlSubdirectory);
+        assert_eq!(layout(&kept_in_sql.file("/src/x/x--0.9--1.0.sql", "")), ScriptLayout::SqlSubdirectory);
     }
 
     #[test]
