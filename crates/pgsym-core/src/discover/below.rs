@@ -1,7 +1,7 @@
 //! Servers below the paths of a question, where none is above them: an unpacked package has its `bin/postgres` some
 //! levels down, and `--root DIR /` has everything below.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Candidate, Installation, find_installation, has_library_name};
 use crate::fs::Fs;
@@ -10,16 +10,24 @@ use crate::fs::Fs;
 pub fn installations_below(fs: &dyn Fs, candidates: &[Candidate]) -> Vec<Installation> {
     let mut seen: Vec<PathBuf> = Vec::new();
     let mut found = Vec::new();
-    for candidate in candidates.iter().filter(|candidate| candidate.path.ends_with("bin/postgres")) {
+    for candidate in candidates.iter().filter(|candidate| is_server_path(&candidate.path)) {
         // A symbolic link to the server says nothing of the directories around it.
         let Ok(resolved) = fs.canonicalize(&candidate.path) else { continue };
-        if candidate.format.is_err() || !resolved.ends_with("bin/postgres") || seen.contains(&resolved) {
+        if candidate.format.is_err() || !is_server_path(&resolved) || seen.contains(&resolved) {
             continue;
         }
         seen.push(resolved);
         found.extend(find_installation(fs, &candidate.path));
     }
     found
+}
+
+/// Whether a file has a server's place: Alpine's is `libexec/postgresql15/postgres`, nixpkgs' is beside its wrapper.
+fn is_server_path(path: &Path) -> bool {
+    let is_in_libexec = || path.ancestors().nth(2).is_some_and(|above| above.ends_with("libexec"));
+    path.ends_with("bin/postgres")
+        || path.ends_with("bin/.postgres-wrapped")
+        || (path.ends_with("postgres") && is_in_libexec())
 }
 
 /// Which of several installations serves the files of a walk: the only one, or the only one whose module directory has

@@ -78,18 +78,85 @@ pub fn server_at(fs: &dyn Fs, path: &Path) -> Result<Installation, Error> {
     } else {
         resolved
     };
+    if let Some(found) = in_libexec(fs, &binary) {
+        return Ok(found);
+    }
     if binary.parent().is_some_and(|directory| directory.ends_with("bin"))
         && let Some(prefix) = binary.parent().and_then(Path::parent)
     {
-        return Ok(with_directories(fs, prefix, binary.clone()));
+        let wrapped = Some(binary.with_file_name(WRAPPED)).filter(|wrapped| is_file(fs, wrapped));
+        return Ok(with_directories(fs, prefix, wrapped.unwrap_or_else(|| binary.clone())));
     }
     let directory = binary.parent().unwrap_or(Path::new("/")).to_owned();
     Ok(Installation { server: binary, pkglibdir: directory, sharedir: None })
 }
 
+/// Where nixpkgs moves the binary (`wrapProgram`); what stands in its place says by NIX_PGLIBDIR that the prefix around it
+/// counts.
+const WRAPPED: &str = ".postgres-wrapped";
+
 fn at_prefix(fs: &dyn Fs, prefix: &Path) -> Option<Installation> {
-    let server = prefix.join("bin/postgres");
-    is_file(fs, &server).then(|| with_directories(fs, prefix, server))
+    let server = [WRAPPED, "postgres"].map(|name| prefix.join("bin").join(name));
+    match server.into_iter().find(|server| is_file(fs, server)) {
+        Some(server) => {
+            let behind = fs.canonicalize(&server).ok().and_then(|binary| in_libexec(fs, &binary));
+            Some(behind.unwrap_or_else(|| with_directories(fs, prefix, server)))
+        }
+        None => of_part(fs, prefix),
+    }
+}
+
+/// Alpine: `libexec/postgresql15/postgres`, to which `bin/postgres` is a link for one of several majors, has its modules in
+/// `lib/postgresql15` and its shared files in `share/postgresql15`.
+fn in_libexec(fs: &dyn Fs, binary: &Path) -> Option<Installation> {
+    let directory = binary.parent()?;
+    let (name, libexec) = (directory.file_name()?, directory.parent()?);
+    if !libexec.ends_with("libexec") || !is_file(fs, binary) {
+        return None;
+    }
+    let part = |below: &str| Some(libexec.parent()?.join(below).join(name)).filter(|part| is_there(fs, part));
+    let pkglibdir = part("lib").or_else(|| part("lib64"))?;
+    Some(Installation { server: binary.to_owned(), pkglibdir, sharedir: part("share") })
+}
+
+/// The installation of a directory with modules or shared files that is not below the prefix of its server: Alpine's; and the
+/// shared files of Debian (`share/postgresql/15` of `lib/postgresql/15`), openSUSE and Gentoo (`share/postgresql15` of
+/// `lib/postgresql15`).
+fn of_part(fs: &dyn Fs, part: &Path) -> Option<Installation> {
+    let (name, kind) = (part.file_name()?, part.parent()?);
+    let usr = kind.parent()?;
+    let found = if kind.ends_with("libexec") {
+        in_libexec(fs, &part.join("postgres"))
+    } else if is_number(name.as_encoded_bytes()) && kind.ends_with("share/postgresql") {
+        let prefix = usr.parent()?.join("lib/postgresql").join(name);
+        is_file(fs, &prefix.join("bin/postgres")).then(|| at_prefix(fs, &prefix)).flatten()
+    } else if is_product(name.as_encoded_bytes())
+        && ["lib", "lib64", "share"].iter().any(|it| kind.ends_with(it))
+    {
+        let prefixes = ["lib", "lib64"].map(|below| usr.join(below).join(name));
+        let has_server = |prefix: &&PathBuf| is_file(fs, &prefix.join("bin/postgres"));
+        in_libexec(fs, &usr.join("libexec").join(name).join("postgres"))
+            .or_else(|| prefixes.iter().find(has_server).and_then(|prefix| at_prefix(fs, prefix)))
+    } else {
+        None
+    };
+    let is_part = |found: &Installation| {
+        let parts = [Some(&found.server), Some(&found.pkglibdir), found.sharedir.as_ref()];
+        parts.into_iter().flatten().any(|found| found.starts_with(part))
+    };
+    found.filter(is_part)
+}
+
+/// Whether a directory's name says what is in it: `postgresql`, `pgsql`, `postgresql15`, `postgresql@15`, `postgresql-15`.
+fn is_product(name: &[u8]) -> bool {
+    let rest = name.strip_prefix(b"postgresql").or_else(|| name.strip_prefix(b"pgsql"));
+    rest.is_some_and(|rest| {
+        rest.is_empty() || is_number(rest.strip_prefix(b"@").or(rest.strip_prefix(b"-")).unwrap_or(rest))
+    })
+}
+
+fn is_number(name: &[u8]) -> bool {
+    !name.is_empty() && name.iter().all(u8::is_ascii_digit)
 }
 
 /// pkglibdir is `lib/postgresql` below a prefix whose name does not say "postgres" or "pgsql" already
@@ -124,6 +191,12 @@ fn with_directories(fs: &dyn Fs, prefix: &Path, server: PathBuf) -> Installation
     // The name with its links first: a binary that moved behind one has its directories compiled in
     // (src/port/path.c, make_relative_path).
     for prefix in [here, &whole] {
+        // openSUSE and Gentoo: /usr/lib/postgresql15 and /usr/share/postgresql15.
+        if let (Some(name), Some(lib)) = (prefix.file_name(), prefix.parent())
+            && let Some(usr) = lib.parent().filter(|_| lib.ends_with("lib") || lib.ends_with("lib64"))
+        {
+            shares.push(usr.join("share").join(name));
+        }
         if let (Some(version), Some(lib)) = (prefix.file_name(), prefix.ancestors().nth(2))
             && let Some(usr) = lib.parent().filter(|_| lib.ends_with("lib"))
         {
@@ -141,24 +214,19 @@ fn with_directories(fs: &dyn Fs, prefix: &Path, server: PathBuf) -> Installation
 pub(super) fn is_layout_directory(fs: &dyn Fs, path: &Path) -> bool {
     let mut names = path.iter().rev().map(std::ffi::OsStr::as_encoded_bytes);
     let [Some(name), above, further] = [names.next(), names.next(), names.next()] else { return false };
-    let is_number = |name: &[u8]| !name.is_empty() && name.iter().all(u8::is_ascii_digit);
     let is_part = |name: Option<&[u8]>| matches!(name, Some(b"lib" | b"lib64" | b"share"));
-    let is_product = |name: Option<&[u8]>| {
-        name.and_then(|name| name.strip_prefix(b"postgresql").or_else(|| name.strip_prefix(b"pgsql")))
-            .is_some_and(|rest| rest.is_empty() || is_number(rest.strip_prefix(b"@").unwrap_or(rest)))
-    };
     match name {
-        b"extension" => is_part(above) || is_product(above) || above.is_some_and(is_number),
+        b"extension" => is_part(above) || above.is_some_and(is_product) || above.is_some_and(is_number),
         b"lib" | b"lib64" | b"share"
             if above.is_some_and(is_number)
-                || is_product(above)
+                || above.is_some_and(is_product)
                 || above.is_some_and(|name| name.starts_with(b"pgsql-")) =>
         {
             true
         }
         b"lib" | b"lib64" | b"share" => path.parent().is_some_and(|prefix| at_prefix(fs, prefix).is_some()),
-        name if is_number(name) => is_product(above) && is_part(further),
-        name => is_product(Some(name)) && is_part(above),
+        name if is_number(name) => above.is_some_and(is_product) && is_part(further),
+        name => is_product(name) && is_part(above),
     }
 }
 
@@ -215,6 +283,66 @@ mod tests {
         let found = installation(&fs, "/usr/lib/postgresql/15");
         assert_eq!(found.pkglibdir, Path::new("/usr/lib/postgresql/15/lib"));
         assert_eq!(found.sharedir.as_deref(), Some(Path::new("/usr/share/postgresql/15")));
+    }
+
+    #[test]
+    fn alpine() {
+        let major = |fs: MemoryFs, major: u32| {
+            fs.file(format!("/usr/libexec/postgresql{major}/postgres"), "")
+                .file(format!("/usr/lib/postgresql{major}/plpgsql.so"), "")
+                .file(format!("/usr/share/postgresql{major}/extension/plpgsql.control"), "")
+        };
+        let fs = major(major(MemoryFs::new(), 15), 16)
+            .symlink("/usr/bin/postgres", "../libexec/postgresql16/postgres")
+            .file("/usr/lib/libz.so.1", "");
+        let of = |major: u32| Installation {
+            server: format!("/usr/libexec/postgresql{major}/postgres").into(),
+            pkglibdir: format!("/usr/lib/postgresql{major}").into(),
+            sharedir: Some(format!("/usr/share/postgresql{major}").into()),
+        };
+        assert_eq!(installation(&fs, "/usr/lib/postgresql15/x.so"), of(15));
+        assert_eq!(installation(&fs, "/usr/share/postgresql15/extension"), of(15));
+        assert_eq!(installation(&fs, "/usr/libexec/postgresql15/postgres"), of(15));
+        assert_eq!(installation(&fs, "/usr"), of(16));
+        assert_eq!(server_at(&fs, Path::new("/usr/bin/postgres")).unwrap(), of(16));
+    }
+
+    #[test]
+    fn shared_files_lead_to_the_server_beside_them() {
+        let fs = MemoryFs::new()
+            .file("/usr/lib/postgresql/15/bin/postgres", "")
+            .file("/usr/lib/postgresql/15/lib/plpgsql.so", "")
+            .file("/usr/share/postgresql/15/extension/x.control", "")
+            .file("/usr/share/postgresql/16/extension/x.control", "")
+            // openSUSE and Gentoo.
+            .file("/suse/usr/lib/postgresql15/bin/postgres", "")
+            .file("/suse/usr/lib/postgresql15/lib/plpgsql.so", "")
+            .file("/suse/usr/share/postgresql15/extension/x.control", "")
+            .file("/gentoo/usr/lib64/postgresql-15/bin/postgres", "")
+            .file("/gentoo/usr/lib64/postgresql-15/lib64/plpgsql.so", "")
+            .file("/gentoo/usr/share/postgresql-15/extension/x.control", "");
+        for (share, lib) in [
+            ("/usr/share/postgresql/15", "/usr/lib/postgresql/15/lib"),
+            ("/suse/usr/share/postgresql15", "/suse/usr/lib/postgresql15/lib"),
+            ("/gentoo/usr/share/postgresql-15", "/gentoo/usr/lib64/postgresql-15/lib64"),
+        ] {
+            let found = installation(&fs, &format!("{share}/extension/x.control"));
+            assert_eq!(found.sharedir.as_deref(), Some(Path::new(share)));
+            assert_eq!(found.pkglibdir, Path::new(lib));
+            assert_eq!(installation(&fs, lib), found);
+        }
+        assert_eq!(find_installation(&fs, Path::new("/usr/share/postgresql/16/extension")), None);
+    }
+
+    #[test]
+    fn nixpkgs_wraps_the_binary() {
+        let fs = MemoryFs::new()
+            .file("/nix/store/1-pg/bin/postgres", "#!/bin/sh")
+            .file("/nix/store/1-pg/bin/.postgres-wrapped", "")
+            .file("/nix/store/1-pg/lib/plpgsql.so", "");
+        let found = installation(&fs, "/nix/store/1-pg/lib");
+        assert_eq!(found.server, Path::new("/nix/store/1-pg/bin/.postgres-wrapped"));
+        assert_eq!(server_at(&fs, Path::new("/nix/store/1-pg/bin/postgres")).unwrap(), found);
     }
 
     #[test]
