@@ -23,7 +23,7 @@ use rayon::prelude::*;
 use self::dyld::chosen_slice;
 use self::file::{demote_needed_libraries, parse_all};
 use self::load::{Environments, interpreter_of, load_all, load_file};
-use self::server::{find_server, find_server_below, start_server};
+use self::server::{ServersBelow, find_server, find_server_below, start_server};
 use crate::collide::Collisions;
 use crate::discover::{Discovery, Format, Roots, WindowsBinaries, discover};
 use crate::error::Error;
@@ -42,6 +42,7 @@ pub struct Tree {
     start_refused: Option<String>,
     dyld_processes: Vec<DyldProcess>,
     other_servers: Vec<PathBuf>,
+    unread_server: Option<(PathBuf, String)>,
     store: Arc<FileStore>,
     roots: Roots,
     control_directories: BTreeSet<PathBuf>,
@@ -69,12 +70,13 @@ impl Tree {
         }
         let store = Arc::new(FileStore::new(Arc::clone(&fs), settings.others()));
         let server = find_server(&*fs, &store, roots.paths(), &candidates, &settings)?;
-        let (server, other_servers) = match (server, &settings.server) {
-            (None, ServerChoice::Detect) => {
-                find_server_below(&*fs, &store, roots.paths(), &candidates, &settings)
-            }
-            (server, _) => (server, Vec::new()),
-        };
+        let ServersBelow { serving: server, others: other_servers, unread: unread_server } =
+            match (server, &settings.server) {
+                (None, ServerChoice::Detect) => {
+                    find_server_below(&*fs, &store, roots.paths(), &candidates, &settings)
+                }
+                (serving, _) => ServersBelow { serving, ..ServersBelow::default() },
+            };
         let major = server.as_ref().and_then(|server| server.facts.major()).or(settings.pg_major);
         settings.agree_with(major)?;
         let mut files = parse_all(&store, candidates, &settings);
@@ -153,6 +155,7 @@ impl Tree {
             start_refused,
             dyld_processes,
             other_servers,
+            unread_server,
             store,
             roots,
             control_directories,
@@ -248,6 +251,11 @@ impl Tree {
     /// all.
     pub fn other_servers(&self) -> &[PathBuf] {
         &self.other_servers
+    }
+
+    /// A file in the place of the server that nobody named and that is none, with what was seen of it.
+    pub fn unread_server(&self) -> Option<(&Path, &str)> {
+        self.unread_server.as_ref().map(|(path, seen)| (&**path, &**seen))
     }
 
     /// The server's process before any of the tree's modules, its preloaded ones included.

@@ -71,7 +71,9 @@ pub(super) fn find_server(
             let mut installations = Installations::new(fs);
             let around = roots.iter().find_map(|root| installations.above(root)).or_else(below);
             profile.sharedir = around.as_ref().and_then(|around| around.sharedir.clone());
-            profile.pkglibdir = around.map(|around| around.pkglibdir).or_else(|| roots.first().cloned());
+            profile.pkglibdir = around
+                .map(|around| around.pkglibdir)
+                .or_else(|| module_directory(fs, candidates, roots.first()?));
             let path = PathBuf::from(format!("/built-in/postgres-{major}"));
             let server = enter_profile(store, profile, &path, settings);
             return Ok(Some(Server { source: ServerSource::BuiltIn, ..server }));
@@ -84,10 +86,35 @@ pub(super) fn find_server(
             }
         }
     };
-    let mut server = read_server(store, installation)?;
+    let mut server = match read_server(store, installation) {
+        // Nobody named it; what it is, the search below tells.
+        Err(_) if settings.server == ServerChoice::Detect => return Ok(None),
+        read => read?,
+    };
     override_directories(&mut server, settings);
     agree(&server, settings)?;
     Ok(Some(server))
+}
+
+/// What the search among the files of a tree comes to.
+#[derive(Default)]
+pub(super) struct ServersBelow {
+    /// The one that serves the modules.
+    pub(super) serving: Option<Server>,
+    /// Those that were not taken.
+    pub(super) others: Vec<PathBuf>,
+    /// The first file in the place of a server that is none, and what was seen of it.
+    pub(super) unread: Option<(PathBuf, String)>,
+}
+
+/// The directory that stands for pkglibdir where no installation says it: the path, or where the module is that it names. A
+/// control file's directory holds none.
+fn module_directory(fs: &dyn Fs, candidates: &[Candidate], root: &Path) -> Option<PathBuf> {
+    if fs.metadata(root).is_ok_and(|metadata| metadata.kind == FileKind::Directory) {
+        return Some(root.to_owned());
+    }
+    let is_named = candidates.iter().any(|candidate| candidate.path == root);
+    root.parent().filter(|_| is_named).map(Path::to_owned)
 }
 
 /// The installations that the paths lie in, each once; where several paths lie in different ones, those below the
@@ -135,21 +162,31 @@ pub(super) fn find_server_below(
     roots: &[PathBuf],
     candidates: &[Candidate],
     settings: &Settings,
-) -> (Option<Server>, Vec<PathBuf>) {
+) -> ServersBelow {
     let mut found = installations_above(fs, roots, candidates);
     if found.is_empty() {
         found = installations_below(fs, candidates);
     }
-    let (mut servers, installations): (Vec<Server>, Vec<Installation>) = found
-        .into_iter()
-        .take(limits::SERVERS)
-        .filter_map(|installation| Some((read_server(store, installation.clone()).ok()?, installation)))
-        .unzip();
+    let (mut servers, mut installations) = (Vec::new(), Vec::new());
+    let mut unread = None;
+    for installation in found.into_iter().take(limits::SERVERS) {
+        match read_server(store, installation.clone()) {
+            Ok(server) => {
+                servers.push(server);
+                installations.push(installation);
+            }
+            Err(Error::Path { path, seen, .. }) => {
+                unread.get_or_insert((path, seen));
+            }
+            Err(_) => {}
+        }
+    }
     let serving = serving(&installations, candidates).map(|index| servers.remove(index)).map(|mut server| {
         override_directories(&mut server, settings);
         server
     });
-    (serving, servers.into_iter().map(|server| server.installation.server).collect())
+    let others = servers.into_iter().map(|server| server.installation.server).collect();
+    ServersBelow { serving, others, unread }
 }
 
 /// `--pkglibdir` and `--sharedir`.

@@ -1,22 +1,25 @@
 use crate::check::{Severity, Sink, TreeCx, declare_rule};
 
 declare_rule! {
-    /// The server that the modules are judged by does not start itself.
+    /// The server that the modules are judged by does not start itself, or what stands in its place is none.
     ///
     /// ## What it checks
     ///
     /// The libraries of the server's own binary and the versions that they need of each other, where that binary is none of
-    /// the tree's files: of a file of the tree the other rules tell.
+    /// the tree's files: of a file of the tree the other rules tell. And whether the `bin/postgres` that the layout leads to is
+    /// a server at all.
     ///
     /// ## Why it matters
     ///
     /// `postgres: error while loading shared libraries: libx.so.1: cannot open shared object file`: no module is loaded by
     /// a server that does not run. The tree's modules are judged as if it ran with what there is of its libraries, so a
-    /// symbol may be missing that the library which is missing would define.
+    /// symbol may be missing that the library which is missing would define. Without a server their imports are not judged
+    /// at all.
     ///
     /// ## When it fires
     ///
-    /// `--server` names a binary that was unpacked from a package whose dependencies are not installed.
+    /// `--server` names a binary that was unpacked from a package whose dependencies are not installed. A script that starts
+    /// the server from elsewhere stands in its place.
     ///
     /// ## How to fix
     ///
@@ -41,6 +44,13 @@ declare_rule! {
 
 fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     let tree = cx.tree();
+    if let (None, Some((path, seen))) = (tree.server(), tree.unread_server()) {
+        let message =
+            format!("What stands in the server's place is none: {seen}. The modules are judged without one.");
+        let finding = sink.finding(path, "postgres", message);
+        sink.report(finding.help("name the server with --server, or its major version with --pg-version"));
+        return;
+    }
     let (Some(server), Some(why)) = (tree.server(), tree.start_refused()) else { return };
     if tree.find(server.module.id).is_some() {
         return;
@@ -87,6 +97,18 @@ pub(crate) mod tests {
                  such file or directory"
             ]
         );
+    }
+
+    #[test]
+    fn a_script_in_the_place_of_the_server_ends_no_audit() {
+        let script =
+            Case::new().file("/pg/bin/postgres", "#!/bin/sh\nexec /else/postgres").object("x.so", &module());
+        let finding = script.one(&SERVER_DOES_NOT_START);
+        assert_eq!(
+            (finding.severity, &*finding.path),
+            (Severity::Warning, std::path::Path::new("/pg/bin/postgres"))
+        );
+        assert!(finding.message.contains("neither a program nor a profile"), "{}", finding.message);
     }
 
     #[test]
