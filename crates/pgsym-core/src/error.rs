@@ -1,6 +1,7 @@
 //! The two kinds of failure, never mixed: a bad *file* is a [`FileError`], becomes a finding and the run goes
 //! on; a bad *question* is an [`Error`], goes up to whoever asked and ends the run.
 
+use crate::name::shown_path;
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
@@ -125,7 +126,7 @@ impl Error {
 #[non_exhaustive]
 pub enum Error {
     /// A path that the caller named cannot be used.
-    #[error("{what} {}: {seen}; {advice}", path.display())]
+    #[error("{what} {}: {seen}; {advice}", shown_path(path))]
     Path {
         /// What was tried: "cannot read", "no PostgreSQL server in".
         what: &'static str,

@@ -140,7 +140,10 @@ fn colours_only_repeat_the_words() {
 fn names_from_files_cannot_reach_the_terminal_raw() {
     let nasty = "lib\x1b[31mred\u{202e}.so.1";
     let tree = faulty_tree()
-        .object("lib/nasty.so", &module().needed(nasty).soname(format!("x{nasty}")).import(nasty));
+        .object("lib/nasty.so", &module().needed(nasty).soname(format!("x{nasty}")).import(nasty))
+        .file("share/extension/e\x1b[31m.control", "default_version = '1'\nbogus x = 'y'\n")
+        .file("share/extension/q.control", "default_version = '1'\nmodule_pathname = '$libdir/\x1b[31mx'\n")
+        .file("share/extension/q--1.sql", "CREATE FUNCTION f() RETURNS int LANGUAGE C AS 'MODULE_PATHNAME';");
     for question in questions(tree.root().to_str().unwrap()) {
         let text = pgsym(question.clone()).stdout;
         assert!(!text.contains('\x1b') && !text.contains('\u{202e}'), "{question:?}");

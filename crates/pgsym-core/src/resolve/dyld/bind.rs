@@ -9,6 +9,7 @@ use super::process::DyldProcess;
 use super::sdk::Listed;
 use crate::limits;
 use crate::model::{ExportTarget, MachImport, Ordinal};
+use crate::name::shown_path;
 
 /// What one import is bound to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -248,13 +249,13 @@ impl DyldProcess {
             Provider::Image(_) | Provider::System(_) | Provider::Unlisted(_) | Provider::Null => None,
             Provider::BadOrdinal(number) => Some(format!(
                 "unknown library ordinal {number} in {} when binding '{name}'",
-                image.path().display()
+                shown_path(image.path())
             )),
             Provider::Missing(_) if binding.import.from == Ordinal::Weak => Some(format!(
                 "Symbol not found: {name}\n  Referenced from: <{}> {}\n  \
                 Expected as weak-def export from some loaded dylib",
                 image.uuid(),
-                image.path().display()
+                shown_path(image.path())
             )),
             Provider::Missing(expected) => {
                 let is_flat = binding.import.from == Ordinal::Flat
@@ -263,13 +264,13 @@ impl DyldProcess {
                     return Some(format!("symbol not found in flat namespace '{name}'"));
                 }
                 let (uuid, path) = match expected.and_then(|expected| self.image(expected)) {
-                    Some(expected) => (expected.uuid(), expected.path().display().to_string()),
+                    Some(expected) => (expected.uuid(), shown_path(expected.path()).to_string()),
                     None => ("no uuid".to_owned(), "unknown".to_owned()),
                 };
                 Some(format!(
                     "Symbol not found: {name}\n  Referenced from: <{}> {}\n  Expected in:     <{uuid}> {path}",
                     image.uuid(),
-                    image.path().display()
+                    shown_path(image.path())
                 ))
             }
         }

@@ -14,7 +14,7 @@ use super::trace::{DyldEdge, DyldOutcome, DyldProbe, DyldVia, tried};
 use crate::fs::{FileId, FileKind};
 use crate::limits;
 use crate::model::{DependencyKind, MachArch, Module, SearchPathKind, platform_name};
-use crate::name::{bytes_as_path, path_bytes};
+use crate::name::{bytes_as_path, path_bytes, shown_path};
 use crate::resolve::store::{FileStore, OpenFailure, Opened};
 
 /// The images of one process.
@@ -238,7 +238,7 @@ impl DyldProcess {
                         "Library not loaded: {}\n  Referenced from: <{}> {}\n  Reason: {}",
                         wanted.name,
                         image.uuid(),
-                        image.path().display(),
+                        shown_path(image.path()),
                         found.failure
                     ));
                 }
@@ -456,7 +456,7 @@ fn wrong_architecture(module: &Module, arch: MachArch) -> String {
 /// What dyld refuses in an image of the right architecture (`makeJustInTimeLoaderDisk`, `UnsafeHeader::valid`).
 pub(super) fn refusal(module: &Module, path: &Path, is_static: bool) -> Option<String> {
     let detail = module.macho()?;
-    let shown = path.display();
+    let shown = shown_path(path);
     let is_macos = |platform: macho::Platform| platform == macho::PLATFORM_MACOS;
     if !detail.platforms.is_empty() && !detail.platforms.iter().any(|entry| is_macos(entry.platform)) {
         let have = detail.platform().map_or("", |entry| platform_name(entry.platform));

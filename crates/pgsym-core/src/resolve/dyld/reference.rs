@@ -11,6 +11,7 @@ use pgsym_testkit::{LibraryKind, MachCpu, MachImage};
 use super::{DyldEnv, DyldProcess};
 use crate::fs::MemoryFs;
 use crate::model::MachArch;
+use crate::name::shown_path;
 use crate::parse::Facets;
 use crate::resolve::FileStore;
 
@@ -395,7 +396,7 @@ fn compare(seed: u64) -> (bool, bool) {
     };
     reference.load_dependents(&world, 0, &[0]);
     let images = |process: &DyldProcess| -> Vec<String> {
-        process.images().map(|(_, image)| image.path().display().to_string()).collect()
+        process.images().map(|(_, image)| shown_path(image.path()).to_string()).collect()
     };
     let expected = outcome(reference.loaded.iter().map(|(path, _)| path.clone()), reference.error.as_deref());
     assert_eq!(outcome(images(&process), process.failure()), expected, "start, tree {seed}: {world:#?}");

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::image::ImageId;
 use crate::model::DependencyKind;
-use crate::name::Name;
+use crate::name::{Name, shown_path};
 
 /// Which rule of dyld produced a candidate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -108,7 +108,7 @@ pub(super) fn tried(probes: &[DyldProbe]) -> String {
     let mut text = String::new();
     for probe in probes.iter().filter(|probe| probe.is_failure()) {
         text.push_str(if text.is_empty() { "tried: " } else { ", " });
-        text.push_str(&format!("'{}' ({})", probe.path.display(), probe.outcome));
+        text.push_str(&format!("'{}' ({})", shown_path(&probe.path), probe.outcome));
     }
     text
 }

@@ -1,5 +1,5 @@
 use crate::check::{Sink, TreeCx, declare_rule};
-use crate::name::Shown;
+use crate::name::{Shown, shown_path};
 
 declare_rule! {
     /// A library name leads to one file with the suffix and to another without.
@@ -46,7 +46,7 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
             let message = format!(
                 "'{}' means this file; {} has the same name but for the suffix and is not taken.",
                 Shown(&library.name),
-                other.display()
+                shown_path(other)
             );
             let finding = sink.finding(path, Shown(&library.name), message);
             sink.report(finding.help("remove one of the two, or write the suffix in SQL"));

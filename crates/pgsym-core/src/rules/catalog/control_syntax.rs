@@ -1,6 +1,7 @@
 use super::support::{control_errors, name_root, on_control, server_says, staged_root};
 use crate::check::{Severity, Sink, TreeCx, declare_rule};
 use crate::extension::control::ControlErrorKind;
+use crate::name::shown_path;
 
 declare_rule! {
     /// A control file is outside the grammar, or a parameter has a value of the wrong type.
@@ -49,8 +50,8 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     for record in cx.tree().inventory().in_scope() {
         for error in control_errors(record, |kind| kind != ControlErrorKind::UnknownKey) {
             let place = error.place.as_ref().map_or_else(
-                || record.extension.control_path.display().to_string(),
-                |place| format!("{}:{}:{}", place.path.display(), place.line, place.column),
+                || shown_path(&record.extension.control_path).to_string(),
+                |place| format!("{}:{}:{}", shown_path(&place.path), place.line, place.column),
             );
             let message = format!("{place} cannot be read: CREATE EXTENSION fails.");
             let finding = server_says(on_control(sink, record, message), &error.message);

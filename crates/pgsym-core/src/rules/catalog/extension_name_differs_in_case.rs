@@ -1,6 +1,6 @@
 use super::support::{on_control, server_says};
 use crate::check::{Sink, TreeCx, declare_rule};
-use crate::name::Shown;
+use crate::name::{Shown, shown_path};
 
 declare_rule! {
     /// An extension has capital letters in its name, or two extensions differ in nothing else.
@@ -50,7 +50,7 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
         let message = match other {
             Some(other) => format!(
                 "without quotes the name means {}, another extension.",
-                other.extension.control_path.display()
+                shown_path(&other.extension.control_path)
             ),
             None => "the name has capital letters: every command must put it in double quotes.".to_owned(),
         };

@@ -1,6 +1,7 @@
 use super::support::{names, on_functions};
 use crate::check::{Sink, TreeCx, declare_rule};
 use crate::extension::Status;
+use crate::name::shown_path;
 use crate::rules::evidence::count;
 
 declare_rule! {
@@ -49,7 +50,7 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
             |function| matches!(function.status, Status::ThroughDependency { .. }),
             |functions| {
                 let provider = functions.iter().find_map(|function| match &function.status {
-                    Status::ThroughDependency { provider } => Some(provider.display().to_string()),
+                    Status::ThroughDependency { provider } => Some(shown_path(provider).to_string()),
                     _ => None,
                 });
                 format!(

@@ -1,5 +1,5 @@
 use crate::check::{Sink, TreeCx, declare_rule};
-use crate::name::Shown;
+use crate::name::{Shown, shown_path};
 
 declare_rule! {
     /// A name that begins with `$libdir/` keeps the server from the module that dynamic_library_path would find.
@@ -44,7 +44,7 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     for library in &cx.tree().inventory().libraries {
         let Some(wanted) = &library.defeated else { continue };
         let instead = match library.path() {
-            Some(path) => format!("the server takes {}", path.display()),
+            Some(path) => format!("the server takes {}", shown_path(path)),
             None => "the server finds nothing".to_owned(),
         };
         let message = format!(

@@ -1,7 +1,7 @@
 use super::support::{names, on_functions, place, server_says, staged_root};
 use crate::check::{Severity, Sink, TreeCx, declare_rule};
 use crate::extension::{Library, Site, Status};
-use crate::name::Shown;
+use crate::name::{Shown, shown_path};
 
 declare_rule! {
     /// The library that a C function or a LOAD statement names is not there.
@@ -122,7 +122,7 @@ fn with_search(mut finding: crate::check::Finding, library: &Library) -> crate::
         // Two directories of modules may lead to one name.
         let mut told = std::collections::BTreeSet::new();
         for tried in expansion.tried.iter().filter(|tried| told.insert(*tried)) {
-            finding = finding.evidence("looked for", tried.display());
+            finding = finding.evidence("looked for", shown_path(tried));
         }
     }
     match library.error() {

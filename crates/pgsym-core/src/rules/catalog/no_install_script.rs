@@ -1,7 +1,7 @@
 use super::support::{on_control, server_says};
 use crate::check::{Sink, TreeCx, declare_rule};
 use crate::extension::tree::Plan;
-use crate::name::Shown;
+use crate::name::{Shown, shown_path};
 
 declare_rule! {
     /// There is no script that installs the default version, and no chain of updates to it.
@@ -56,7 +56,7 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
         );
         let mut finding = on_control(sink, record, message);
         finding = match &extension.files {
-            Ok(_) => finding.evidence("looked in", extension.script_directory.display()),
+            Ok(_) => finding.evidence("looked in", shown_path(&extension.script_directory)),
             Err(error) => finding.evidence("looked in", error),
         };
         let known: Vec<String> =

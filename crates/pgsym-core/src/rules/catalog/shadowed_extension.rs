@@ -1,5 +1,6 @@
 use super::support::on_control;
 use crate::check::{Sink, TreeCx, declare_rule};
+use crate::name::shown_path;
 
 declare_rule! {
     /// A control file is never read, because an earlier directory has one of the same name.
@@ -42,7 +43,7 @@ declare_rule! {
 fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     for record in cx.tree().inventory().in_scope() {
         for shadowed in &record.extension.shadowed {
-            let message = format!("this control file hides {}, which is never read.", shadowed.display());
+            let message = format!("this control file hides {}, which is never read.", shown_path(shadowed));
             let finding = on_control(sink, record, message);
             sink.report(finding.help("keep one of the two, or change extension_control_path"));
         }

@@ -1,5 +1,5 @@
 use crate::check::{Sink, TreeCx, declare_rule};
-use crate::name::Shown;
+use crate::name::{Shown, shown_path};
 
 declare_rule! {
     /// A module is never loaded, because an earlier directory of the search has one of the same name.
@@ -43,7 +43,7 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
         let Some(path) = library.path() else { continue };
         for other in library.hidden.iter().filter(|other| other.file_name() == path.file_name()) {
             let message =
-                format!("'{}' means this file, which hides {}.", Shown(&library.name), other.display());
+                format!("'{}' means this file, which hides {}.", Shown(&library.name), shown_path(other));
             let finding = sink.finding(path, Shown(&library.name), message);
             sink.report(finding.help("remove one of the two, or change dynamic_library_path"));
         }

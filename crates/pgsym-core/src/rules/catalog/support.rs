@@ -8,7 +8,7 @@ use crate::check::{Finding, Severity, Sink, TreeCx};
 use crate::extension::control::{ControlError, ControlErrorKind};
 use crate::extension::script::Position;
 use crate::extension::{ExtensionRecord, Function};
-use crate::name::Shown;
+use crate::name::{Shown, shown_path};
 pub(super) use crate::rules::evidence::name_root;
 
 /// A finding about an extension's control file.
@@ -18,7 +18,7 @@ pub(super) fn on_control(sink: &Sink<'_>, record: &ExtensionRecord, message: Str
 
 /// The evidence of a place in a text file.
 pub(super) fn place(path: &Path, position: Position) -> String {
-    format!("{}:{}:{}", path.display(), position.line, position.column)
+    format!("{}:{}:{}", shown_path(path), position.line, position.column)
 }
 
 /// What the server would say.

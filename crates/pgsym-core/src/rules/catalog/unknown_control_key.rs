@@ -1,6 +1,7 @@
 use super::support::{control_errors, on_control, server_says};
 use crate::check::{Sink, TreeCx, declare_rule};
 use crate::extension::control::ControlErrorKind;
+use crate::name::shown_path;
 
 declare_rule! {
     /// A control file sets a parameter that the server does not know, or not there.
@@ -47,7 +48,7 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
             let Some(place) = &error.place else { continue };
             let message = format!(
                 "{}:{} sets a parameter that PostgreSQL {} does not take there: CREATE EXTENSION fails.",
-                place.path.display(),
+                shown_path(&place.path),
                 place.line,
                 cx.tree().inventory().major
             );

@@ -3,7 +3,7 @@ use std::io::ErrorKind;
 use super::support::{name_root, place, server_says, staged_root};
 use crate::check::{Severity, Sink, TreeCx, declare_rule};
 use crate::error::FileErrorKind;
-use crate::name::Shown;
+use crate::name::{Shown, shown_path};
 
 declare_rule! {
     /// A script that installing the default version runs cannot be read.
@@ -71,7 +71,7 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
                         sink.report(finding.severity(Severity::Warning).help(name_root(&root)));
                         continue;
                     }
-                    let path = script.path.display();
+                    let path = shown_path(&script.path);
                     // stat, fopen, fread: the first that fails speaks. What other devices say is not known.
                     let doing = match error.kind {
                         FileErrorKind::Io(ErrorKind::NotFound | ErrorKind::NotADirectory)
