@@ -1,6 +1,9 @@
 //! The exports of the servers 13 to 18, as one table that `cargo xtask profiles` writes. A line of `servers.txt`
 //! is a heading, `+f 111111` for functions that all six have, or a name below the last heading.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 use crate::model::SymbolKind;
 use crate::name::Name;
 
@@ -9,6 +12,15 @@ const TABLE: &str = include_str!("servers.txt");
 
 /// The oldest major of the table.
 const FIRST: u32 = 13;
+
+/// Whether the server of any major exports a name.
+pub(super) fn is_exported(name: &[u8]) -> bool {
+    static NAMES: LazyLock<HashSet<&[u8]>> = LazyLock::new(|| {
+        let lines = TABLE.lines().filter(|line| !line.starts_with(['#', '+']));
+        lines.map(str::as_bytes).collect()
+    });
+    NAMES.contains(name)
+}
 
 /// The version and exports of a major's server.
 pub(super) fn server(major: u32) -> Option<(String, Vec<(Name, SymbolKind)>)> {

@@ -117,6 +117,11 @@ impl Profile {
         })
     }
 
+    /// Whether the built-in server of any major exports a name.
+    pub(crate) fn any_exports(name: &[u8]) -> bool {
+        super::builtin::is_exported(name)
+    }
+
     /// The majors that have a built-in profile.
     pub fn built_in_majors() -> std::ops::RangeInclusive<u32> {
         13..=18

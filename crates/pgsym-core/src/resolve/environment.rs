@@ -282,6 +282,11 @@ impl LoaderEnv {
                 self.system_words(),
                 error.message.split(':').next().unwrap_or_default()
             )),
+            LoadErrorKind::LaterMinor => Some(format!(
+                "{}: no server that is built in has it, and what minor releases after theirs added is not known \
+                 (--server)",
+                error.message
+            )),
             _ => None,
         }
     }

@@ -169,6 +169,8 @@ pub enum LoadErrorKind {
     VersionNotFound,
     /// A symbol is defined by nothing in scope.
     UndefinedSymbol,
+    /// The same in the place of a server of which one minor release is known: a later one may have added it.
+    LaterMinor,
     /// An object asks for a newer processor.
     IsaLevel,
     /// An object wants room in the static TLS block, and there is none.

@@ -11,10 +11,12 @@ use super::{Role, Settings, TreeFile};
 use crate::error::FileError;
 use crate::fs::{FileId, Fs};
 use crate::limits;
-use crate::model::{Module, Target};
+use crate::model::{Module, Symbol, Target};
 use crate::name::Name;
-use crate::postgres::{MagicBlock, Verdict, verdict};
-use crate::resolve::{Attempt, FileStore, LoadError, LoaderEnv, MainObject, ObjectId, Probe, Process, Via};
+use crate::postgres::{MagicBlock, Profile, Verdict, verdict};
+use crate::resolve::{
+    Attempt, FileStore, LoadError, LoadErrorKind, LoaderEnv, MainObject, ObjectId, Probe, Process, Via,
+};
 
 /// What loading a file into the modelled process does.
 pub struct Load {
@@ -87,6 +89,7 @@ pub(super) fn load_file(
     env: Arc<LoaderEnv>,
     server: Option<&Process>,
     expected: Option<&MagicBlock>,
+    is_built_in: bool,
     own: &HashSet<FileId>,
 ) -> Option<Load> {
     let module = file.module.as_ref().ok()?;
@@ -95,7 +98,10 @@ pub(super) fn load_file(
         Role::Program => MainObject::Program,
         Role::Module | Role::Library => match server {
             Some(server) if file.role == Role::Module || server.env().target.same_machine(module.target) => {
-                let Attempt { process, root, failure, .. } = server.dlopen(&file.path);
+                let Attempt { process, root, mut failure, .. } = server.dlopen(&file.path);
+                if let Some(error) = failure.as_mut().filter(|_| is_built_in) {
+                    doubt(&process, error);
+                }
                 let verdict = (file.role == Role::Module)
                     .then(|| verdict(&process, root, failure.as_ref(), &file.path, expected));
                 let lucky = lucky_edges(&process, Some(server), own);
@@ -113,6 +119,24 @@ pub(super) fn load_file(
     let failure = process.failure().cloned();
     let lucky = lucky_edges(&process, None, own);
     Some(Load { process, root, failure, verdict: None, lucky })
+}
+
+/// A built-in server is of one minor release. Later ones add functions, as 15.20 did with `heap_datum_check`: a symbol that no
+/// built-in server of any major has may be one of them. Names of C++ and names with a version are none.
+fn doubt(process: &Process, error: &mut LoadError) {
+    let Some(requester) = error.requester.filter(|_| error.kind == LoadErrorKind::UndefinedSymbol) else {
+        return;
+    };
+    let may_be_later = |symbol: Symbol<'_>| {
+        symbol.version().is_none()
+            && !symbol.name().starts_with(b"_Z")
+            && !Profile::any_exports(symbol.name())
+    };
+    let bindings = process.bindings(requester);
+    let mut unresolved = bindings.iter().filter(|binding| binding.is_unresolved());
+    if unresolved.all(|binding| may_be_later(binding.reference.symbol)) {
+        error.kind = LoadErrorKind::LaterMinor;
+    }
 }
 
 /// What loading each file does, until the files before it brought more than one run keeps: three hundred libraries that

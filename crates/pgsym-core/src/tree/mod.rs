@@ -103,6 +103,7 @@ impl Tree {
             .map(|module| module.map(|module| envs.of(module)))
             .collect();
         let expected = server.as_ref().and_then(|server| server.facts.magic.clone());
+        let is_built_in = server.as_ref().is_some_and(|server| server.source == ServerSource::BuiltIn);
         // Luck is looked for at the tree's own files, where somebody asks.
         let own: HashSet<FileId> = match settings.reading {
             Reading::Everything => {
@@ -115,7 +116,8 @@ impl Tree {
                 Reading::Everything => elements_of(module, &file.path, &env, &store),
                 Reading::Loading | Reading::Links => Vec::new(),
             };
-            (load_file(file, &store, env, process.as_ref(), expected.as_ref(), &own), elements)
+            let load = load_file(file, &store, env, process.as_ref(), expected.as_ref(), is_built_in, &own);
+            (load, elements)
         };
         let loaded = load_all(&files, env_of, process.as_ref(), load);
         for (file, loaded) in files.iter_mut().zip(loaded) {

@@ -4,7 +4,7 @@ use std::path::Path;
 use crate::check::{Finding, Severity, Sink, TreeCx, declare_rule};
 use crate::collide::{Capture, Cause, Collisions, MemberId, Versions};
 use crate::name::Name;
-use crate::rules::evidence::{base_name, listed};
+use crate::rules::evidence::{base_name, count, listed};
 use crate::rules::meeting::{home, is_of_tree, keep_private, who, with_symbols};
 use crate::tree::Tree;
 
@@ -173,7 +173,7 @@ fn names(first: &str, number: usize) -> String {
     match number {
         1 => format!("{first} is"),
         2 => format!("{first} and 1 more symbol are"),
-        _ => format!("{first} and {} more symbols are", number - 1),
+        _ => format!("{first} and {} are", count(number - 1, "more symbol")),
     }
 }
 

@@ -1,12 +1,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use crate::check::{Sink, TreeCx, declare_rule};
+use crate::check::{Severity, Sink, TreeCx, declare_rule};
 use crate::model::SymbolKind;
 use crate::name::{Shown, shown_path};
-use crate::postgres::{ServerFacts, Verdict};
-use crate::rules::evidence::{base_name, listed};
-use crate::tree::{Role, Server, ServerSource};
+use crate::postgres::Verdict;
+use crate::resolve::LoadErrorKind;
+use crate::rules::evidence::{base_name, count, listed};
+use crate::tree::Role;
 
 declare_rule! {
     /// A symbol that the module imports is defined neither by the server nor by what the module brings.
@@ -21,6 +22,9 @@ declare_rule! {
     /// The server opens modules with RTLD_NOW: one symbol without a definition, and the module does not load, even if
     /// the function were never called. Such modules were built for another major version, forgot a library on the link
     /// line, or expect another module to be loaded before them.
+    ///
+    /// The built-in server of `--pg-version` is of one minor release. A name that no built-in server of any major has may be one
+    /// that a later minor release added, and is a warning then: the server itself, or `pgsym profile` of it, makes it certain.
     ///
     /// ## When it fires
     ///
@@ -55,6 +59,8 @@ struct Unresolved {
     /// Files of the tree that bring the object, in path order.
     files: Vec<usize>,
     said: Option<String>,
+    /// Whether a later minor release of the server may have them all.
+    is_in_doubt: bool,
 }
 
 fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
@@ -65,9 +71,9 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
         let Some(load) = file.load.as_ref().filter(|_| file.role == Role::Module) else { continue };
         // What loads has every symbol, and what a library that is not there would define cannot be told: that library
         // is the finding.
-        if load.failure.as_ref().is_none_or(|failure| failure.kind.is_of_a_file()) {
+        let Some(failure) = load.failure.as_ref().filter(|failure| !failure.kind.is_of_a_file()) else {
             continue;
-        }
+        };
         for (id, object) in load.process.added_since(server) {
             let bindings = load.process.bindings(id);
             let path = tree.find(object.id()).map_or_else(|| object.path(), |own| &own.path);
@@ -77,7 +83,9 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
                     providers: BTreeSet::new(),
                     files: Vec::new(),
                     said: None,
+                    is_in_doubt: true,
                 });
+                entry.is_in_doubt &= failure.kind == LoadErrorKind::LaterMinor;
                 if entry.files.last() != Some(&index) {
                     entry.files.push(index);
                 }
@@ -102,14 +110,27 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
         let is_own = tree.files().iter().any(|file| file.path == path);
         let subject = unresolved.symbols.keys().next().cloned().unwrap_or_default();
         let more = unresolved.symbols.len() - 1;
-        let names = if more == 0 { subject.clone() } else { format!("{subject} and {more} more symbols") };
+        let names =
+            if more == 0 { subject.clone() } else { format!("{subject} and {}", count(more, "more symbol")) };
         let who = if is_own { String::new() } else { format!(" of {}", shown_path(&path)) };
         let verb = if more == 0 { "is" } else { "are" };
         let mut finding = sink.finding(
             if is_own { &path } else { &first.path },
             &subject,
-            format!("{names}{who} {verb} defined by nothing that is loaded before: the server cannot load the module."),
+            if unresolved.is_in_doubt {
+                format!(
+                    "{names}{who} {verb} defined by nothing that is loaded before: only a server of a later minor \
+                     release may have what the built-in one lacks."
+                )
+            } else {
+                format!(
+                    "{names}{who} {verb} defined by nothing that is loaded before: the server cannot load the module."
+                )
+            },
         );
+        if unresolved.is_in_doubt {
+            finding = finding.severity(Severity::Warning);
+        }
         if more > 0 {
             finding = finding.evidence("symbols", listed(unresolved.symbols.keys()));
         }
@@ -135,10 +156,10 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
             }
             None => {
                 let help = "link the library that defines it, or build for this major version of the server";
-                match tree.server().filter(|server| server.source == ServerSource::BuiltIn) {
-                    Some(Server { facts: ServerFacts { version: Some(version), .. }, .. }) => format!(
-                        "{help}; what a minor release after {version} added, the built-in server has not: name yours \
-                         with --server"
+                match tree.server().and_then(|server| server.facts.version.as_ref()) {
+                    Some(version) if unresolved.is_in_doubt => format!(
+                        "name your server with --server, in the place of the built-in {version}; if it has it not: \
+                         {help}"
                     ),
                     _ => help.to_owned(),
                 }
@@ -163,10 +184,20 @@ pub(crate) mod tests {
 
     #[test]
     fn a_built_in_server_is_of_a_minor_release() {
-        let built_in = firing().settings(|settings| settings.server = crate::tree::ServerChoice::Version(15));
-        let help = built_in.one(&UNRESOLVED_IMPORT).help;
-        assert!(help.contains("what a minor release after 15.") && help.contains("--server"), "{help}");
-        assert!(!firing().one(&UNRESOLVED_IMPORT).help.contains("minor"));
+        let built_in = |import: &str| {
+            let case = Case::new().object("x.so", &module().import("nobody_has_this").import(import));
+            case.settings(|settings| settings.server = crate::tree::ServerChoice::Version(15))
+                .one(&UNRESOLVED_IMPORT)
+        };
+        let doubt = built_in("palloc");
+        assert_eq!(doubt.severity, Severity::Warning);
+        assert!(doubt.message.contains("a later minor release"), "{}", doubt.message);
+        assert!(doubt.help.contains("--server"), "{}", doubt.help);
+        // 16 has the first of these; the second is C++, which no server exports.
+        for certain in ["get_extension_schema", "_ZN4geos4geomE"] {
+            assert_eq!(built_in(certain).severity, Severity::Error, "{certain}");
+        }
+        assert_eq!(firing().one(&UNRESOLVED_IMPORT).severity, Severity::Error);
     }
 
     #[test]
