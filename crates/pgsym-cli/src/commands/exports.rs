@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
-use pgsym_core::exports::{ExportSet, ListFormat, ObjectFile, Request, objects};
+use pgsym_core::exports::{ExportSet, ListFormat, ObjectFile, Problem, Request, objects};
 use pgsym_core::limits;
 use pgsym_core::report::ExportList;
 
@@ -84,10 +84,24 @@ impl Args {
             needs_magic: !self.part,
             ..Request::default()
         };
+        let is_defined = |name: &String| {
+            found.iter().flat_map(|object| &object.symbols).any(|symbol| symbol.name == **name)
+        };
+        for name in &request.hide {
+            if request.add.contains(name) || request.rust.contains(name) {
+                bail!("cannot list the exports: {name} is to be hidden and to be exported; say one of them");
+            }
+            if !is_defined(name) {
+                bail!("cannot list the exports: {name} is to be hidden, but no compiled object defines it");
+            }
+        }
         match ExportSet::plan(&found, &request) {
             Ok(set) => output.write(&ExportList::new(&set, self.form.format(&found)))?,
             Err(problems) => {
-                let sentences: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                // What a build script says by a function, the command line says by an option.
+                let sentence =
+                    |problem: &Problem| problem.to_string().replace("rust_export", "--rust-export");
+                let sentences: Vec<String> = problems.iter().map(sentence).collect();
                 bail!("cannot list the exports: {}", sentences.join("\n"));
             }
         }

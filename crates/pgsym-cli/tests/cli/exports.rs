@@ -37,6 +37,20 @@ fn a_version_script_holds_what_the_server_looks_up_and_no_helper() {
 }
 
 #[test]
+fn what_is_hidden_is_there_and_not_exported() {
+    let tree = compiled();
+    for (words, sentence) in [
+        ("exports shim.o --export f --hide f", "f is to be hidden and to be exported; say one of them"),
+        ("exports shim.o --hide nosuch", "nosuch is to be hidden, but no compiled object defines it"),
+        ("exports shim.o --export nosuch", "declare it with --rust-export"),
+    ] {
+        let said = run(tree.root(), words);
+        assert_eq!((said.status, said.stdout.as_str()), (2, ""), "{words}");
+        assert!(said.stderr.contains(sentence), "{}", said.stderr);
+    }
+}
+
+#[test]
 fn every_form_can_be_asked_for() {
     let tree = compiled();
     let form = |form: &str| {

@@ -10,7 +10,7 @@ use super::library_path::control_directory_error;
 use super::name::{ControlName, InvalidName, NameKind, check_name, control_name};
 use super::script::SCHEMA;
 use super::update_graph::{Step, UpdateGraph};
-use crate::fs::{FileKind, Fs};
+use crate::fs::{FileId, FileKind, Fs};
 use crate::name::{Shown, bytes_as_path, path_bytes};
 
 /// Where the scripts of a control file are when it does not say `directory`.
@@ -44,6 +44,8 @@ pub struct Extension {
     pub site: usize,
     /// Its control file.
     pub control_path: PathBuf,
+    /// Which file that is: two extensions may share one by a symbolic link.
+    pub control_id: Option<FileId>,
     /// Control files of the same name in later directories, which are never read.
     pub shadowed: Vec<PathBuf>,
     /// The control file's parameters.
@@ -168,6 +170,7 @@ fn read_extension(
     Extension {
         name: name.to_vec(),
         site: directory.site,
+        control_id: listings.fs.metadata(&control_path).ok().map(|metadata| metadata.id),
         control_path,
         shadowed: Vec::new(),
         control,

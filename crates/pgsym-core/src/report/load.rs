@@ -267,7 +267,8 @@ fn causes(tree: &Tree, file: &TreeFile, load: &Load) -> Vec<Cause> {
         && message.primary.starts_with("incompatible library")
     {
         let object = process.object(root).map(|object| object.path()).into();
-        add("magic", message.detail.clone().unwrap_or_else(|| message.primary.clone()), object, Vec::new());
+        let what = message.detail.clone().unwrap_or_else(|| "missing magic block".to_owned());
+        add("magic", what, object, Vec::new());
     }
     causes
 }

@@ -75,6 +75,12 @@ impl Case {
         Self { fs, ..self }
     }
 
+    /// A symbolic link in the tree.
+    pub(crate) fn symlink(mut self, path: &str, target: &str) -> Self {
+        self.fs = self.fs.symlink(path, target);
+        self
+    }
+
     /// Adds an object; relative paths are below `/pg/lib`.
     pub(crate) fn object(self, path: &str, object: &SharedObject) -> Self {
         self.file(path, object.build())

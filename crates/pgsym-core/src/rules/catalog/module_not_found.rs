@@ -81,7 +81,12 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
                 }
                 None => finding,
             };
-            sink.report(finding.help("ship the module, or correct module_pathname in the control file"));
+            let is_setting = library.is_some_and(|function| function.library.expansion.is_err());
+            sink.report(finding.help(if is_setting {
+                "correct the setting that the server names"
+            } else {
+                "ship the module, or correct module_pathname in the control file"
+            }));
         }
         for load in record.loads.iter().filter(|load| {
             load.library.path().is_none()

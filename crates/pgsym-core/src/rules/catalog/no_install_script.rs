@@ -1,7 +1,9 @@
 use super::support::{on_control, server_says};
 use crate::check::{Sink, TreeCx, declare_rule};
+use crate::extension::ExtensionRecord;
 use crate::extension::tree::Plan;
 use crate::name::{Shown, shown_path};
+use crate::rules::evidence::base_name;
 
 declare_rule! {
     /// There is no script that installs the default version, and no chain of updates to it.
@@ -46,7 +48,8 @@ declare_rule! {
 const LISTED: usize = 8;
 
 fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
-    for record in cx.tree().inventory().in_scope() {
+    let inventory = cx.tree().inventory();
+    for record in inventory.in_scope() {
         let extension = &record.extension;
         let Plan::NoScript { version } = &extension.plan else { continue };
         let script = format!("{}--{}.sql", Shown(&extension.name), Shown(version));
@@ -68,7 +71,18 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
             finding = finding.evidence("versions", format!("{shown}{more}"));
         }
         finding = server_says(finding, &extension.plan_error().unwrap_or_default());
-        sink.report(finding.help("ship the script, or drop the control file: LOAD needs none"));
+        let is_link_to_it = |other: &&ExtensionRecord| {
+            other.extension.name != extension.name
+                && other.extension.control_id.is_some()
+                && other.extension.control_id == extension.control_id
+        };
+        sink.report(finding.help(match inventory.extensions.iter().find(is_link_to_it) {
+            Some(link) => format!(
+                "{} is this file too: keep it by that name alone, where the server lists it",
+                base_name(&link.extension.control_path)
+            ),
+            None => "ship the script, or drop the control file: LOAD needs none".to_owned(),
+        }));
     }
 }
 
@@ -99,6 +113,21 @@ pub(crate) mod tests {
             "extension \"x\" has no installation script nor update path for version \"1.2\""
         );
         assert!(findings[0].evidence.iter().any(|evidence| evidence.text == "1.0, 1.1"));
+    }
+
+    #[test]
+    fn a_control_file_that_another_one_leads_to_is_not_to_be_dropped() {
+        // Debian's postgis.control leads to postgis-3.control.
+        let case = case()
+            .file("/pg/share/extension/x-3.control", "default_version = '1.0'")
+            .symlink("/pg/share/extension/x.control", "x-3.control")
+            .file("/pg/share/extension/x--1.0.sql", "");
+        let findings = case.run(&NO_INSTALL_SCRIPT);
+        assert_eq!(findings.len(), 1);
+        assert_eq!(
+            findings[0].help,
+            "x.control is this file too: keep it by that name alone, where the server lists it"
+        );
     }
 
     #[test]

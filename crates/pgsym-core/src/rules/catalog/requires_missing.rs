@@ -115,7 +115,7 @@ fn trouble(inventory: &Inventory, record: &ExtensionRecord, name: &[u8]) -> Opti
             .map(|other| format!(" There is {}: put it in double quotes.", Shown(&other.extension.name)));
         let message = format!(
             "it requires {}, and no control file of that name is there.{}",
-            Shown(name),
+            if name.is_empty() { "\"\"".to_owned() } else { Shown(name).to_string() },
             in_other_case.unwrap_or_default()
         );
         return Some(Trouble { message, said, help, is_found: false });

@@ -65,7 +65,14 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
             sink.finding(failed.path(tree), failed.name(), message).severity(super::severity(failed.file()));
         let finding = failed.searched(failed.evidence(tree, finding));
         let finding = told_if_first(finding, tree, failed.file(), &error.message);
-        sink.report(finding.help(format!("remove {path}, or put the library itself there")));
+        // What musl calls its C library is a linker script of glibc's.
+        let name = failed.name().as_bytes();
+        let is_of_musl = name == b"libc.so" || name.starts_with(b"libc.musl-");
+        sink.report(finding.help(if is_of_musl {
+            "the file is built for musl: build it for the C library of the server".to_owned()
+        } else {
+            format!("remove {path}, or put the library itself there")
+        }));
     }
 }
 
@@ -102,6 +109,15 @@ pub(crate) mod tests {
             finding.texts("the server"),
             ["ERROR:  could not load library \"/pg/lib/x.so\": /opt/foo/libfoo.so.1: file too short"]
         );
+    }
+
+    #[test]
+    fn what_is_built_for_musl_is_no_reason_to_remove_a_linker_script() {
+        let finding = Case::new()
+            .object("x.so", &module().needed("libc.so"))
+            .file("/usr/lib/libc.so", "/* GNU ld script */ GROUP ( /lib/libc.so.6 )")
+            .one(&BAD_CANDIDATE);
+        assert_eq!(finding.help, "the file is built for musl: build it for the C library of the server");
     }
 
     #[test]
