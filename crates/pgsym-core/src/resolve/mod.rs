@@ -7,6 +7,7 @@ pub mod dyld;
 mod elements;
 mod environment;
 mod glibc;
+pub(crate) mod glibc_release;
 mod isa;
 mod musl;
 mod packed;

@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::check::{ModuleCx, Severity, Sink, declare_rule};
 use crate::model::SymbolTable;
 use crate::name::{Name, Shown};
+use crate::resolve::glibc_release::{Asked, NEWEST};
 use crate::rules::evidence::{LISTED, listed};
 use crate::tree::Role;
 
@@ -53,74 +54,14 @@ declare_rule! {
     }
 }
 
-/// Version names of glibc without a number: `GLIBC_ABI_` and a feature of the loader that the file relies on. From
-/// elf/Versions, sysdeps/x86/Versions, sysdeps/i386/Versions and sysdeps/x86_64/Versions, and which of the release
-/// branches got the name later on.
-const FEATURES: &[Feature] = &[
-    Feature { name: "DT_RELR", since: (2, 36), branches: None },
-    Feature { name: "GNU2_TLS", since: (2, 43), branches: Some((2, 38)) },
-    Feature { name: "GNU_TLS", since: (2, 43), branches: Some((2, 38)) },
-    Feature { name: "DT_X86_64_PLT", since: (2, 43), branches: Some((2, 33)) },
-];
-
-struct Feature {
-    name: &'static str,
-    /// The first release that has it.
-    since: (u32, u32),
-    /// The oldest release whose branch has it, too, since August 2025: distributions that follow the branch have the
-    /// name, the release itself has not.
-    branches: Option<(u32, u32)>,
-}
-
-/// What a version name asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Asked {
-    /// A release.
-    Release(u32, u32),
-    /// A known feature, by index.
-    Feature(usize),
-    /// A feature that came later than this list.
-    Unknown,
-}
-
-impl Asked {
-    /// `GLIBC_2.38` is a release; patch levels (`GLIBC_2.2.5`) are no newer than their minor version.
-    fn of(name: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(name).ok()?.strip_prefix("GLIBC_")?;
-        if let Some(feature) = text.strip_prefix("ABI_") {
-            let known = FEATURES.iter().position(|known| known.name == feature);
-            return Some(known.map_or(Self::Unknown, Self::Feature));
-        }
-        let mut parts = text.split('.');
-        Some(Self::Release(parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+/// How bad it is to ask for it where no newer glibc than `most` may be asked for.
+fn severity_of(asked: Asked, most: (u32, u32)) -> Option<Severity> {
+    let Some(since) = asked.since() else { return Some(Severity::Warning) };
+    if since <= most {
+        return None;
     }
-
-    fn feature(self) -> Option<&'static Feature> {
-        match self {
-            Self::Feature(index) => FEATURES.get(index),
-            Self::Release(..) | Self::Unknown => None,
-        }
-    }
-
-    /// The first release that has it; nothing where that is not known.
-    fn since(self) -> Option<(u32, u32)> {
-        match self {
-            Self::Release(major, minor) => Some((major, minor)),
-            Self::Feature(_) => self.feature().map(|feature| feature.since),
-            Self::Unknown => None,
-        }
-    }
-
-    /// How bad it is where no newer glibc than `most` may be asked for.
-    fn severity(self, most: (u32, u32)) -> Option<Severity> {
-        let Some(since) = self.since() else { return Some(Severity::Warning) };
-        if since <= most {
-            return None;
-        }
-        let is_on_branch =
-            self.feature().and_then(|feature| feature.branches).is_some_and(|oldest| oldest <= most);
-        Some(if is_on_branch { Severity::Warning } else { Severity::Error })
-    }
+    let is_on_branch = asked.branches().is_some_and(|oldest| oldest <= most);
+    Some(if is_on_branch { Severity::Warning } else { Severity::Error })
 }
 
 fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
@@ -133,7 +74,7 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
     for need in elf.version_needs.get().map_or(&[][..], Vec::as_slice) {
         for version in need.versions.iter().filter(|version| !version.is_weak) {
             if let Some(asked) = Asked::of(version.name.as_bytes())
-                && let Some(severity) = asked.severity(most)
+                && let Some(severity) = severity_of(asked, most)
             {
                 let wanted = || Wanted {
                     version: &version.name,
@@ -187,7 +128,7 @@ struct Wanted<'m> {
 fn message(asked: Asked, wanted: &Wanted<'_>, most: (u32, u32)) -> String {
     let Wanted { version, file, severity, .. } = wanted;
     let allowed = format!("{}.{} is the newest that it may", most.0, most.1);
-    let branches = asked.feature().and_then(|feature| feature.branches);
+    let branches = asked.branches();
     match (asked.since(), branches) {
         (None, _) => format!(
             "DT_VERNEED asks {file} for {version}, which no glibc known to pgsym has: it is newer than {}.{}, and {allowed}.",
@@ -206,9 +147,6 @@ fn message(asked: Asked, wanted: &Wanted<'_>, most: (u32, u32)) -> String {
         }
     }
 }
-
-/// The newest release whose version names are listed here.
-const NEWEST: (u32, u32) = (2, 43);
 
 #[cfg(test)]
 pub(crate) mod tests {
@@ -298,12 +236,5 @@ pub(crate) mod tests {
             "DT_VERNEED asks libc.so.6 for GLIBC_ABI_QUANTUM, which no glibc known to pgsym has: it is newer than 2.43, and \
              2.43 is the newest that it may."
         );
-    }
-
-    #[test]
-    fn versions_have_two_numbers_that_count() {
-        assert_eq!(Asked::of(b"GLIBC_2.2.5"), Some(Asked::Release(2, 2)));
-        assert_eq!(Asked::of(b"GLIBC_PRIVATE"), None);
-        assert_eq!(Asked::of(b"GLIBCXX_3.4"), None);
     }
 }
