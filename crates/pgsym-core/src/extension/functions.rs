@@ -9,7 +9,7 @@ use super::library_path::{Expansion, LibrarySettings, Loader, candidates, expand
 use crate::fs::{FileId, FileKind, Fs};
 use crate::hash::HashMap;
 use crate::model::{Module, NameHash};
-use crate::name::{Shown, bytes_as_path};
+use crate::name::{Shown, bytes_as_path, shown_path};
 use crate::postgres::FINFO_PREFIX;
 
 /// A library that SQL names, and what was found for it.
@@ -43,6 +43,57 @@ impl Library {
                 Shown(crate::name::path_bytes(&expansion.path))
             )),
         }
+    }
+
+    /// What backs the C function whose symbol is `prosrc`.
+    pub fn status(&self, prosrc: &[u8]) -> Status {
+        if self.path().is_none() {
+            return Status::ModuleNotFound;
+        }
+        let is_readable = self.objects.first().is_some_and(|(_, module)| module.symbols.get().is_some());
+        if !is_readable {
+            return Status::ModuleUnreadable;
+        }
+        let Some(function) = self.provider(prosrc) else { return Status::MissingFunction };
+        let Some(record) = self.provider(&[FINFO_PREFIX, prosrc].concat()) else {
+            return Status::MissingFinfo;
+        };
+        if let Some(version) = self.api_version(record, prosrc).filter(|&version| version != 1) {
+            return Status::OtherApiVersion(version);
+        }
+        if self.has_null_record(record, prosrc) {
+            return Status::NullRecord;
+        }
+        match self.objects.get(function.max(record)) {
+            Some((provider, _)) if function.max(record) > 0 => {
+                Status::ThroughDependency { provider: provider.clone() }
+            }
+            _ => Status::Ok,
+        }
+    }
+
+    /// What the server says after `ERROR:` where a function of this status is created, or called
+    /// (src/backend/utils/fmgr/dfmgr.c, `load_external_function`; fmgr.c, `fetch_finfo_record`); nothing where it says
+    /// nothing, or where that cannot be told.
+    pub fn refusal(&self, status: &Status, prosrc: &[u8]) -> Option<String> {
+        let function = Shown(prosrc);
+        Some(match status {
+            Status::Ok | Status::ThroughDependency { .. } | Status::ModuleUnreadable => return None,
+            Status::ModuleNotFound => return self.error(),
+            Status::MissingFunction => {
+                let file = self.path().map(|path| shown_path(path).to_string());
+                format!("could not find function \"{function}\" in file \"{}\"", file.unwrap_or_default())
+            }
+            Status::MissingFinfo => {
+                format!("could not find function information for function \"{function}\"")
+            }
+            Status::OtherApiVersion(version) => {
+                format!(
+                    "unrecognized API version {version} reported by info function \"pg_finfo_{function}\""
+                )
+            }
+            Status::NullRecord => format!("null result from info function \"pg_finfo_{function}\""),
+        })
     }
 
     /// The `api_version` that the record of a function has in an object, where it could be read.
@@ -161,33 +212,6 @@ impl Status {
             Self::OtherApiVersion(_) | Self::NullRecord => "other-api-version",
             Self::ThroughDependency { .. } => "through-dependency",
         }
-    }
-}
-
-/// Looks a function up in a library.
-pub(super) fn status(library: &Library, prosrc: &[u8]) -> Status {
-    if library.path().is_none() {
-        return Status::ModuleNotFound;
-    }
-    let is_readable = library.objects.first().is_some_and(|(_, module)| module.symbols.get().is_some());
-    if !is_readable {
-        return Status::ModuleUnreadable;
-    }
-    let Some(function) = library.provider(prosrc) else { return Status::MissingFunction };
-    let Some(record) = library.provider(&[FINFO_PREFIX, prosrc].concat()) else {
-        return Status::MissingFinfo;
-    };
-    if let Some(version) = library.api_version(record, prosrc).filter(|&version| version != 1) {
-        return Status::OtherApiVersion(version);
-    }
-    if library.has_null_record(record, prosrc) {
-        return Status::NullRecord;
-    }
-    match library.objects.get(function.max(record)) {
-        Some((provider, _)) if function.max(record) > 0 => {
-            Status::ThroughDependency { provider: provider.clone() }
-        }
-        _ => Status::Ok,
     }
 }
 

@@ -14,9 +14,9 @@ use super::verbatim::verbatim;
 use crate::check::{Finding, Selection, Severity, check};
 use crate::discover::{Format, short_path};
 use crate::name::{Name, bytes_as_path, path_bytes};
-use crate::postgres::{self, Magic, MagicBlock};
+use crate::postgres::{Magic, MagicBlock};
 use crate::resolve::CpuLevel;
-use crate::tree::{Role, Server, Tree, TreeFile};
+use crate::tree::{LoadOutcome, Role, Server, Tree, TreeFile};
 
 /// The answer of `pgsym audit`.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -279,21 +279,12 @@ impl AuditModule {
 impl ModuleLoad {
     /// The server's verdict; without a server, that of the loader on the file as its own process.
     fn new(file: &TreeFile) -> Self {
-        if let Some(of_dyld) = super::dyld::module_load(file) {
-            return of_dyld;
-        }
-        let of = |verdict, error| Self { verdict, error };
-        let Some(load) = &file.load else { return of(Verdict::Unknown, None) };
-        match (&load.verdict, &load.failure) {
-            (Some(postgres::Verdict::Loads), _) | (None, None) => of(Verdict::Loads, None),
-            (Some(postgres::Verdict::Fails(message)), _) => of(Verdict::Fails, Some(message.primary.clone())),
-            (Some(postgres::Verdict::Crashes(why)), _) => of(Verdict::Fails, Some(why.clone())),
-            (Some(postgres::Verdict::Unknown(why)), _) => of(Verdict::Unknown, Some(why.clone())),
-            (None, Some(error)) => match load.process.env().why_unknown(error) {
-                Some(why) => of(Verdict::Unknown, Some(why)),
-                None => of(Verdict::Fails, Some(error.message.clone())),
-            },
-        }
+        let (verdict, error) = match file.outcome() {
+            LoadOutcome::Loads => (Verdict::Loads, None),
+            LoadOutcome::Fails(message) => (Verdict::Fails, Some(message)),
+            LoadOutcome::Unknown(why) => (Verdict::Unknown, why),
+        };
+        Self { verdict, error }
     }
 }
 

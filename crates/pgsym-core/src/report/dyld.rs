@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::audit::{ModuleLoad, Verdict};
+use super::audit::Verdict;
 use super::dependencies::{FileDependencies, FoundDependency, SearchedPlace};
 use super::load::{Cause, LoadedModule, not_for_server};
 use crate::model::{DependencyKind, Ordinal, without_underscore};
@@ -16,15 +16,6 @@ use crate::tree::{DyldLoad, Tree, TreeFile};
 pub(super) fn shown_load(file: &TreeFile) -> Option<&DyldLoad> {
     let arch = file.module.as_ref().ok()?.macho()?.slice.arch;
     file.dyld.iter().find(|load| load.arch == arch).or(file.dyld.first())
-}
-
-/// The load that decides: the first that fails, or else the first.
-fn deciding_load(file: &TreeFile) -> Option<&DyldLoad> {
-    let fails = |load: &&DyldLoad| match &load.verdict {
-        Some(verdict) => *verdict != postgres::Verdict::Loads,
-        None => load.failure.is_some(),
-    };
-    file.dyld.iter().find(fails).or(file.dyld.first())
 }
 
 /// The dependencies of a Mach-O file, in the order in which dyld opens them; none of another file.
@@ -94,23 +85,9 @@ pub(super) fn searched(process: &DyldProcess, probe: &DyldProbe) -> SearchedPlac
     }
 }
 
-/// Whether a Mach-O module loads under every architecture of the server.
-pub(super) fn module_load(file: &TreeFile) -> Option<ModuleLoad> {
-    let load = deciding_load(file)?;
-    let of = |verdict, error| Some(ModuleLoad { verdict, error });
-    match (&load.verdict, &load.failure) {
-        (Some(postgres::Verdict::Loads), _) | (None, None) => of(Verdict::Loads, None),
-        (Some(postgres::Verdict::Fails(message)), _) => of(Verdict::Fails, Some(message.primary.clone())),
-        (Some(postgres::Verdict::Unknown(why) | postgres::Verdict::Crashes(why)), _) => {
-            of(Verdict::Unknown, Some(why.clone()))
-        }
-        (None, Some(failure)) => of(Verdict::Fails, Some(failure.clone())),
-    }
-}
-
 /// Fills in what `pgsym load` says of a Mach-O file.
 pub(super) fn answer(tree: &Tree, file: &TreeFile, answer: &mut LoadedModule) {
-    let Some(load) = deciding_load(file) else { return };
+    let Some(load) = file.deciding_load() else { return };
     match (&load.verdict, &load.failure) {
         (Some(postgres::Verdict::Loads), _) => answer.verdict = Verdict::Loads,
         (Some(postgres::Verdict::Fails(message)), _) => {

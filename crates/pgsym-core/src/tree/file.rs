@@ -14,7 +14,7 @@ use crate::fs::{FileId, Fs, Metadata};
 use crate::model::{Module, ObjectKind};
 use crate::name::Name;
 use crate::parse::{Facets, parse};
-use crate::postgres::{Magic, SymbolClass, classify};
+use crate::postgres::{Magic, SymbolClass, Verdict, classify};
 use crate::resolve::dyld::DyldProcess;
 use crate::resolve::{FileStore, SearchElement};
 
@@ -48,6 +48,54 @@ pub struct TreeFile {
     pub dyld: Vec<DyldLoad>,
     /// Whether the caller named it.
     pub is_named: bool,
+}
+
+/// What loading a file comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LoadOutcome {
+    /// It is loaded.
+    Loads,
+    /// It is not: what the server says after `ERROR:`, or what the loader says where no server is known.
+    Fails(String),
+    /// It cannot be told; why, where there is more to say than that nothing loads it.
+    Unknown(Option<String>),
+}
+
+impl TreeFile {
+    /// What loading the file comes to: the server's verdict, or without a server that of the loader on the file as its own
+    /// process. Of a Mach-O file the first architecture that fails decides.
+    pub fn outcome(&self) -> LoadOutcome {
+        if let Some(load) = self.deciding_load() {
+            return match (&load.verdict, &load.failure) {
+                (Some(Verdict::Loads), _) | (None, None) => LoadOutcome::Loads,
+                (Some(Verdict::Fails(message)), _) => LoadOutcome::Fails(message.primary.clone()),
+                (Some(Verdict::Unknown(why) | Verdict::Crashes(why)), _) => {
+                    LoadOutcome::Unknown(Some(why.clone()))
+                }
+                (None, Some(failure)) => LoadOutcome::Fails(failure.clone()),
+            };
+        }
+        let Some(load) = &self.load else { return LoadOutcome::Unknown(None) };
+        match (&load.verdict, &load.failure) {
+            (Some(Verdict::Loads), _) | (None, None) => LoadOutcome::Loads,
+            (Some(Verdict::Fails(message)), _) => LoadOutcome::Fails(message.primary.clone()),
+            (Some(Verdict::Crashes(why)), _) => LoadOutcome::Fails(why.clone()),
+            (Some(Verdict::Unknown(why)), _) => LoadOutcome::Unknown(Some(why.clone())),
+            (None, Some(error)) => match load.process.env().why_unknown(error) {
+                Some(why) => LoadOutcome::Unknown(Some(why)),
+                None => LoadOutcome::Fails(error.message.clone()),
+            },
+        }
+    }
+
+    /// Of a Mach-O file the load that decides: the first that fails, or else the first.
+    pub(crate) fn deciding_load(&self) -> Option<&DyldLoad> {
+        let fails = |load: &&DyldLoad| match &load.verdict {
+            Some(verdict) => *verdict != Verdict::Loads,
+            None => load.failure.is_some(),
+        };
+        self.dyld.iter().find(fails).or(self.dyld.first())
+    }
 }
 
 /// What a file of a tree is for.

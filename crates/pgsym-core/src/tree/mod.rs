@@ -9,7 +9,7 @@ mod server;
 mod settings;
 
 pub use dyld::DyldLoad;
-pub use file::{Role, TreeFile};
+pub use file::{LoadOutcome, Role, TreeFile};
 pub use load::{Load, LuckyEdge};
 pub use server::{Server, ServerSource};
 pub use settings::{Reading, ServerChoice, Settings};
@@ -27,7 +27,8 @@ use self::server::{ServersBelow, find_server, find_server_below, start_server};
 use crate::collide::Collisions;
 use crate::discover::{Discovery, Format, Roots, WindowsBinaries, discover};
 use crate::error::Error;
-use crate::extension::{Inventory, Surroundings};
+use crate::extension::library_path::Expansion;
+use crate::extension::{ExtensionSettings, Inventory, Library, Reading as Scripts, Surroundings};
 use crate::fs::{FileId, FileKind, Fs};
 use crate::model::{Module, NameHash, Symbol};
 use crate::resolve::dyld::{DyldProcess, ImageId};
@@ -72,11 +73,18 @@ impl Tree {
         let server = find_server(&*fs, &store, roots.paths(), &candidates, &settings)?;
         let ServersBelow { serving: server, others: other_servers, unread: unread_server } =
             match (server, &settings.server) {
-                (None, ServerChoice::Detect) => {
+                (None, ServerChoice::Detect | ServerChoice::DetectOr(_)) => {
                     find_server_below(&*fs, &store, roots.paths(), &candidates, &settings)
                 }
                 (serving, _) => ServersBelow { serving, ..ServersBelow::default() },
             };
+        let server = match (server, &settings.server) {
+            (None, ServerChoice::DetectOr(path)) if other_servers.is_empty() && unread_server.is_none() => {
+                let named = Settings { server: ServerChoice::At(path.clone()), ..settings.clone() };
+                find_server(&*fs, &store, roots.paths(), &candidates, &named)?
+            }
+            (server, _) => server,
+        };
         let major = server.as_ref().and_then(|server| server.facts.major()).or(settings.pg_major);
         settings.agree_with(major)?;
         let mut files = parse_all(&store, candidates, &settings);
@@ -109,12 +117,12 @@ impl Tree {
             Reading::Everything => {
                 files.iter().filter_map(|file| file.module.as_ref().ok()).map(|module| module.id).collect()
             }
-            Reading::Loading | Reading::Links => HashSet::new(),
+            Reading::Loading | Reading::Comparing | Reading::Links => HashSet::new(),
         };
         let load = |file: &TreeFile, env: Arc<LoaderEnv>, module: &Module| {
             let elements = match settings.reading {
                 Reading::Everything => elements_of(module, &file.path, &env, &store),
-                Reading::Loading | Reading::Links => Vec::new(),
+                Reading::Loading | Reading::Comparing | Reading::Links => Vec::new(),
             };
             let load = load_file(file, &store, env, process.as_ref(), expected.as_ref(), is_built_in, &own);
             (load, elements)
@@ -168,9 +176,13 @@ impl Tree {
         })
     }
 
-    fn read_extensions(&self) -> Inventory {
+    fn read_extensions(&self, settings: &ExtensionSettings) -> Inventory {
+        self.with_surroundings(|around| Inventory::read(around, settings))
+    }
+
+    fn with_surroundings<T>(&self, ask: impl FnOnce(&Surroundings<'_>) -> T) -> T {
         let formats = || self.files.iter().filter_map(|file| file.format.as_ref().ok());
-        let around = Surroundings {
+        ask(&Surroundings {
             fs: self.store.fs(),
             roots: self.roots.paths(),
             control_directories: &self.control_directories,
@@ -185,8 +197,31 @@ impl Tree {
                 |server| server.module.macho().is_some(),
             ),
             open: &|path| self.handle_scope(path),
-        };
-        Inventory::read(&around, &self.settings.extensions)
+        })
+    }
+
+    /// What a catalog that names a library leads to here, as the extensions of a site see it
+    /// ([`Places::sites`](crate::extension::Places::sites)); none where there is no such site.
+    pub fn library(&self, site: usize, probin: &[u8]) -> Option<Library> {
+        self.with_surroundings(|around| self.inventory().library(around, site, probin))
+    }
+
+    /// The same where the file behind the name is known.
+    pub fn library_in(&self, path: &Path, probin: &[u8]) -> Library {
+        Library {
+            name: probin.to_vec(),
+            expansion: Ok(Expansion { path: path.to_owned(), found: true, tried: Vec::new() }),
+            hidden: Vec::new(),
+            defeated: None,
+            objects: self.handle_scope(path),
+        }
+    }
+
+    /// The extensions with every script that their directories hold, those of older versions included; read at each
+    /// call.
+    pub fn inventory_of_all_scripts(&self) -> Inventory {
+        let settings = &self.settings.extensions;
+        self.read_extensions(&ExtensionSettings { reading: Scripts::All, ..settings.clone() })
     }
 
     /// The objects in which `dlsym` on the handle of a module searches; the module alone where no process is
@@ -277,7 +312,7 @@ impl Tree {
 
     /// The extensions around the roots, their scripts and functions; read at the first call.
     pub fn inventory(&self) -> &Inventory {
-        self.inventory.get_or_init(|| self.read_extensions())
+        self.inventory.get_or_init(|| self.read_extensions(&self.settings.extensions))
     }
 
     /// Who meets whom in the server's process; looked for at the first call. None without a server.

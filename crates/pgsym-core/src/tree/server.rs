@@ -78,7 +78,7 @@ pub(super) fn find_server(
             let server = enter_profile(store, profile, &path, settings);
             return Ok(Some(Server { source: ServerSource::BuiltIn, ..server }));
         }
-        ServerChoice::Detect => {
+        ServerChoice::Detect | ServerChoice::DetectOr(_) => {
             let mut above = installations_above(fs, roots, candidates);
             match above.len() {
                 1 => above.swap_remove(0),
@@ -88,7 +88,9 @@ pub(super) fn find_server(
     };
     let mut server = match read_server(store, installation) {
         // Nobody named it; what it is, the search below tells.
-        Err(_) if settings.server == ServerChoice::Detect => return Ok(None),
+        Err(_) if matches!(settings.server, ServerChoice::Detect | ServerChoice::DetectOr(_)) => {
+            return Ok(None);
+        }
         read => read?,
     };
     override_directories(&mut server, settings);

@@ -85,6 +85,7 @@ impl Settings {
     pub(super) fn own(&self) -> Facets {
         match self.reading {
             Reading::Everything | Reading::Loading => Facets::RULES,
+            Reading::Comparing => Facets::RULES | Facets::VALUES,
             Reading::Links => self.links(),
         }
     }
@@ -93,7 +94,7 @@ impl Settings {
     pub(super) fn others(&self) -> Facets {
         match self.reading {
             Reading::Everything => Facets::RELOCATIONS,
-            Reading::Loading => Facets::SYMBOLS,
+            Reading::Loading | Reading::Comparing => Facets::SYMBOLS,
             Reading::Links => self.links(),
         }
     }
@@ -127,6 +128,8 @@ pub enum Reading {
     /// What loading needs: of libraries, which are many and large, no relocation. No rule is checked, and no collision
     /// looked for.
     Loading,
+    /// What two builds are compared by: as [`Self::Loading`], with the sizes of what the tree's own files export.
+    Comparing,
     /// What finds files: which a process loads, in which order, after which searches. No symbol is read, so
     /// nothing tells a module from a library ([`Role::Library`](super::Role::Library)), and no rule is checked.
     Links,
@@ -138,6 +141,8 @@ pub enum ServerChoice {
     /// The one of the installation that the first path lies in, if it lies in one.
     #[default]
     Detect,
+    /// The same, and where there is none, the one at this path.
+    DetectOr(PathBuf),
     /// The one at this path: binary, prefix, `pg_config`, or a profile of it.
     At(PathBuf),
     /// The built-in profile of a major version.

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::declared::{Declared, DeclaredFunction, Presence};
 use super::{Function, LoadStatement, Surroundings};
-use crate::extension::functions::{Library, find_library, status};
+use crate::extension::functions::{Library, find_library};
 use crate::extension::library_path::{LibrarySettings, Loader, dlsuffix};
 use crate::extension::places::Site;
 use crate::extension::script::{Position, read_script};
@@ -72,21 +72,31 @@ pub(super) fn find_libraries(
     names
         .into_par_iter()
         .filter_map(|(at, key, name)| {
-            let site = sites.get(at)?;
-            let settings = LibrarySettings {
-                libdirs: &site.libdirs,
-                dynamic_library_path: &site.dynamic_library_path,
-                dlsuffix: dlsuffix(around.is_macos, major),
-                major,
-            };
             let loader = match key {
                 LoaderKey::Function => Loader::ExternalFunction,
                 LoaderKey::File => Loader::File,
             };
-            let library = find_library(around.fs, &settings, loader, name, |path| (around.open)(path));
+            let library = library_at(around, sites.get(at)?, loader, name, major);
             Some(((at, key, name.to_vec()), Arc::new(library)))
         })
         .collect()
+}
+
+/// What a site finds for a name.
+pub(super) fn library_at(
+    around: &Surroundings<'_>,
+    site: &Site,
+    loader: Loader,
+    name: &[u8],
+    major: u32,
+) -> Library {
+    let settings = LibrarySettings {
+        libdirs: &site.libdirs,
+        dynamic_library_path: &site.dynamic_library_path,
+        dlsuffix: dlsuffix(around.is_macos, major),
+        major,
+    };
+    find_library(around.fs, &settings, loader, name, |path| (around.open)(path))
 }
 
 pub(super) fn functions(
@@ -99,7 +109,7 @@ pub(super) fn functions(
         .filter_map(|function| {
             let library = libraries.get(&(site, LoaderKey::Function, function.probin.clone()))?;
             Some(Function {
-                status: status(library, &function.prosrc),
+                status: library.status(&function.prosrc),
                 library: Arc::clone(library),
                 name: function.name,
                 probin: function.probin,

@@ -14,13 +14,14 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use self::declared::{Declared, declared};
-use self::libraries::{find_libraries, functions, loads, server_libraries};
+use self::libraries::{find_libraries, functions, library_at, loads, server_libraries};
 pub use self::requires::{Cycle, ExtensionKey, Required};
 use self::scope::{Scope, orphan_scripts};
 use self::scripts::{Job, jobs_of, read_scripts, reread_with_other_strings};
 use super::catalog::Guard;
 use super::control::{Control, ControlError};
 use super::functions::{Library, Status};
+use super::library_path::Loader;
 use super::places::{Places, SearchSettings, Site, find_places};
 use super::script::{Position, Script};
 use super::tree::{Extension, find_extensions, find_from};
@@ -64,6 +65,8 @@ pub struct Inventory {
     pub orphan_scripts: Vec<PathBuf>,
     /// Every library that a script, or the server's own catalog, names, by what asked for it and by name.
     pub libraries: Vec<Arc<Library>>,
+    /// Those that the server's own catalog names from the start (encoding conversions, Snowball), as it names them.
+    pub own_libraries: Vec<Vec<u8>>,
     /// The server's major version that was taken.
     pub major: u32,
 }
@@ -234,7 +237,15 @@ impl Inventory {
             answers.insert((name, tried.map_err(Clone::clone), hidden, library.defeated.clone()))
         });
         let libraries = libraries.collect();
-        Self { places, error, extensions: records, orphan_scripts, libraries, major }
+        let mut own_libraries: Vec<Vec<u8>> = own.into_iter().map(|(_, name)| name).collect();
+        own_libraries.dedup();
+        Self { places, error, extensions: records, orphan_scripts, libraries, own_libraries, major }
+    }
+
+    /// What the extensions of a site mean by a name of a library, whether or not one of their scripts has it.
+    pub(crate) fn library(&self, around: &Surroundings<'_>, site: usize, probin: &[u8]) -> Option<Library> {
+        let site = self.places.sites.get(site)?;
+        Some(library_at(around, site, Loader::ExternalFunction, probin, self.major))
     }
 
     /// The extensions that the question is about.

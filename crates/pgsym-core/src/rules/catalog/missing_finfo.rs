@@ -58,19 +58,15 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
                 record,
                 |function| function.status == *kind,
                 |functions| {
-                    firsts.extend(functions.first().map(|function| function.prosrc.clone()));
+                    firsts.extend(functions.first().map(|function| {
+                        let said = function.library.refusal(kind, &function.prosrc).unwrap_or_default();
+                        (function.prosrc.clone(), said)
+                    }));
                     describe(kind, &names(functions))
                 },
             );
-            for (finding, function) in findings.into_iter().zip(firsts) {
+            for (finding, (function, said)) in findings.into_iter().zip(firsts) {
                 let function = Shown(&function);
-                let said = match kind {
-                    Status::OtherApiVersion(version) => format!(
-                        "unrecognized API version {version} reported by info function \"pg_finfo_{function}\""
-                    ),
-                    Status::NullRecord => format!("null result from info function \"pg_finfo_{function}\""),
-                    _ => format!("could not find function information for function \"{function}\""),
-                };
                 let help = format!("write PG_FUNCTION_INFO_V1({function}); and export pg_finfo_{function}");
                 sink.report(server_says(finding, &said).help(help));
             }

@@ -1,7 +1,7 @@
 use super::support::{LISTED, names, on_functions, server_says};
 use crate::check::{Sink, TreeCx, declare_rule};
 use crate::extension::{Function, NearExport, Status};
-use crate::name::{Shown, shown_path};
+use crate::name::Shown;
 use crate::rules::evidence::count;
 
 declare_rule! {
@@ -57,13 +57,8 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
             |function| function.status == Status::MissingFunction,
             |functions| {
                 said.push(functions.first().map(|function| {
-                    let file = function.library.path().map(|path| shown_path(path).to_string());
-                    let message = format!(
-                        "could not find function \"{}\" in file \"{}\"",
-                        Shown(&function.prosrc),
-                        file.unwrap_or_default()
-                    );
-                    (message, meant(functions))
+                    let message = function.library.refusal(&function.status, &function.prosrc);
+                    (message.unwrap_or_default(), meant(functions))
                 }));
                 let of = record.functions.iter().filter(|f| functions.iter().any(|g| g.probin == f.probin));
                 format!(
