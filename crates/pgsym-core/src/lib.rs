@@ -44,7 +44,8 @@
 //! 3. [`resolve`] starts the server's process and opens modules in it; every edge keeps its search trace.
 //! 4. [`postgres`] and [`extension`] say what PostgreSQL finds in modules, control files and scripts.
 //! 5. [`check`](mod@check) runs the [`rules`] over the [`tree::Tree`] that holds all of this.
-//! 6. [`report`] turns the result into documents: JSON for programs, text for people.
+//! 6. [`diff`](mod@diff) says what changed between two such trees.
+//! 7. [`report`] turns the result into documents: JSON for programs, text for people.
 //!
 //! A bad file is data: a [`FileError`] in its place, and the run goes on. A bad question is an [`Error`].
 
@@ -52,6 +53,8 @@
 pub mod check;
 #[cfg(feature = "audit")]
 pub mod collide;
+#[cfg(feature = "audit")]
+pub mod diff;
 #[cfg(feature = "audit")]
 pub mod discover;
 pub mod error;

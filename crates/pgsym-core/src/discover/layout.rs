@@ -230,6 +230,44 @@ pub(super) fn is_layout_directory(fs: &dyn Fs, path: &Path) -> bool {
     }
 }
 
+/// The directory above a file whose name is that of a `pkglibdir`, and the major version that the name says:
+/// `lib/postgresql/17/lib`, `pgsql-17/lib`, `lib/postgresql17`, `lib64/pgsql`. By the names alone: for trees that hold
+/// modules and neither a server nor a control file.
+pub(crate) fn named_pkglibdir(file: &Path) -> Option<(&Path, Option<u32>)> {
+    fn name(path: Option<&Path>) -> &[u8] {
+        path.and_then(Path::file_name).map_or(&[], std::ffi::OsStr::as_encoded_bytes)
+    }
+    let number = |name: &[u8]| std::str::from_utf8(name).ok()?.parse::<u32>().ok();
+    let after = |name: &[u8], product: &str, separator: &str| {
+        number(name.strip_prefix(product.as_bytes())?.strip_prefix(separator.as_bytes())?)
+    };
+    let product = |name: &[u8]| match name {
+        b"postgresql" | b"pgsql" => Some(None),
+        _ => ["@", "-", ""]
+            .iter()
+            .find_map(|separator| {
+                after(name, "postgresql", separator).or_else(|| after(name, "pgsql", separator))
+            })
+            .map(Some),
+    };
+    let is_lib = |name: &[u8]| matches!(name, b"lib" | b"lib64");
+    file.ancestors().skip(1).find_map(|directory| {
+        let (own, above) = (name(Some(directory)), directory.parent());
+        if is_lib(own) {
+            let further = above.and_then(Path::parent);
+            let major = number(name(above)).filter(|_| product(name(further)).is_some()).map(Some);
+            return Some((directory, major.or_else(|| product(name(above)))?));
+        }
+        if !is_lib(name(above)) {
+            return None;
+        }
+        // /usr/lib/postgresql holds the prefixes of several majors on Debian.
+        let below = file.strip_prefix(directory).ok()?.iter().next()?;
+        number(below.as_encoded_bytes()).is_none().then_some(())?;
+        Some((directory, product(own)?))
+    })
+}
+
 /// The root of a staging tree (DESTDIR) in which an absolute symbolic link finds what it is meant for: the nearest
 /// directory above it below which its target is, where it leads nowhere from here.
 pub(crate) fn staged_root(fs: &dyn Fs, path: &Path) -> Option<PathBuf> {
@@ -255,6 +293,24 @@ fn is_there(fs: &dyn Fs, path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_names_of_a_pkglibdir_say_its_major() {
+        let named = |path: &str| {
+            named_pkglibdir(Path::new(path)).map(|(path, major)| (path.display().to_string(), major))
+        };
+        let found = |path: &str, major| Some((path.to_owned(), major));
+        assert_eq!(
+            named("/d/usr/lib/postgresql/17/lib/x.so"),
+            found("/d/usr/lib/postgresql/17/lib", Some(17))
+        );
+        assert_eq!(named("/usr/pgsql-16/lib/sub/x.so"), found("/usr/pgsql-16/lib", Some(16)));
+        assert_eq!(named("/usr/lib/postgresql17/x.so"), found("/usr/lib/postgresql17", Some(17)));
+        assert_eq!(named("/p/lib/postgresql@18/x.so"), found("/p/lib/postgresql@18", Some(18)));
+        assert_eq!(named("/usr/lib64/pgsql/x.so"), found("/usr/lib64/pgsql", None));
+        assert_eq!(named("/usr/lib/postgresql/17/bin/postgres"), None);
+        assert_eq!(named("/pg/lib/x.so"), None);
+    }
     use crate::fs::MemoryFs;
 
     fn installation(fs: &MemoryFs, path: &str) -> Installation {

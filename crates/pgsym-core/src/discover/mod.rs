@@ -8,8 +8,8 @@ mod search;
 mod sniff;
 
 pub use below::{installations_below, serving};
-pub(crate) use layout::staged_root;
 pub use layout::{Installation, Installations, find_installation, server_at};
+pub(crate) use layout::{named_pkglibdir, staged_root};
 pub use roots::{Roots, standing};
 pub use sniff::{Format, has_library_name, sniff};
 

@@ -120,6 +120,12 @@ impl MagicBlock {
     }
 }
 
+/// A magic block's `version` as people say it: "15" for 1500; any other value as it is.
+#[cfg(feature = "audit")]
+pub(crate) fn major_words(version: u32) -> String {
+    if version.is_multiple_of(100) { (version / 100).to_string() } else { format!("version {version}") }
+}
+
 /// One `pg_finfo_<function>` among the exports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FinfoRecord {

@@ -125,11 +125,6 @@ pub(super) fn count(number: usize, noun: &str) -> String {
     format!("{number} {plural}")
 }
 
-/// A magic block's `version` as people say it: "15" for 1500; any other value as it is.
-pub(super) fn major_words(version: u32) -> String {
-    if version.is_multiple_of(100) { (version / 100).to_string() } else { format!("version {version}") }
-}
-
 /// Text padded with spaces to a number of columns, and one space at least behind it.
 pub(super) fn pad(text: &str, columns: usize) -> String {
     let mut padded = String::with_capacity(text.len().max(columns) + 1);

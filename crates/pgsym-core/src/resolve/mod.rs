@@ -34,6 +34,7 @@ pub use versions::{VersionCheck, VersionMatch, checks_of};
 
 pub(crate) use elements::elements_of;
 pub(crate) use glibc::read_only_dynamic;
+pub(crate) use isa::needed_level;
 pub(crate) use musl::interpreter as musl_interpreter;
 pub(crate) use packed::{PackedTable, passed_over};
 #[cfg(feature = "audit")]

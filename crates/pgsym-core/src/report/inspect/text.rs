@@ -123,7 +123,7 @@ impl PostgresFacts {
     fn write_text(&self, lines: &mut Lines<'_>) -> io::Result<()> {
         match (&self.magic, &self.magic_unknown) {
             (Some(magic), _) => {
-                let mut text = format!("PostgreSQL {}", super::super::text::major_words(magic.version));
+                let mut text = format!("PostgreSQL {}", crate::postgres::major_words(magic.version));
                 if magic.abi.name().is_some() {
                     write!(text, ", ABI \"{}\"", magic.abi).map_err(io::Error::other)?;
                 }

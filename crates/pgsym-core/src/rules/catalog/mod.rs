@@ -21,7 +21,7 @@ pub(crate) mod reserved_schema;
 pub(crate) mod script_syntax_error;
 pub(crate) mod shadowed_extension;
 pub(crate) mod shadowed_module;
-mod support;
+pub(crate) mod support;
 pub(crate) mod unknown_control_key;
 pub(crate) mod unknown_language;
 pub(crate) mod unreachable_script;

@@ -100,7 +100,7 @@ pub(super) fn names(functions: &[&Function]) -> String {
 }
 
 #[cfg(test)]
-pub(super) mod testing {
+pub(crate) mod testing {
     use crate::check::Finding;
     use crate::extension::{Reading, SearchSettings};
     use crate::rules::testing::{Case, module};

@@ -11,7 +11,7 @@ use crate::error::{FileError, FileErrorKind};
 use crate::model::Module;
 
 /// Every table of a file that is there and cannot be read, by the name that the specification gives it.
-fn unreadable_tables(module: &Module) -> Vec<(&'static str, &FileError)> {
+pub(crate) fn unreadable_tables(module: &Module) -> Vec<(&'static str, &FileError)> {
     let mut tables = Vec::new();
     if let Some(elf) = module.elf() {
         tables.extend([

@@ -34,7 +34,7 @@ const C_LIBRARY: [&[u8]; 10] = [
     b"ld-linux",
 ];
 
-fn is_of_c_library(name: &[u8]) -> bool {
+pub(crate) fn is_of_c_library(name: &[u8]) -> bool {
     C_LIBRARY.iter().any(|part| name.starts_with(part))
 }
 
