@@ -1,6 +1,6 @@
 //! The tree in `testdata/demo`: a small installation with one of each common fault, so that a newcomer's first
-//! audit has something to say. Every binary is described here and built without a compiler, which makes the tree the
-//! same bytes on every machine.
+//! audit has something to say; and in `testdata/builds` an old and a new build of one extension, to compare. Every
+//! binary is described here and built without a compiler, which makes the trees the same bytes on every machine.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
@@ -20,18 +20,23 @@ pub(crate) struct Options {
     check: bool,
 }
 
-/// Writes or checks the tree.
+/// Writes or checks the trees.
 pub(crate) fn run(options: &Options) -> Result<Outcome> {
-    let root = workspace().join("testdata/demo");
-    let wanted = files();
+    let outcomes =
+        [run_one(options, "testdata/demo", &files())?, run_one(options, "testdata/builds", &builds())?];
+    Ok(if outcomes.contains(&Outcome::Bad) { Outcome::Bad } else { Outcome::Good })
+}
+
+fn run_one(options: &Options, name: &str, wanted: &BTreeMap<PathBuf, Vec<u8>>) -> Result<Outcome> {
+    let root = workspace().join(name);
     let present = read_tree(&root)?;
-    if present == wanted {
+    if present == *wanted {
         return Ok(Outcome::Good);
     }
     if options.check {
         for path in wanted.keys().chain(present.keys()) {
             if wanted.get(path) != present.get(path) {
-                println!("testdata/demo/{} is not up to date: run `cargo xtask demo`", path.display());
+                println!("{name}/{} is not up to date: run `cargo xtask demo`", path.display());
             }
         }
         return Ok(Outcome::Bad);
@@ -39,15 +44,15 @@ pub(crate) fn run(options: &Options) -> Result<Outcome> {
     if root.exists() {
         std::fs::remove_dir_all(&root).context("cannot remove the old demo tree")?;
     }
-    for (path, bytes) in &wanted {
+    for (path, bytes) in wanted {
         let place = root.join(path);
         let parent = place.parent().unwrap_or(&root);
         std::fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
         std::fs::write(&place, bytes).with_context(|| format!("cannot write {}", place.display()))?;
-        let mode = if path.starts_with("bin") { 0o755 } else { 0o644 };
+        let mode = if path.ends_with("bin/postgres") { 0o755 } else { 0o644 };
         std::fs::set_permissions(&place, std::fs::Permissions::from_mode(mode))?;
     }
-    println!("wrote testdata/demo: {} files", wanted.len());
+    println!("wrote {name}: {} files", wanted.len());
     Ok(Outcome::Good)
 }
 
@@ -73,6 +78,46 @@ fn module(function: &str) -> SharedObject {
 
 fn for_major(major: u32, function: &str) -> SharedObject {
     SharedObject::new().bind(Bind::Now).magic(Magic::pg(major)).import("palloc").pg_function(function)
+}
+
+/// Two builds of one extension in an installation of its own: what the new one changes is what a packager should hear of.
+fn builds() -> BTreeMap<PathBuf, Vec<u8>> {
+    let server = SharedObject::new()
+        .kind(pgsym_testkit::Kind::PieExecutable)
+        .interp("/lib64/ld-linux-x86-64.so.2")
+        .bind(Bind::Now)
+        .export("palloc")
+        .server("15.18", &Magic::pg(15));
+    let old = module("add_one").pg_function("add_two").export("geo_version");
+    let new = module("add_one").pg_function("add_many").needed("libacme-geo.so.1").runpath("$ORIGIN");
+    let library = SharedObject::new().soname("libacme-geo.so.1").bind(Bind::Now).export("acme_geocode");
+    let create = |name: &str| {
+        format!(
+            "CREATE FUNCTION {name}(integer) RETURNS integer\n    AS 'MODULE_PATHNAME' LANGUAGE c STRICT;\n"
+        )
+    };
+    let control = |version: &str| {
+        format!("default_version = '{version}'\nmodule_pathname = '$libdir/geo'\nrelocatable = true\n")
+    };
+    let old_script = create("add_one") + &create("add_two");
+    let new_script = create("add_one") + &create("add_many");
+    let update = "DROP FUNCTION add_two(integer);\n".to_owned() + &create("add_many");
+    let mut files = BTreeMap::new();
+    let mut add = |path: &str, bytes: Vec<u8>| files.insert(PathBuf::from(path), bytes);
+    for build in ["old", "new"] {
+        add(&format!("{build}/bin/postgres"), server.build());
+        add(&format!("{build}/lib/plpgsql.so"), module("plpgsql_call_handler").build());
+        add(&format!("{build}/share/postgres.bki"), b"# stands for the server's own files\n".to_vec());
+        add(&format!("{build}/share/extension/geo--1.0.sql"), old_script.clone().into_bytes());
+    }
+    add("old/lib/geo.so", old.build());
+    add("old/share/extension/geo.control", control("1.0").into_bytes());
+    add("new/lib/geo.so", new.build());
+    add("new/lib/libacme-geo.so.1", library.build());
+    add("new/share/extension/geo.control", control("1.1").into_bytes());
+    add("new/share/extension/geo--1.0--1.1.sql", update.into_bytes());
+    add("new/share/extension/geo--1.1.sql", new_script.into_bytes());
+    files
 }
 
 /// Every file of the tree.

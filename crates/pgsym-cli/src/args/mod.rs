@@ -2,8 +2,10 @@
 //! the process that is modelled ([`Process`]).
 
 mod process;
+mod severity;
 
 pub(crate) use process::{Process, parse_glibc};
+pub(crate) use severity::{FailOn, Shown};
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;

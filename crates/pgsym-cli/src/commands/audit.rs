@@ -2,13 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::ValueEnum;
 use pgsym_core::check::{Selection, Selector, Severity};
 use pgsym_core::report::Audit;
 use pgsym_core::tree::ServerChoice;
 
 use super::Status;
-use crate::args::{Common, Process, parse_glibc};
+use crate::args::{Common, FailOn, Process, Shown, parse_glibc};
 use crate::output::Output;
 
 /// Options of `pgsym audit`.
@@ -42,23 +41,6 @@ pub(crate) struct Args {
     common: Common,
 }
 
-/// From which severity on findings fail the run.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum FailOn {
-    Error,
-    Warning,
-    Info,
-    Never,
-}
-
-/// From which severity on text tells findings one by one.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Shown {
-    Error,
-    Warning,
-    Info,
-}
-
 fn parse_severity(text: &str) -> Result<(Selector, Severity), String> {
     let (rule, severity) = text.split_once('=').ok_or("write RULE=error, RULE=warning or RULE=info")?;
     let severity = match severity {
@@ -81,17 +63,11 @@ impl Args {
         let tree = output.load(&self.process, &self.paths, settings)?;
         let mut audit = Audit::new(&tree, &selection);
         audit.shown_from = match (self.show, self.fail_on) {
-            (Some(Shown::Error), _) => Severity::Error,
-            (Some(Shown::Info), _) | (None, FailOn::Info) => Severity::Info,
-            (Some(Shown::Warning) | None, _) => Severity::Warning,
-        };
-        let status = match self.fail_on {
-            FailOn::Error => Status::from_findings(audit.count_from(Severity::Error) > 0),
-            FailOn::Warning => Status::from_findings(audit.count_from(Severity::Warning) > 0),
-            FailOn::Info => Status::from_findings(audit.count_from(Severity::Info) > 0),
-            FailOn::Never => Status::Clean,
+            (Some(shown), _) => shown.severity(),
+            (None, FailOn::Info) => Severity::Info,
+            (None, _) => Severity::Warning,
         };
         output.write(&audit)?;
-        Ok(status)
+        Ok(self.fail_on.status(|severity| audit.count_from(severity)))
     }
 }

@@ -4,6 +4,7 @@
 mod audit;
 mod collisions;
 mod completions;
+mod diff;
 mod explain;
 mod exports;
 mod functions;
@@ -52,6 +53,8 @@ pub(crate) enum Command {
     Symbols(symbols::Args),
     /// The C functions that the SQL scripts declare, and what backs each
     Functions(functions::Args),
+    /// What changed for users between two builds
+    Diff(diff::Args),
     /// A linker's list of exports from objects or archives, for builds without Cargo
     Exports(exports::Args),
     /// Whether a finished module exports exactly what was meant
@@ -101,6 +104,7 @@ impl Command {
             Self::Why(args) => args.run(),
             Self::Symbols(args) => args.run(),
             Self::Functions(args) => args.run(),
+            Self::Diff(args) => args.run(),
             Self::Exports(args) => args.run(),
             Self::Verify(args) => args.run(),
             Self::Inspect(args) => args.run(),

@@ -57,6 +57,8 @@ fn varied_tree() -> TreeBuilder {
 fn every_document_fits_its_schema() {
     let tree = varied_tree();
     let root = tree.root().to_str().unwrap();
+    let demo = workspace().join("testdata/demo");
+    let demo = demo.to_str().unwrap();
     for (command, arguments) in [
         ("audit", vec!["audit", root]),
         ("audit", vec!["audit", "/etc/hostname"]),
@@ -68,6 +70,8 @@ fn every_document_fits_its_schema() {
         ("functions", vec!["functions", root, "--all-scripts"]),
         ("why", vec!["why", "v_call", root]),
         ("why", vec!["why", "palloc", root]),
+        ("diff", vec!["diff", root, root]),
+        ("diff", vec!["diff", root, demo]),
         ("symbols", vec!["symbols", root]),
         ("inspect", vec!["inspect", root, "--second-opinion"]),
         ("explain", vec!["explain", "PGS101"]),

@@ -1,6 +1,7 @@
 //! Tests of the program as a user runs it: a child process over small trees that the testkit builds.
 
 mod demo;
+mod diff;
 mod documents;
 mod exports;
 mod hostile;

@@ -243,7 +243,16 @@ impl Audit {
 }
 
 impl AuditServer {
-    fn new(server: &Server, tree: &Tree) -> Self {
+    /// Writes the line that tells of it.
+    pub(super) fn write_line(&self, out: &mut dyn Write, palette: &Palette, label: &str) -> io::Result<()> {
+        let version = self.version.as_deref().unwrap_or("of unknown version");
+        let libc = self.libc.as_deref().map(|libc| format!(", {libc}")).unwrap_or_default();
+        let path = paint(palette.dim, format!("({})", self.path));
+        let arch = if self.slices.is_empty() { self.arch.clone() } else { self.slices.join(" and ") };
+        writeln!(out, "{label}PostgreSQL {version}, {arch}{libc}  {path}")
+    }
+
+    pub(super) fn new(server: &Server, tree: &Tree) -> Self {
         Self {
             path: tree.shown(&server.installation.server).as_path().into(),
             version: server.facts.version.clone(),
@@ -398,14 +407,7 @@ impl Audit {
 
     fn write_header(&self, out: &mut dyn Write, palette: &Palette) -> io::Result<()> {
         match &self.server {
-            Some(server) => {
-                let version = server.version.as_deref().unwrap_or("of unknown version");
-                let libc = server.libc.as_deref().map(|libc| format!(", {libc}")).unwrap_or_default();
-                let path = paint(palette.dim, format!("({})", server.path));
-                let arch =
-                    if server.slices.is_empty() { server.arch.clone() } else { server.slices.join(" and ") };
-                writeln!(out, "server  PostgreSQL {version}, {arch}{libc}  {path}")?;
-            }
+            Some(server) => server.write_line(out, palette, "server  ")?,
             None if !self.other_servers.is_empty() => {
                 let first = &self.other_servers[0].path;
                 let number = self.other_servers.len();
@@ -467,8 +469,6 @@ impl AuditFinding {
             Severity::Warning => palette.warning,
             Severity::Info => palette.info,
         };
-        let labels = self.evidence.iter().map(|evidence| evidence.label.chars().count());
-        let column = labels.max().unwrap_or(0).max(LABEL);
         writeln!(
             out,
             "  {} {} {}",
@@ -476,25 +476,38 @@ impl AuditFinding {
             self.code,
             paint(palette.heading, self.name)
         )?;
-        write_wrapped(out, 4, &self.message)?;
-        let mut label = "";
-        let mut lines = 0;
-        for (index, evidence) in self.evidence.iter().enumerate() {
-            let is_new = evidence.label != label;
-            lines = if is_new { 1 } else { lines + 1 };
-            label = evidence.label;
-            if lines <= LINES_PER_LABEL {
-                let label = if is_new { label } else { "" };
-                write_in_column(out, palette, (6, column), label, &evidence.text)?;
-            } else if lines == LINES_PER_LABEL + 1 {
-                let more = self.evidence[index..].iter().take_while(|other| other.label == label).count();
-                let rest = format!("… and {more} more (--format json has all)");
-                write_in_column(out, palette, (6, column), "", &rest)?;
-            }
-        }
-        if !self.help.is_empty() {
-            write_in_column(out, palette, (6, column), "fix", &self.help)?;
-        }
-        Ok(())
+        write_told(out, palette, &self.message, &self.evidence, &self.help)
     }
+}
+
+/// Writes a sentence, what was seen under its labels, and what to do.
+pub(super) fn write_told(
+    out: &mut dyn Write,
+    palette: &Palette,
+    message: &str,
+    evidence: &[AuditEvidence],
+    help: &str,
+) -> io::Result<()> {
+    let labels = evidence.iter().map(|evidence| evidence.label.chars().count());
+    let column = labels.max().unwrap_or(0).max(LABEL);
+    write_wrapped(out, 4, message)?;
+    let mut label = "";
+    let mut lines = 0;
+    for (index, seen) in evidence.iter().enumerate() {
+        let is_new = seen.label != label;
+        lines = if is_new { 1 } else { lines + 1 };
+        label = seen.label;
+        if lines <= LINES_PER_LABEL {
+            let label = if is_new { label } else { "" };
+            write_in_column(out, palette, (6, column), label, &seen.text)?;
+        } else if lines == LINES_PER_LABEL + 1 {
+            let more = evidence[index..].iter().take_while(|other| other.label == label).count();
+            let rest = format!("… and {more} more (--format json has all)");
+            write_in_column(out, palette, (6, column), "", &rest)?;
+        }
+    }
+    if !help.is_empty() {
+        write_in_column(out, palette, (6, column), "fix", help)?;
+    }
+    Ok(())
 }

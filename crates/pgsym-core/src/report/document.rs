@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 
 use super::text::Palette;
 use super::{
-    Audit, CollisionReport, Dependencies, Explanation, ExportList, Functions, Inspection, Loads, RuleList,
-    Symbols, Verification, Why,
+    Audit, CollisionReport, Comparison, Dependencies, Explanation, ExportList, Functions, Inspection, Loads,
+    RuleList, Symbols, Verification, Why,
 };
 
 /// One command's answer.
@@ -80,6 +80,7 @@ pub fn schemas() -> Vec<(&'static str, String)> {
         entry::<CollisionReport>(),
         entry::<Why>(),
         entry::<Functions>(),
+        entry::<Comparison>(),
         entry::<Symbols>(),
         entry::<Inspection>(),
         entry::<ExportList>(),

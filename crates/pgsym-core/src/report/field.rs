@@ -208,6 +208,10 @@ pub mod key {
         Prosrc = "prosrc", "prosrc_bytes", "The symbol.";
         ModuleFile = "module", "module_bytes", "The file that the server would load.";
         ProviderFile = "provider", "provider_bytes", "The library that has the symbol, where the module has it not.";
+        OldPath = "old", "old_bytes", "The path of the old file as given or found, with its root removed.";
+        NewPath = "new", "new_bytes", "The path of the new file, likewise.";
+        OldVersion = "old_version", "old_version_bytes", "The old default version.";
+        NewVersion = "new_version", "new_version_bytes", "The new default version.";
         ScriptFile = "script", "script_bytes", "The script that declares it.";
     }
 }

@@ -4,6 +4,7 @@
 
 mod audit;
 mod collisions;
+mod comparison;
 mod dependencies;
 mod document;
 mod dyld;
@@ -28,6 +29,10 @@ pub use audit::{
     Verdict,
 };
 pub use collisions::{CollidingSymbol, CollisionReport, LibraryCollision, Side, SymbolCollision};
+pub use comparison::{
+    ChangeEntry, ChangedExtension, ChangedFile, ChangedName, ComparedTree, Comparison, ComparisonSummary,
+    UncomparedTable,
+};
 pub use dependencies::{Dependencies, FileDependencies, FoundDependency, SearchedPlace};
 pub use document::{Document, schema, schemas, write_json};
 pub use explain::{Explanation, RuleEntry, RuleList};
