@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use tempfile::TempDir;
 
-use self::table::{Contender, Group, READER, Target, WRITER};
+use self::table::{Contender, Group, Measure, READER, Target, WRITER};
 use crate::support::command::{clean, run_well};
 use crate::support::measure::measure;
 use crate::support::{Outcome, debian, elf_files, workspace};
@@ -86,7 +86,7 @@ fn tree_group(pgsym: &Path, modules: &[PathBuf]) -> Group {
             Contender::slow("lddtree", program("lddtree", &[], modules)),
             Contender::slow("ldd, file by file", shell("for f; do ldd \"$f\"; done", modules)),
         ],
-        targets: vec![Target { peer: "libtree -vv", at_most: 1.0 }],
+        targets: vec![Target { measure: Measure::Cpu, peer: "libtree -vv", at_most: 1.0 }],
     }
 }
 
@@ -107,7 +107,7 @@ fn symbols_group(own: &Path, list: &str, threads: usize) -> Group {
             Contender::peer("scanelf -qnrs- -f", program("scanelf", &["-qnrs-", "-f", list], &[])),
             Contender::slow("readelf -dW --dyn-syms", shell(&readelf, &[])),
         ],
-        targets: vec![Target { peer: "bare loop over the same tables", at_most: 2.0 }],
+        targets: vec![Target { measure: Measure::Cpu, peer: "bare loop over the same tables", at_most: 2.0 }],
     }
 }
 
@@ -125,7 +125,7 @@ fn search_group(pgsym: &Path, own: &Path, threads: usize) -> Group {
             Contender::also_ours(WRITER, program(pgsym, &["symbols", "--jobs", "1", LIBRARIES], &[])),
             Contender::peer("scanelf -qRnrs-", program("scanelf", &["-qRnrs-", LIBRARIES], &[])),
         ],
-        targets: vec![Target { peer: "scanelf -qRnrs-", at_most: 0.1 }],
+        targets: both("scanelf -qRnrs-", 0.1),
     }
 }
 
@@ -139,8 +139,13 @@ fn load_group(pgsym: &Path, modules: &[PathBuf], threads: usize) -> Group {
             Contender::also_ours(&format!("pgsym load --jobs {threads}"), load(&threads.to_string())),
             Contender::peer("ldd -r, file by file", ldd(modules)),
         ],
-        targets: vec![Target { peer: "ldd -r, file by file", at_most: 0.05 }],
+        targets: both("ldd -r, file by file", 0.05),
     }
+}
+
+/// A target for who waits, and the harder one for the work that is done.
+fn both(peer: &'static str, at_most: f64) -> Vec<Target> {
+    [Measure::Wall, Measure::Cpu].map(|measure| Target { measure, peer, at_most }).into()
 }
 
 fn ldd(modules: &[PathBuf]) -> Command {
@@ -157,7 +162,7 @@ fn audit_group(pgsym: &Path, modules: &[PathBuf], threads: usize) -> Group {
             Contender::also_ours(&format!("pgsym audit --jobs {threads}"), audit(&threads.to_string())),
             Contender::peer("ldd -r, file by file", ldd(modules)),
         ],
-        targets: vec![Target { peer: "ldd -r, file by file", at_most: 0.1 }],
+        targets: both("ldd -r, file by file", 0.1),
     }
 }
 

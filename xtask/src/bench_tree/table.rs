@@ -8,7 +8,7 @@ use anyhow::Result;
 use crate::support::debian;
 use crate::support::measure::{Run, Spread};
 
-/// The target for memory, of both who writes every symbol and who keeps them all.
+/// The target for memory, of a run that writes every symbol. Who keeps them all keeps their names, which alone take 49.
 const MEGABYTES_PER_MILLION: f64 = 64.0;
 
 /// The contender that keeps every symbol.
@@ -19,7 +19,7 @@ pub(crate) const WRITER: &str = "pgsym symbols --jobs 1";
 
 /// Whether there is memory enough for the symbols of a system: megabytes for a million of them, at the peak.
 pub(crate) fn is_memory_met(groups: &[Group], symbols: u32) -> bool {
-    [READER, WRITER].iter().all(|name| megabytes_per_million(groups, symbols, name) <= MEGABYTES_PER_MILLION)
+    megabytes_per_million(groups, symbols, WRITER) <= MEGABYTES_PER_MILLION
 }
 
 /// Programs that answer one question.
@@ -28,16 +28,36 @@ pub(crate) struct Group {
     pub(crate) title: String,
     /// Who answers it; pgsym on one thread first.
     pub(crate) contenders: Vec<Contender>,
-    /// What is asked of pgsym on one thread.
+    /// What is asked of pgsym.
     pub(crate) targets: Vec<Target>,
 }
 
-/// At most so many times the processor time of a peer.
+/// At most so many times the time of a peer.
 pub(crate) struct Target {
+    /// What is compared.
+    pub(crate) measure: Measure,
     /// The peer's name.
     pub(crate) peer: &'static str,
     /// The factor.
     pub(crate) at_most: f64,
+}
+
+/// Which times are compared.
+#[derive(Clone, Copy)]
+pub(crate) enum Measure {
+    /// The processor's, of pgsym on one thread.
+    Cpu,
+    /// What a person waits, for pgsym as it runs by itself: on every processor.
+    Wall,
+}
+
+impl Measure {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Cpu => "processor time on one thread",
+            Self::Wall => "waiting, on every processor",
+        }
+    }
 }
 
 /// One program with its arguments.
@@ -54,7 +74,7 @@ impl Contender {
         Self { name: name.to_owned(), command, is_slow, runs: Vec::new() }
     }
 
-    /// pgsym on one thread, which targets are about.
+    /// pgsym on one thread; on every processor it stands behind it.
     pub(crate) fn ours(name: &str, command: Command) -> Self {
         Self::new(name, command, false)
     }
@@ -81,6 +101,10 @@ impl Contender {
     fn cpu(&self) -> Spread {
         self.spread(|run| run.cpu.as_secs_f64() * 1e3)
     }
+
+    fn wall(&self) -> Spread {
+        self.spread(|run| run.wall.as_secs_f64() * 1e3)
+    }
 }
 
 impl Group {
@@ -104,16 +128,22 @@ impl Group {
         Ok(())
     }
 
-    /// pgsym's processor time in times of a peer's, medians both.
-    fn ratio(&self, peer: &str) -> Option<f64> {
-        let ours = self.contenders.first()?.cpu().median;
-        let theirs = self.contenders.iter().find(|contender| contender.name == peer)?.cpu().median;
-        Some(ours / theirs)
+    /// pgsym's time in times of a peer's, medians both.
+    fn ratio(&self, peer: &str, measure: Measure) -> Option<f64> {
+        let peer = self.contenders.iter().find(|contender| contender.name == peer)?;
+        Some(match measure {
+            Measure::Cpu => self.contenders.first()?.cpu().median / peer.cpu().median,
+            Measure::Wall => self.contenders.get(1)?.wall().median / peer.wall().median,
+        })
+    }
+
+    fn target_ratio(&self, target: &Target) -> f64 {
+        self.ratio(target.peer, target.measure).unwrap_or(f64::INFINITY)
     }
 
     /// Whether every target is met.
     pub(crate) fn is_met(&self) -> bool {
-        self.targets.iter().all(|target| self.ratio(target.peer).is_some_and(|ratio| ratio <= target.at_most))
+        self.targets.iter().all(|target| self.target_ratio(target) <= target.at_most)
     }
 }
 
@@ -143,10 +173,10 @@ pub(crate) fn render(groups: &[Group], symbols: u32, same: &[(String, bool)]) ->
     for group in groups {
         let _ = writeln!(text, "{}", group.title);
         for contender in &group.contenders {
-            let wall = contender.spread(|run| run.wall.as_secs_f64() * 1e3);
+            let wall = contender.wall();
             let cpu = contender.cpu();
             let peak = contender.spread(|run| run.peak).max;
-            let ratio = group.ratio(&contender.name).unwrap_or(0.0);
+            let ratio = group.ratio(&contender.name, Measure::Cpu).unwrap_or(0.0);
             let _ = writeln!(
                 text,
                 "  {:<32} {:>7.1} {:>7.1} {:>7.1}   {:>7.1} {:>7.1} {:>7.1}   {:>6.1}  {:>7.3}",
@@ -158,26 +188,26 @@ pub(crate) fn render(groups: &[Group], symbols: u32, same: &[(String, bool)]) ->
     let verdict = |met: bool| if met { "met" } else { "MISSED" };
     for group in groups {
         for target in &group.targets {
-            let ratio = group.ratio(target.peer).unwrap_or(f64::INFINITY);
+            let ratio = group.target_ratio(target);
             let _ = writeln!(
                 text,
-                "  {:<6} {}: {:.3} times {}, at most {}",
+                "  {:<6} {}: {:.3} times {}, at most {} ({})",
                 verdict(ratio <= target.at_most),
                 group.title,
                 ratio,
                 target.peer,
-                target.at_most
+                target.at_most,
+                target.measure.words()
             );
         }
     }
-    for (name, what) in [(WRITER, "read and written"), (READER, "read and kept")] {
-        let memory = megabytes_per_million(groups, symbols, name);
-        let _ = writeln!(
-            text,
-            "  {:<6} memory: {memory:.1} MB per million symbols ({symbols} {what}), at most {MEGABYTES_PER_MILLION}",
-            verdict(memory <= MEGABYTES_PER_MILLION)
-        );
-    }
+    let [written, kept] = [WRITER, READER].map(|name| megabytes_per_million(groups, symbols, name));
+    let _ = writeln!(
+        text,
+        "  {:<6} memory: {written:.1} MB per million symbols ({symbols} read and written), at most \
+         {MEGABYTES_PER_MILLION}; {kept:.1} for who keeps them all",
+        verdict(written <= MEGABYTES_PER_MILLION)
+    );
     for (command, same) in same {
         let _ = writeln!(text, "  {:<6} same bytes on one thread and on several: {command}", verdict(*same));
     }
