@@ -1,5 +1,7 @@
 //! The demo tree: the faults that it was made for are the faults that are found.
 
+use serde_json::Value;
+
 use super::support::{pgsym_in, workspace};
 
 #[test]
@@ -32,4 +34,29 @@ fn the_demo_has_what_its_names_say() {
     let about_healthy: Vec<_> =
         findings.iter().filter(|one| one["path"].as_str().unwrap().contains("/healthy")).collect();
     assert!(about_healthy.is_empty(), "{about_healthy:#?}");
+}
+
+#[test]
+fn an_extension_whose_module_does_not_load_is_not_backed() {
+    let ask = |command: &str, extension: &str| {
+        let control = format!("testdata/demo/share/extension/{extension}.control");
+        pgsym_in(&workspace(), [command, &control, "--format", "json"])
+    };
+    for (extension, said) in [
+        ("other_major", "version mismatch"),
+        ("missing_library", "cannot open shared object file: No such file or directory"),
+        ("no_magic", "missing magic block"),
+        ("misspelt_import", "undefined symbol"),
+    ] {
+        let functions = ask("functions", extension);
+        assert_eq!(functions.status, 1, "{}", functions.stdout);
+        let entry = &functions.json()["functions"][0];
+        assert_eq!(entry["status"], "module-does-not-load", "{entry:#}");
+        assert!(entry["error"].as_str().unwrap().contains(said), "{entry:#}");
+        let audit = ask("audit", extension);
+        assert_eq!(audit.status, 1, "{}", audit.stdout);
+        assert_eq!(audit.json()["findings"][0]["code"], "PGS626", "{}", audit.stdout);
+    }
+    let healthy = ask("functions", "healthy");
+    assert_eq!((healthy.status, &healthy.json()["functions"][0]["error"]), (0, &Value::Null));
 }

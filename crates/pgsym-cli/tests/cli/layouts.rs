@@ -1,7 +1,7 @@
 //! Trees as packagers have them, asked about as a person would who stands in front of them.
 
 use super::support::{module, pgsym, pgsym_in, server};
-use pgsym_testkit::TreeBuilder;
+use pgsym_testkit::{Magic, SharedObject, TreeBuilder};
 
 const CONTROL: &str = "default_version = '1'\nmodule_pathname = '$libdir/new'\n";
 const SCRIPT: &str = "CREATE FUNCTION f() RETURNS int LANGUAGE c AS 'MODULE_PATHNAME';";
@@ -37,7 +37,7 @@ fn a_staged_package_is_asked_about_alone() {
 #[test]
 fn image_volumes_may_be_named_by_a_relative_path() {
     let tree = TreeBuilder::new()
-        .object("volumes/new/lib/new.so", &module())
+        .object("volumes/new/lib/new.so", &SharedObject::new().magic(Magic::pg(18)).pg_function("f"))
         .file("volumes/new/share/extension/new.control", CONTROL)
         .file("volumes/new/share/extension/new--1.sql", SCRIPT);
     for path in ["volumes", "./volumes", "volumes/new"] {

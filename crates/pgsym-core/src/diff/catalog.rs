@@ -11,7 +11,7 @@ use super::change::{Change, ChangeKind};
 use super::{Sides, Uncompared};
 use crate::check::Severity;
 use crate::discover::short_path;
-use crate::extension::{ExtensionRecord, Function, Library, Status};
+use crate::extension::{ExtensionRecord, Function, Library, Opened, Status};
 use crate::name::{Shown, shown_path};
 use crate::rules::evidence::listed;
 use crate::tree::TreeFile;
@@ -93,7 +93,7 @@ fn counterpart(
             expansion: Err(not_accessible(probin)),
             hidden: Vec::new(),
             defeated: None,
-            objects: Vec::new(),
+            opened: Opened::default(),
         });
         if library.path().is_some() {
             library.expansion = Err(not_accessible(probin));
@@ -116,12 +116,13 @@ fn library_changes(
     found: &mut Catalogs<'_>,
 ) {
     // A symbol that is not found in what could be read may be in what could not.
-    let has_unread = library.objects.iter().any(|(_, module)| module.symbols.get().is_none());
+    let has_unread = library.objects().iter().any(|(_, module)| module.symbols.get().is_none());
     let mut lost: BTreeMap<u8, Vec<(&Function, Status)>> = BTreeMap::new();
     for function in functions {
-        let status = library.status(&function.prosrc);
+        // That the module does not load is told of the module.
+        let status = library.symbol_status(&function.prosrc);
         let group = match &status {
-            Status::Ok | Status::ThroughDependency { .. } => continue,
+            Status::Ok | Status::ThroughDependency { .. } | Status::ModuleDoesNotLoad => continue,
             Status::ModuleNotFound => 0,
             _ if has_unread => {
                 found.uncompared.push(Uncompared::functions(sides, library));

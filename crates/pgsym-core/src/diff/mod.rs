@@ -106,7 +106,7 @@ pub struct Uncompared {
 
 impl Uncompared {
     fn functions(sides: &Sides<'_>, library: &Library) -> Self {
-        let unread = library.objects.iter().find(|(_, module)| module.symbols.get().is_none());
+        let unread = library.objects().iter().find(|(_, module)| module.symbols.get().is_none());
         let error = unread.and_then(|(_, module)| module.symbols.error()).map(ToString::to_string);
         let path = unread.map(|(path, _)| path.as_path()).or(library.path()).unwrap_or(Path::new(""));
         Self {

@@ -10,7 +10,30 @@ use crate::fs::{FileId, FileKind, Fs};
 use crate::hash::HashMap;
 use crate::model::{Module, NameHash};
 use crate::name::{Shown, bytes_as_path, shown_path};
-use crate::postgres::FINFO_PREFIX;
+use crate::postgres::{FINFO_PREFIX, ServerMessage, Verdict};
+
+/// A module and what it brings, each with the path it was opened by, in the order in which `dlsym` searches.
+pub type Objects = Vec<(PathBuf, Arc<Module>)>;
+
+/// What opening a module comes to.
+#[derive(Clone, Default)]
+pub struct Opened {
+    /// The module and what it brings; the module alone where no process is modelled, nothing where it cannot be read.
+    pub objects: Objects,
+    /// What the server says of it; none where no server is known that would load it.
+    pub verdict: Option<Verdict>,
+    /// Whether it lacks nothing but symbols, which a module that was loaded before may have.
+    pub lacks_symbols: bool,
+}
+
+/// Why the server does not load a library.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// It says this.
+    Says(ServerMessage),
+    /// Its process ends without a message of its own; what ends it.
+    Crashes(String),
+}
 
 /// A library that SQL names, and what was found for it.
 #[derive(Clone)]
@@ -23,8 +46,8 @@ pub struct Library {
     pub hidden: Vec<PathBuf>,
     /// For a name that begins with `$libdir/`: the other file that a search along dynamic_library_path would find.
     pub defeated: Option<PathBuf>,
-    /// The module and what it brings, searched in this order; empty when it cannot be read.
-    pub objects: Vec<(PathBuf, Arc<Module>)>,
+    /// What opening it comes to; of what is not there, nothing.
+    pub opened: Opened,
 }
 
 impl Library {
@@ -45,12 +68,22 @@ impl Library {
         }
     }
 
-    /// What backs the C function whose symbol is `prosrc`.
+    /// What backs the C function whose symbol is `prosrc`, as `load_external_function` (src/backend/utils/fmgr/dfmgr.c)
+    /// looks for it: it loads the file first, and what it says of that is the end.
     pub fn status(&self, prosrc: &[u8]) -> Status {
+        match self.symbol_status(prosrc) {
+            status @ (Status::ModuleNotFound | Status::ModuleUnreadable) => status,
+            _ if self.load_refusal().is_some() => Status::ModuleDoesNotLoad,
+            status => status,
+        }
+    }
+
+    /// The same by the symbols alone, as if the module were loaded.
+    pub fn symbol_status(&self, prosrc: &[u8]) -> Status {
         if self.path().is_none() {
             return Status::ModuleNotFound;
         }
-        let is_readable = self.objects.first().is_some_and(|(_, module)| module.symbols.get().is_some());
+        let is_readable = self.objects().first().is_some_and(|(_, module)| module.symbols.get().is_some());
         if !is_readable {
             return Status::ModuleUnreadable;
         }
@@ -64,7 +97,7 @@ impl Library {
         if self.has_null_record(record, prosrc) {
             return Status::NullRecord;
         }
-        match self.objects.get(function.max(record)) {
+        match self.objects().get(function.max(record)) {
             Some((provider, _)) if function.max(record) > 0 => {
                 Status::ThroughDependency { provider: provider.clone() }
             }
@@ -80,6 +113,10 @@ impl Library {
         Some(match status {
             Status::Ok | Status::ThroughDependency { .. } | Status::ModuleUnreadable => return None,
             Status::ModuleNotFound => return self.error(),
+            Status::ModuleDoesNotLoad => match self.load_refusal()? {
+                Refusal::Says(message) => message.primary,
+                Refusal::Crashes(_) => return None,
+            },
             Status::MissingFunction => {
                 let file = self.path().map(|path| shown_path(path).to_string());
                 format!("could not find function \"{function}\" in file \"{}\"", file.unwrap_or_default())
@@ -96,23 +133,37 @@ impl Library {
         })
     }
 
+    /// Why the server does not load it, where there is a file and that can be told.
+    pub fn load_refusal(&self) -> Option<Refusal> {
+        match self.opened.verdict.as_ref()? {
+            Verdict::Fails(message) => Some(Refusal::Says(message.clone())),
+            Verdict::Crashes(why) => Some(Refusal::Crashes(why.clone())),
+            Verdict::Loads | Verdict::Unknown(_) => None,
+        }
+    }
+
+    /// The module and what it brings.
+    pub fn objects(&self) -> &[(PathBuf, Arc<Module>)] {
+        &self.opened.objects
+    }
+
     /// The `api_version` that the record of a function has in an object, where it could be read.
     fn api_version(&self, object: usize, prosrc: &[u8]) -> Option<u32> {
-        let facts = self.objects.get(object)?.1.postgres.get()?;
+        let facts = self.objects().get(object)?.1.postgres.get()?;
         let record = facts.finfo.iter().find(|record| record.function.as_bytes() == prosrc)?;
         record.api_version.as_ref().ok().copied()
     }
 
     /// Whether the record of a function in an object is NULL.
     fn has_null_record(&self, object: usize, prosrc: &[u8]) -> bool {
-        let facts = self.objects.get(object).and_then(|(_, module)| module.postgres.get());
+        let facts = self.objects().get(object).and_then(|(_, module)| module.postgres.get());
         let records = facts.map(|facts| facts.finfo.as_slice()).unwrap_or_default();
         records.iter().any(|record| record.is_null && record.function.as_bytes() == prosrc)
     }
 
     /// What the module itself exports under nearly the names that scripts ask for.
     pub fn near_exports(&self) -> NearExports<'_> {
-        let symbols = self.objects.first().and_then(|(_, module)| module.symbols.get());
+        let symbols = self.objects().first().and_then(|(_, module)| module.symbols.get());
         let mut near = NearExports::default();
         for symbol in symbols.into_iter().flat_map(|symbols| symbols.exports()) {
             let name = symbol.name();
@@ -127,7 +178,7 @@ impl Library {
     /// The index of the first object that exports a symbol.
     fn provider(&self, symbol: &[u8]) -> Option<usize> {
         let hashes = NameHash::of(symbol);
-        self.objects.iter().position(|(_, module)| {
+        self.objects().iter().position(|(_, module)| {
             module.symbols.get().is_some_and(|symbols| symbols.lookup(symbol, hashes).next().is_some())
         })
     }
@@ -185,6 +236,8 @@ pub enum Status {
     ModuleNotFound,
     /// There is a file, and its symbols cannot be read.
     ModuleUnreadable,
+    /// There is a file, and the server refuses it or dies of it before it looks for a symbol.
+    ModuleDoesNotLoad,
     /// Neither the module nor what it brings exports the function.
     MissingFunction,
     /// The function is there, its `pg_finfo_` record is not.
@@ -207,6 +260,7 @@ impl Status {
             Self::Ok => "ok",
             Self::ModuleNotFound => "module-not-found",
             Self::ModuleUnreadable => "module-unreadable",
+            Self::ModuleDoesNotLoad => "module-does-not-load",
             Self::MissingFunction => "missing-function",
             Self::MissingFinfo => "missing-finfo",
             Self::OtherApiVersion(_) | Self::NullRecord => "other-api-version",
@@ -215,17 +269,22 @@ impl Status {
     }
 }
 
-/// Searches for a library that SQL names and lists its objects; `open` gives a file's process, or the file alone.
+/// Searches for a library that SQL names and opens it.
 pub(super) fn find_library(
     fs: &dyn Fs,
     settings: &LibrarySettings<'_>,
     loader: Loader,
     name: &[u8],
-    open: impl FnOnce(&Path) -> Vec<(PathBuf, Arc<Module>)>,
+    open: impl FnOnce(&Path) -> Opened,
 ) -> Library {
     let expansion = expand(fs, settings, loader, name);
-    let mut library =
-        Library { name: name.to_vec(), expansion, hidden: Vec::new(), defeated: None, objects: Vec::new() };
+    let mut library = Library {
+        name: name.to_vec(),
+        expansion,
+        hidden: Vec::new(),
+        defeated: None,
+        opened: Opened::default(),
+    };
     let id_of =
         |path: &Path| fs.metadata(path).ok().filter(|found| found.kind == FileKind::File).map(|m| m.id);
     let chosen = library.path().and_then(id_of);
@@ -262,6 +321,6 @@ pub(super) fn find_library(
     {
         library.defeated = Some(path);
     }
-    library.objects = library.path().map(open).unwrap_or_default();
+    library.opened = library.path().map(open).unwrap_or_default();
     library
 }

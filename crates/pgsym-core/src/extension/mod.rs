@@ -28,12 +28,12 @@ pub mod tree;
 pub mod update_graph;
 
 #[cfg(feature = "audit")]
-pub use functions::{Library, NearExport, NearExports, Status};
+pub use functions::{Library, NearExport, NearExports, Objects, Opened, Refusal, Status};
 #[cfg(feature = "audit")]
 pub(crate) use inventory::NEWEST_MAJOR;
 #[cfg(feature = "audit")]
 pub use inventory::{
-    Cycle, ExtensionKey, ExtensionRecord, ExtensionSettings, Function, Inventory, LoadStatement, Objects,
+    Cycle, ExtensionKey, ExtensionRecord, ExtensionSettings, Function, Inventory, LoadStatement,
     OperatorError, Reading, Required, ScriptRecord, Surroundings,
 };
 #[cfg(feature = "audit")]

@@ -8,9 +8,9 @@ use serde::Serialize;
 
 use super::document::Document;
 use super::field::{Field, key};
-use super::text::{Palette, count, pad, paint};
+use super::text::{Palette, count, pad, paint, write_labelled};
 use crate::extension::tree::Plan;
-use crate::extension::{ExtensionRecord, Function, Status};
+use crate::extension::{ExtensionRecord, Function, Library, Refusal, Status};
 use crate::name::Shown;
 use crate::tree::Tree;
 
@@ -58,9 +58,14 @@ pub struct FunctionEntry {
     /// The file that the server would load; null where there is none.
     #[serde(flatten)]
     pub module: Field<key::ModuleFile>,
-    /// "ok", "module-not-found", "module-unreadable", "missing-function", "missing-finfo" or
-    /// "through-dependency".
+    /// "ok", "module-not-found", "module-unreadable", "module-does-not-load", "missing-function", "missing-finfo",
+    /// "other-api-version" or "through-dependency".
     pub status: &'static str,
+    /// What the server says after `ERROR:` when it loads the module; null where it loads it, where that cannot be told, and
+    /// where the server's process ends without a message.
+    pub error: Option<String>,
+    /// After `DETAIL:`; or what ends the server's process.
+    pub detail: Option<String>,
     /// For "through-dependency": the library that has it.
     #[serde(flatten)]
     pub provider: Field<key::ProviderFile>,
@@ -107,6 +112,12 @@ pub struct LoadedLibrary {
     /// The file that the server would load; null where there is none.
     #[serde(flatten)]
     pub module: Field<key::ModuleFile>,
+    /// "ok", "module-not-found" or "module-does-not-load".
+    pub status: &'static str,
+    /// What the server says, as for a function.
+    pub error: Option<String>,
+    /// What follows it, as for a function.
+    pub detail: Option<String>,
     /// The script.
     #[serde(flatten)]
     pub script: Field<key::ScriptFile>,
@@ -177,12 +188,23 @@ impl Functions {
                 });
             }
         }
-        self.loads.extend(record.loads.iter().map(|load| LoadedLibrary {
-            extension: extension.clone(),
-            probin: load.library.name.as_slice().into(),
-            module: shown(tree, load.library.path()),
-            script: tree.shown(&load.script).as_path().into(),
-            line: load.position.line,
+        self.loads.extend(record.loads.iter().map(|load| {
+            let (error, detail) = said(&load.library);
+            let status = match (load.library.path(), load.library.load_refusal()) {
+                (None, _) => Status::ModuleNotFound,
+                (_, Some(_)) => Status::ModuleDoesNotLoad,
+                (_, None) => Status::Ok,
+            };
+            LoadedLibrary {
+                extension: extension.clone(),
+                probin: load.library.name.as_slice().into(),
+                module: shown(tree, load.library.path()),
+                status: status.as_str(),
+                error,
+                detail,
+                script: tree.shown(&load.script).as_path().into(),
+                line: load.position.line,
+            }
         }));
     }
 
@@ -191,13 +213,24 @@ impl Functions {
         let is_bad = |entry: &FunctionEntry| entry.installed && !is_backed(entry.status);
         self.functions.iter().any(is_bad)
             || !self.passing.is_empty()
-            || self.loads.iter().any(|load| load.module.name().is_none())
+            || self.loads.iter().any(|load| load.status != Status::Ok.as_str())
     }
 }
 
 /// Whether CREATE FUNCTION takes a function of this status.
 fn is_backed(status: &str) -> bool {
     matches!(status, "ok" | "through-dependency")
+}
+
+/// What the server says when it loads a library that it refuses, and what follows or stands in its place.
+fn said(library: &Library) -> (Option<String>, Option<String>) {
+    match library.load_refusal() {
+        Some(Refusal::Says(message)) => (Some(message.primary), message.detail),
+        Some(Refusal::Crashes(why)) => {
+            (None, Some(format!("the server's process ends without a message of its own: {why}")))
+        }
+        None => (None, None),
+    }
 }
 
 /// The file of a library, as the caller would name it.
@@ -210,6 +243,7 @@ fn entry(tree: &Tree, extension: &Field<key::Extension>, function: &Function) ->
         Status::ThroughDependency { provider } => tree.shown(provider).as_path().into(),
         _ => Field::null(),
     };
+    let (error, detail) = said(&function.library);
     FunctionEntry {
         extension: extension.clone(),
         version: function.version.as_slice().into(),
@@ -218,6 +252,8 @@ fn entry(tree: &Tree, extension: &Field<key::Extension>, function: &Function) ->
         prosrc: function.prosrc.as_slice().into(),
         module: shown(tree, function.library.path()),
         status: function.status.as_str(),
+        error,
+        detail,
         provider,
         installed: function.is_installed,
         script: tree.shown(&function.script).as_path().into(),
@@ -230,7 +266,7 @@ impl Document for Functions {
 
     fn write_text(&self, out: &mut dyn Write, palette: &Palette) -> io::Result<()> {
         let mut extension = None;
-        for function in &self.functions {
+        for (index, function) in self.functions.iter().enumerate() {
             if extension != Some(&function.extension) {
                 if extension.is_some() {
                     writeln!(out)?;
@@ -239,6 +275,15 @@ impl Document for Functions {
                 extension = Some(&function.extension);
             }
             write_function(out, palette, function)?;
+            // Once for all functions of a module that stand together.
+            let next = self.functions.get(index + 1);
+            let is_last = next.is_none_or(|next| {
+                (&next.extension, &next.module, next.status)
+                    != (&function.extension, &function.module, function.status)
+            });
+            if is_last {
+                write_said(out, palette, function.error.as_deref(), function.detail.as_deref())?;
+            }
         }
         if extension.is_some() && !(self.dynamic.is_empty() && self.loads.is_empty()) {
             writeln!(out)?;
@@ -255,7 +300,12 @@ impl Document for Functions {
                 Some(path) => path.to_string(),
                 None => paint(palette.error, "NOT FOUND").to_string(),
             };
-            writeln!(out, "{}  LOAD '{}'  {file}", load.extension, load.probin)?;
+            let word = match load.status {
+                "module-does-not-load" => paint(palette.error, format!("  {}", load.status)).to_string(),
+                _ => String::new(),
+            };
+            writeln!(out, "{}  LOAD '{}'  {file}{word}", load.extension, load.probin)?;
+            write_said(out, palette, load.error.as_deref(), load.detail.as_deref())?;
         }
         for function in &self.passing {
             writeln!(out, "{function}")?;
@@ -278,6 +328,22 @@ impl Document for Functions {
             _ => writeln!(out, "{summary}, {failures}{passing}"),
         }
     }
+}
+
+/// The server's words on a module that it does not load.
+fn write_said(
+    out: &mut dyn Write,
+    palette: &Palette,
+    error: Option<&str>,
+    detail: Option<&str>,
+) -> io::Result<()> {
+    let detail_label = if error.is_some() { "DETAIL:" } else { "note" };
+    for (label, text) in [("ERROR:", error), (detail_label, detail)] {
+        if let Some(text) = text {
+            write_labelled(out, palette, 4, label, text)?;
+        }
+    }
+    Ok(())
 }
 
 fn write_function(out: &mut dyn Write, palette: &Palette, function: &FunctionEntry) -> io::Result<()> {

@@ -103,6 +103,7 @@ rules! {
     catalog::conflicting_operator_links::CONFLICTING_OPERATOR_LINKS,
     catalog::unknown_language::UNKNOWN_LANGUAGE,
     catalog::reserved_schema::RESERVED_SCHEMA,
+    catalog::module_does_not_load::MODULE_DOES_NOT_LOAD,
     macho::unresolved_rpath::UNRESOLVED_RPATH,
     macho::duplicate_rpath::DUPLICATE_RPATH,
     macho::absolute_install_name::ABSOLUTE_INSTALL_NAME,

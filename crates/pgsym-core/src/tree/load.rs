@@ -123,7 +123,7 @@ pub(super) fn load_file(
 
 /// A built-in server is of one minor release. Later ones add functions, as 15.20 did with `heap_datum_check`: a symbol that no
 /// built-in server of any major has may be one of them. Names of C++ and names with a version are none.
-fn doubt(process: &Process, error: &mut LoadError) {
+pub(super) fn doubt(process: &Process, error: &mut LoadError) {
     let Some(requester) = error.requester.filter(|_| error.kind == LoadErrorKind::UndefinedSymbol) else {
         return;
     };

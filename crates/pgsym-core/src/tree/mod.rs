@@ -14,6 +14,7 @@ pub use load::{Load, LuckyEdge};
 pub use server::{Server, ServerSource};
 pub use settings::{Reading, ServerChoice, Settings};
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -22,17 +23,20 @@ use rayon::prelude::*;
 
 use self::dyld::chosen_slice;
 use self::file::{demote_needed_libraries, parse_all};
-use self::load::{Environments, interpreter_of, load_all, load_file};
+use self::load::{Environments, doubt, interpreter_of, load_all, load_file};
 use self::server::{ServersBelow, find_server, find_server_below, start_server};
 use crate::collide::Collisions;
 use crate::discover::{Discovery, Format, Roots, WindowsBinaries, discover};
 use crate::error::Error;
 use crate::extension::library_path::Expansion;
-use crate::extension::{ExtensionSettings, Inventory, Library, Reading as Scripts, Surroundings};
+use crate::extension::{ExtensionSettings, Inventory, Library, Opened, Reading as Scripts, Surroundings};
 use crate::fs::{FileId, FileKind, Fs};
 use crate::model::{Module, NameHash, Symbol};
-use crate::resolve::dyld::{DyldProcess, ImageId};
-use crate::resolve::{FileStore, LoaderEnv, ObjectId, Process, accepts, elements_of};
+use crate::postgres::{MagicBlock, Verdict, dyld_verdict, load, verdict};
+use crate::resolve::dyld::{DyldProcess, Image, ImageId};
+use crate::resolve::{
+    FileStore, LoadError, LoadErrorKind, LoaderEnv, ObjectId, Process, accepts, elements_of,
+};
 
 /// A tree of modules under one server.
 pub struct Tree {
@@ -196,7 +200,7 @@ impl Tree {
                 },
                 |server| server.module.macho().is_some(),
             ),
-            open: &|path| self.handle_scope(path),
+            open: &|paths| self.open(paths),
         })
     }
 
@@ -213,7 +217,7 @@ impl Tree {
             expansion: Ok(Expansion { path: path.to_owned(), found: true, tried: Vec::new() }),
             hidden: Vec::new(),
             defeated: None,
-            objects: self.handle_scope(path),
+            opened: self.open(&[path.to_owned()]).pop().unwrap_or_default(),
         }
     }
 
@@ -224,49 +228,103 @@ impl Tree {
         self.read_extensions(&ExtensionSettings { reading: Scripts::All, ..settings.clone() })
     }
 
-    /// The objects in which `dlsym` on the handle of a module searches; the module alone where no process is
-    /// modelled for it, nothing where it cannot be read.
-    fn handle_scope(&self, path: &Path) -> Vec<(PathBuf, Arc<Module>)> {
-        let Ok(module) = self.store.module(path) else { return Vec::new() };
-        let scope = |process: &Process, root: Option<ObjectId>| {
-            let objects = process.closure(root?).into_iter().filter_map(|id| process.object(id));
-            Some(objects.map(|object| (object.path().to_owned(), Arc::clone(object.module()))).collect())
-        };
-        if module.macho().is_some() {
-            return self.dyld_handle_scope(path, module);
-        }
-        let known = self.find(module.id).and_then(|file| file.load.as_ref());
-        let found = match (known, &self.process) {
-            (Some(load), _) => scope(&load.process, load.root),
-            (None, Some(process)) => {
-                let attempt = process.dlopen(path);
-                scope(&attempt.process, attempt.root)
+    /// What the server makes of modules that SQL names, loaded one after the other into one process, up to the first that
+    /// it refuses. Of each the module alone where no process is modelled for it, without a verdict.
+    fn open(&self, paths: &[PathBuf]) -> Vec<Opened> {
+        let mut processes =
+            (self.process.as_ref().map(Cow::Borrowed), self.dyld_processes.first().map(Cow::Borrowed));
+        let mut all = Vec::new();
+        for path in paths {
+            let Ok(module) = self.store.module(path) else {
+                let verdict = self.process.as_ref().map(|process| load(process, path, self.expected()).0);
+                all.push(Opened { verdict, ..Opened::default() });
+                break;
+            };
+            // Opened alone, it is what it is as a file of the tree.
+            let known = self.find(module.id).filter(|file| paths.len() == 1 && file.path == *path);
+            let opened = if module.macho().is_some() {
+                self.open_image(&mut processes.1, path, known.and_then(|file| file.dyld.first()))
+            } else {
+                self.open_object(&mut processes.0, path, known.and_then(|file| file.load.as_ref()))
+            };
+            let mut opened = opened.unwrap_or_default();
+            if opened.objects.is_empty() {
+                opened.objects.push((path.clone(), module));
             }
-            (None, None) => None,
-        };
-        found.unwrap_or_else(|| vec![(path.to_owned(), module)])
+            let is_end = matches!(opened.verdict, Some(Verdict::Fails(_) | Verdict::Crashes(_)));
+            all.push(opened);
+            if is_end {
+                break;
+            }
+        }
+        all
     }
 
-    /// The images in which `dlsym` on the handle of a Mach-O module searches, as far as they have a file.
-    fn dyld_handle_scope(&self, path: &Path, module: Arc<Module>) -> Vec<(PathBuf, Arc<Module>)> {
-        let scope = |process: &DyldProcess, root: Option<ImageId>| {
-            let images = process.closure(root?).into_iter().filter_map(|id| process.image(id));
-            Some(
-                images
-                    .filter_map(|image| Some((image.path().to_owned(), Arc::clone(image.module()?))))
+    fn open_object(
+        &self,
+        process: &mut Option<Cow<'_, Process>>,
+        path: &Path,
+        known: Option<&Load>,
+    ) -> Option<Opened> {
+        let opened = |process: &Process, root: Option<ObjectId>, failure: Option<&LoadError>| {
+            let closure = root.map(|root| process.closure(root)).unwrap_or_default();
+            let objects = closure.into_iter().filter_map(|id| process.object(id));
+            let verdict = || verdict(process, root, failure, path, self.expected());
+            Opened {
+                objects: objects
+                    .map(|object| (object.path().to_owned(), Arc::clone(object.module())))
                     .collect(),
-            )
-        };
-        let known = self.find(module.id).and_then(|file| file.dyld.first());
-        let found = match (known, self.dyld_processes.first()) {
-            (Some(load), _) => load.process.as_ref().and_then(|process| scope(process, load.root)),
-            (None, Some(process)) => {
-                let attempt = process.dlopen(path);
-                scope(&attempt.process, attempt.root)
+                verdict: self.process.is_some().then(verdict),
+                lacks_symbols: failure.is_some_and(|failure| failure.kind == LoadErrorKind::UndefinedSymbol),
             }
-            (None, None) => None,
         };
-        found.unwrap_or_else(|| vec![(path.to_owned(), module)])
+        if let Some(known) = known {
+            return Some(opened(&known.process, known.root, known.failure.as_ref()));
+        }
+        let mut attempt = process.as_ref()?.dlopen(path);
+        if let Some(error) = attempt.failure.as_mut().filter(|_| self.is_built_in()) {
+            doubt(&attempt.process, error);
+        }
+        let found = opened(&attempt.process, attempt.root, attempt.failure.as_ref());
+        *process = Some(Cow::Owned(attempt.process));
+        Some(found)
+    }
+
+    /// The same for a Mach-O module: the images as far as they have a file.
+    fn open_image(
+        &self,
+        process: &mut Option<Cow<'_, DyldProcess>>,
+        path: &Path,
+        known: Option<&DyldLoad>,
+    ) -> Option<Opened> {
+        let opened = |process: &DyldProcess, root: Option<ImageId>, failure: Option<&str>| {
+            let closure = root.map(|root| process.closure(root)).unwrap_or_default();
+            let images = closure.into_iter().filter_map(|id| process.image(id));
+            let object = |image: &Image| Some((image.path().to_owned(), Arc::clone(image.module()?)));
+            let verdict = || dyld_verdict(process, root, failure, path, self.expected());
+            Opened {
+                objects: images.filter_map(object).collect(),
+                verdict: (!self.dyld_processes.is_empty()).then(verdict),
+                lacks_symbols: failure.is_some_and(|failure| failure.contains("flat namespace")),
+            }
+        };
+        if let Some(known) = known {
+            return Some(opened(known.process.as_ref()?, known.root, known.failure.as_deref()));
+        }
+        let attempt = process.as_ref()?.dlopen(path);
+        let found = opened(&attempt.process, attempt.root, attempt.failure.as_deref());
+        *process = Some(Cow::Owned(attempt.process));
+        Some(found)
+    }
+
+    /// Whether the server is a built-in one, of some minor release.
+    fn is_built_in(&self) -> bool {
+        self.server.as_ref().is_some_and(|server| server.source == ServerSource::BuiltIn)
+    }
+
+    /// The server's own block, which it compares those of modules with.
+    fn expected(&self) -> Option<&MagicBlock> {
+        self.server.as_ref()?.facts.magic.as_ref()
     }
 
     /// Its files in path order.

@@ -252,7 +252,7 @@ fn is_against(tree: &Tree, record: &ExtensionRecord, finding: &Finding, seen: &m
     let is_its_file = finding.path == record.extension.control_path
         || record.scripts.iter().any(|script| script.path == finding.path)
         || record.functions.iter().any(|function| {
-            function.is_created && function.library.objects.iter().any(|(path, _)| *path == finding.path)
+            function.is_created && function.library.objects().iter().any(|(path, _)| *path == finding.path)
         });
     let controls = record.scripts.iter().filter_map(|script| script.control.as_ref().ok());
     is_its_file

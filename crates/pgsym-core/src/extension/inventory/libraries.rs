@@ -96,7 +96,9 @@ pub(super) fn library_at(
         dlsuffix: dlsuffix(around.is_macos, major),
         major,
     };
-    find_library(around.fs, &settings, loader, name, |path| (around.open)(path))
+    find_library(around.fs, &settings, loader, name, |path| {
+        (around.open)(&[path.to_owned()]).pop().unwrap_or_default()
+    })
 }
 
 pub(super) fn functions(

@@ -3,12 +3,13 @@
 
 mod declared;
 mod libraries;
+mod reopened;
 mod requires;
 mod scope;
 mod scripts;
 
 use std::collections::{BTreeSet, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -20,7 +21,7 @@ use self::scope::{Scope, orphan_scripts};
 use self::scripts::{Job, jobs_of, read_scripts, reread_with_other_strings};
 use super::catalog::Guard;
 use super::control::{Control, ControlError};
-use super::functions::{Library, Status};
+use super::functions::{Library, Opened, Status};
 use super::library_path::Loader;
 use super::places::{Places, SearchSettings, Site, find_places};
 use super::script::{Position, Script};
@@ -29,7 +30,6 @@ use super::update_graph::Step;
 use crate::discover::Installation;
 use crate::error::FileError;
 use crate::fs::Fs;
-use crate::model::Module;
 
 /// How much of the extensions is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -149,9 +149,6 @@ pub struct LoadStatement {
     pub library: Arc<Library>,
 }
 
-/// A module and what it brings, each with the path it was opened by, in the order in which `dlsym` searches.
-pub type Objects = Vec<(PathBuf, Arc<Module>)>;
-
 /// What the inventory takes from the tree of binaries.
 pub struct Surroundings<'a> {
     /// The files.
@@ -166,8 +163,8 @@ pub struct Surroundings<'a> {
     pub major: Option<u32>,
     /// Whether the tree is one of macOS.
     pub is_macos: bool,
-    /// The objects of a module's handle: itself and what it brings.
-    pub open: &'a (dyn Fn(&Path) -> Objects + Sync),
+    /// What opening modules one after the other comes to, up to the first that the server refuses.
+    pub open: &'a (dyn Fn(&[PathBuf]) -> Vec<Opened> + Sync),
 }
 
 /// The major version that is taken where nothing says one: the newest that is released.
@@ -239,7 +236,10 @@ impl Inventory {
         let libraries = libraries.collect();
         let mut own_libraries: Vec<Vec<u8>> = own.into_iter().map(|(_, name)| name).collect();
         own_libraries.dedup();
-        Self { places, error, extensions: records, orphan_scripts, libraries, own_libraries, major }
+        let mut inventory =
+            Self { places, error, extensions: records, orphan_scripts, libraries, own_libraries, major };
+        inventory.open_again(around);
+        inventory
     }
 
     /// What the extensions of a site mean by a name of a library, whether or not one of their scripts has it.

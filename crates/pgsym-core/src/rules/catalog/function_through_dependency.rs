@@ -28,7 +28,8 @@ declare_rule! {
     ///
     /// ## What it cannot see
     ///
-    /// Whether it is meant: some projects keep one core for several modules.
+    /// Whether it is meant: some projects keep one core for several modules. A module that does not load is
+    /// module-does-not-load, or the business of the rules on modules: nobody looks for its functions.
     ///
     /// ## References
     ///

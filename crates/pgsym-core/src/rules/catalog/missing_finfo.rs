@@ -26,7 +26,8 @@ declare_rule! {
     ///
     /// ## What it cannot see
     ///
-    /// The version in a record whose code is of no known shape.
+    /// The version in a record whose code is of no known shape. A module that does not load is
+    /// module-does-not-load, or the business of the rules on modules: nobody looks for its functions.
     ///
     /// ## References
     ///

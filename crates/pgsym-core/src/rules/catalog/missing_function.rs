@@ -33,7 +33,8 @@ declare_rule! {
     ///
     /// ## What it cannot see
     ///
-    /// Functions that code creates at run time.
+    /// Functions that code creates at run time. A module that does not load is
+    /// module-does-not-load, or the business of the rules on modules: nobody looks for its functions.
     ///
     /// ## References
     ///

@@ -86,7 +86,7 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
 
 /// Whether the module has the function and does not export it, which another rule (hidden-entry-point) tells.
 fn is_hidden(function: &Function) -> bool {
-    let view = function.library.objects.first().and_then(|(_, module)| module.elf()?.sections.get());
+    let view = function.library.objects().first().and_then(|(_, module)| module.elf()?.sections.get());
     let hidden = view.and_then(|view| view.hidden_entry_points.get());
     let record = [FINFO_PREFIX, function.prosrc.as_slice()].concat();
     let is_meant = |name: &Name| name.as_bytes() == function.prosrc || name.as_bytes() == record;
@@ -97,7 +97,7 @@ fn is_hidden(function: &Function) -> bool {
 fn other_version(record: &ExtensionRecord, library: &Library, major: u32) -> Option<(String, String)> {
     let control = record.extension.control.as_ref().ok()?;
     let wanted = control.default_version.as_deref()?;
-    let (path, module) = library.objects.first()?;
+    let (path, module) = library.objects().first()?;
     let block = module.postgres.get()?.magic.block()?;
     let (name, version) = (block.module_name.as_ref()?, block.module_version.as_ref()?.as_bytes());
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();

@@ -13,6 +13,7 @@ pub(crate) mod missing_default_version;
 pub(crate) mod missing_finfo;
 pub(crate) mod missing_function;
 pub(crate) mod mixed_versions;
+pub(crate) mod module_does_not_load;
 pub(crate) mod module_not_found;
 pub(crate) mod no_install_script;
 pub(crate) mod orphan_module;

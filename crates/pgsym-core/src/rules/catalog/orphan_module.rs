@@ -49,7 +49,7 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     let named: BTreeSet<_> = inventory
         .libraries
         .iter()
-        .filter_map(|library| library.objects.first())
+        .filter_map(|library| library.objects().first())
         .map(|(_, module)| module.id)
         .collect();
     for file in cx.files().filter(|file| file.role() == Role::Module) {
