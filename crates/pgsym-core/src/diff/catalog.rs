@@ -136,6 +136,7 @@ fn library_changes(
             Status::MissingFinfo => 2,
             Status::OtherApiVersion(_) => 3,
             Status::NullRecord => 4,
+            Status::FinfoIsData => 5,
         };
         lost.entry(group).or_default().push((function, status));
     }

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use super::library_path::{Expansion, LibrarySettings, Loader, candidates, expand};
 use crate::fs::{FileId, FileKind, Fs};
-use crate::hash::HashMap;
-use crate::model::{Module, NameHash};
+use crate::hash::{HashMap, HashSet};
+use crate::model::Module;
 use crate::name::{Shown, bytes_as_path, shown_path};
-use crate::postgres::{FINFO_PREFIX, ServerMessage, Verdict};
+use crate::postgres::{FINFO_PREFIX, FinfoRecord, ServerMessage, Verdict};
+use crate::resolve::{Libc, dlsym};
 
 /// A module and what it brings, each with the path it was opened by, in the order in which `dlsym` searches.
 pub type Objects = Vec<(PathBuf, Arc<Module>)>;
@@ -20,6 +21,8 @@ pub type Objects = Vec<(PathBuf, Arc<Module>)>;
 pub struct Opened {
     /// The module and what it brings; the module alone where no process is modelled, nothing where it cannot be read.
     pub objects: Objects,
+    /// The C library that searches them; none where no process is modelled.
+    pub libc: Option<Libc>,
     /// What the server says of it; none where no server is known that would load it.
     pub verdict: Option<Verdict>,
     /// Whether it lacks nothing but symbols, which a module that was loaded before may have.
@@ -91,11 +94,13 @@ impl Library {
         let Some(record) = self.provider(&[FINFO_PREFIX, prosrc].concat()) else {
             return Status::MissingFinfo;
         };
-        if let Some(version) = self.api_version(record, prosrc).filter(|&version| version != 1) {
-            return Status::OtherApiVersion(version);
-        }
-        if self.has_null_record(record, prosrc) {
-            return Status::NullRecord;
+        if let Some(found) = self.record(record, prosrc) {
+            match found.api_version {
+                _ if found.is_data => return Status::FinfoIsData,
+                Ok(version) if version != 1 => return Status::OtherApiVersion(version),
+                Err(_) if found.is_null => return Status::NullRecord,
+                _ => {}
+            }
         }
         match self.objects().get(function.max(record)) {
             Some((provider, _)) if function.max(record) > 0 => {
@@ -111,7 +116,10 @@ impl Library {
     pub fn refusal(&self, status: &Status, prosrc: &[u8]) -> Option<String> {
         let function = Shown(prosrc);
         Some(match status {
-            Status::Ok | Status::ThroughDependency { .. } | Status::ModuleUnreadable => return None,
+            Status::Ok
+            | Status::ThroughDependency { .. }
+            | Status::ModuleUnreadable
+            | Status::FinfoIsData => return None,
             Status::ModuleNotFound => return self.error(),
             Status::ModuleDoesNotLoad => match self.load_refusal()? {
                 Refusal::Says(message) => message.primary,
@@ -147,18 +155,10 @@ impl Library {
         &self.opened.objects
     }
 
-    /// The `api_version` that the record of a function has in an object, where it could be read.
-    fn api_version(&self, object: usize, prosrc: &[u8]) -> Option<u32> {
+    /// The record of a function in an object, where what PostgreSQL finds in it was read.
+    fn record(&self, object: usize, prosrc: &[u8]) -> Option<&FinfoRecord> {
         let facts = self.objects().get(object)?.1.postgres.get()?;
-        let record = facts.finfo.iter().find(|record| record.function.as_bytes() == prosrc)?;
-        record.api_version.as_ref().ok().copied()
-    }
-
-    /// Whether the record of a function in an object is NULL.
-    fn has_null_record(&self, object: usize, prosrc: &[u8]) -> bool {
-        let facts = self.objects().get(object).and_then(|(_, module)| module.postgres.get());
-        let records = facts.map(|facts| facts.finfo.as_slice()).unwrap_or_default();
-        records.iter().any(|record| record.is_null && record.function.as_bytes() == prosrc)
+        facts.finfo.iter().find(|record| record.function.as_bytes() == prosrc)
     }
 
     /// What the module itself exports under nearly the names that scripts ask for.
@@ -167,6 +167,9 @@ impl Library {
         let mut near = NearExports::default();
         for symbol in symbols.into_iter().flat_map(|symbols| symbols.exports()) {
             let name = symbol.name();
+            if symbol.version().is_some_and(|version| version.is_hidden) {
+                near.hidden.insert(name);
+            }
             near.folded.entry(name.to_ascii_lowercase()).or_insert(name);
             if let Some(function) = mangled(name) {
                 near.mangled.entry(function).or_insert(name);
@@ -175,12 +178,10 @@ impl Library {
         near
     }
 
-    /// The index of the first object that exports a symbol.
+    /// The index of the first object in which `dlsym` finds a symbol: not one that has a version only, and no default one.
     fn provider(&self, symbol: &[u8]) -> Option<usize> {
-        let hashes = NameHash::of(symbol);
-        self.objects().iter().position(|(_, module)| {
-            module.symbols.get().is_some_and(|symbols| symbols.lookup(symbol, hashes).next().is_some())
-        })
+        let libc = self.opened.libc.unwrap_or(Libc::NEWEST_GLIBC);
+        self.objects().iter().position(|(_, module)| dlsym(module, symbol, libc).is_some())
     }
 }
 
@@ -189,6 +190,7 @@ impl Library {
 pub struct NearExports<'a> {
     folded: HashMap<Vec<u8>, &'a [u8]>,
     mangled: HashMap<&'a [u8], &'a [u8]>,
+    hidden: HashSet<&'a [u8]>,
 }
 
 /// An export that was probably meant.
@@ -198,11 +200,16 @@ pub enum NearExport<'a> {
     OtherCase(&'a [u8]),
     /// It is the name of C++ for a function of this name.
     Mangled(&'a [u8]),
+    /// It has this very name and a version that is not the default one, which `dlsym` passes over.
+    OtherVersion(&'a [u8]),
 }
 
 impl<'a> NearExports<'a> {
     /// The export that stands for a symbol that is not there.
     pub fn of(&self, symbol: &[u8]) -> Option<NearExport<'a>> {
+        if let Some(name) = self.hidden.get(symbol) {
+            return Some(NearExport::OtherVersion(name));
+        }
         let folded = || self.folded.get(&symbol.to_ascii_lowercase()).copied().map(NearExport::OtherCase);
         self.mangled.get(symbol).copied().map(NearExport::Mangled).or_else(folded)
     }
@@ -242,6 +249,8 @@ pub enum Status {
     MissingFunction,
     /// The function is there, its `pg_finfo_` record is not.
     MissingFinfo,
+    /// Both are there, and the record is a variable, which the server calls: the backend dies.
+    FinfoIsData,
     /// Both are there, and the record is of this version, which the server does not know.
     OtherApiVersion(u32),
     /// Both are there, and there is no record behind its function: it returns NULL.
@@ -262,7 +271,7 @@ impl Status {
             Self::ModuleUnreadable => "module-unreadable",
             Self::ModuleDoesNotLoad => "module-does-not-load",
             Self::MissingFunction => "missing-function",
-            Self::MissingFinfo => "missing-finfo",
+            Self::MissingFinfo | Self::FinfoIsData => "missing-finfo",
             Self::OtherApiVersion(_) | Self::NullRecord => "other-api-version",
             Self::ThroughDependency { .. } => "through-dependency",
         }

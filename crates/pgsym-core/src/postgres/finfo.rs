@@ -29,6 +29,7 @@ pub(super) fn read(image: &Image<'_>) -> Result<Vec<FinfoRecord>, FileError> {
             symbol: symbol.index,
             api_version,
             is_null,
+            is_data: image.is_data(symbol),
         });
     }
     Ok(records)

@@ -9,7 +9,7 @@ use object::elf;
 use super::code::{self, Code, Place, Reference};
 use crate::error::{FileError, FileErrorKind};
 use crate::limits;
-use crate::model::{Symbol, SymbolKind, SymbolTable};
+use crate::model::{NameHash, Segment, Symbol, SymbolKind, SymbolTable};
 use crate::parse::elf::encoding::Encoding;
 use crate::parse::elf::memory::Memory;
 use crate::parse::elf::relocations::{Entry, Tables};
@@ -67,6 +67,28 @@ impl<'a> Image<'a> {
         // Mach-O has no sizes, and hand-written assembly need not state them.
         let length = if size == 0 { self.distance_to_next_symbol(address) } else { size }.min(bytes.len());
         Ok(read(Code { bytes: &bytes, length, address, is_thumb }))
+    }
+
+    /// The symbol that `dlsym` finds by a name: through the hash table, and none that has a version only which is not the
+    /// default one (`do_lookup_unversioned`, glibc elf/dl-lookup.c).
+    pub(super) fn dlsym(&self, name: &[u8]) -> Option<Symbol<'_>> {
+        let is_visible = |symbol: &Symbol<'_>| {
+            let version = elf::VersymIndex(symbol.version_word());
+            !version.is_hidden() || version.index() <= elf::VER_NDX_GLOBAL
+        };
+        let (symbols, hashes) = (self.symbols, NameHash::of(name));
+        symbols.candidates_named(name, hashes).filter(Symbol::is_export).find(is_visible)
+    }
+
+    /// Whether a symbol is a variable in memory that no processor runs.
+    pub(super) fn is_data(&self, symbol: Symbol<'_>) -> bool {
+        let Some(value) = symbol.value().filter(|_| symbol.kind() == SymbolKind::Object) else {
+            return false;
+        };
+        let holds = |segment: &&Segment| {
+            value.value.checked_sub(segment.address).is_some_and(|offset| offset < segment.memory_size)
+        };
+        self.memory.loads().find(holds).is_some_and(|segment| segment.flags & elf::PF_X.0 == 0)
     }
 
     /// Bytes from an address to the next defined symbol.

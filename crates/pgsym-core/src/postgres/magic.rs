@@ -20,7 +20,7 @@ use super::image::Image;
 use super::{MAGIC_FUNCTION, Magic, MagicBlock, MagicEvidence};
 use crate::error::{FileError, FileErrorKind};
 use crate::limits;
-use crate::model::{Endian, NameHash, Segment, Symbol, SymbolKind};
+use crate::model::{Endian, Segment};
 use crate::name::Name;
 use crate::parse::Facets;
 use crate::parse::elf::encoding::Encoding;
@@ -35,11 +35,8 @@ const WINDOW: u64 = 1 << 20;
 
 /// Reads the magic block, if `Pg_magic_func` is exported.
 pub(super) fn read(image: &Image<'_>, facets: Facets) -> Magic {
-    // As dlsym does: through the hash table.
-    let Some(function) = image.symbols.lookup(MAGIC_FUNCTION, NameHash::of(MAGIC_FUNCTION)).next() else {
-        return Magic::Absent;
-    };
-    if is_data(image, function) {
+    let Some(function) = image.dlsym(MAGIC_FUNCTION) else { return Magic::Absent };
+    if image.is_data(function) {
         return Magic::Unknown(FileError::malformed(MAGIC_IS_DATA));
     }
     let by_code = image.references(function).map(|references| {
@@ -60,14 +57,6 @@ pub(super) fn read(image: &Image<'_>, facets: Facets) -> Magic {
 
 /// What is said of a `Pg_magic_func` that no processor can run: a variable in memory that is not executable.
 pub(crate) const MAGIC_IS_DATA: &str = "Pg_magic_func is data";
-
-fn is_data(image: &Image<'_>, symbol: Symbol<'_>) -> bool {
-    let Some(value) = symbol.value().filter(|_| symbol.kind() == SymbolKind::Object) else { return false };
-    let holds = |segment: &&Segment| {
-        value.value.checked_sub(segment.address).is_some_and(|offset| offset < segment.memory_size)
-    };
-    image.memory.loads().find(holds).is_some_and(|segment| segment.flags & object::elf::PF_X.0 == 0)
-}
 
 /// Reads the block that a server compares modules with (`magic_data` of src/backend/utils/fmgr/dfmgr.c): a
 /// static that no symbol leads to, so only the scan finds it. Nothing where it finds none or several.
@@ -311,6 +300,7 @@ mod tests {
     use super::*;
     use crate::fs::{Fs as _, MemoryFs};
     use crate::model::Class;
+    use crate::model::NameHash;
     use crate::parse::parse;
 
     const LITTLE: Encoding = Encoding { class: Class::Bits64, endian: Endian::Little };

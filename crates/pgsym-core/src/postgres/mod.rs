@@ -137,4 +137,6 @@ pub struct FinfoRecord {
     pub api_version: Result<u32, FileError>,
     /// Whether the code returns NULL, and does nothing else.
     pub is_null: bool,
+    /// Whether there is no code: the symbol is a variable in memory that is not executable.
+    pub is_data: bool,
 }

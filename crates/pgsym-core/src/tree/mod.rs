@@ -274,6 +274,7 @@ impl Tree {
                 objects: objects
                     .map(|object| (object.path().to_owned(), Arc::clone(object.module())))
                     .collect(),
+                libc: Some(process.env().libc),
                 verdict: self.process.is_some().then(verdict),
                 lacks_symbols: failure.is_some_and(|failure| failure.kind == LoadErrorKind::UndefinedSymbol),
             }
@@ -304,6 +305,7 @@ impl Tree {
             let verdict = || dyld_verdict(process, root, failure, path, self.expected());
             Opened {
                 objects: images.filter_map(object).collect(),
+                libc: None,
                 verdict: (!self.dyld_processes.is_empty()).then(verdict),
                 lacks_symbols: failure.is_some_and(|failure| failure.contains("flat namespace")),
             }

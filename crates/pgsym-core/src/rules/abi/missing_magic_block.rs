@@ -1,5 +1,6 @@
 use crate::check::{ModuleCx, Severity, Sink, declare_rule};
-use crate::name::shown_path;
+use crate::model::NameHash;
+use crate::name::{Name, shown_path};
 use crate::postgres::{FINFO_PREFIX, MAGIC_FUNCTION, ServerMessage};
 
 declare_rule! {
@@ -17,7 +18,8 @@ declare_rule! {
     /// ## When it fires
     ///
     /// No source file of the module says `PG_MODULE_MAGIC;`, or the object that does is in a static archive that
-    /// nothing pulls it out of.
+    /// nothing pulls it out of. Or the function has a version that is not its default one (`Pg_magic_func@V1`), which
+    /// `dlsym` passes over.
     ///
     /// ## How to fix
     ///
@@ -26,7 +28,7 @@ declare_rule! {
     ///
     /// ## What it cannot see
     ///
-    /// A magic function that is there and hidden is `hidden-entry-point`. One that a needed library exports is found
+    /// A magic function that is there and local is `hidden-entry-point`. One that a needed library exports is found
     /// by `dlsym` too, so the module loads: that is a warning here, because `_PG_init` of that library then runs
     /// for this module.
     ///
@@ -47,7 +49,10 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
         return;
     }
     let marks = marks(cx);
-    let help = "write PG_MODULE_MAGIC; in one source file of the module";
+    let help = match versioned(cx) {
+        Some(_) => "leave Pg_magic_func out of the version script, or give it a default version",
+        None => "write PG_MODULE_MAGIC; in one source file of the module",
+    };
     let finding = if let Some(object) = super::in_dependency(cx, MAGIC_FUNCTION) {
         let message = format!(
             "The module exports {marks} but no Pg_magic_func; the server takes that of {}, and calls the _PG_init \
@@ -56,8 +61,15 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
         );
         sink.finding(cx.path(), "Pg_magic_func", message).severity(Severity::Warning)
     } else {
-        let message =
-            format!("The module exports {marks} but no Pg_magic_func: the server refuses to load it.");
+        let message = match versioned(cx) {
+            Some(version) => format!(
+                "Pg_magic_func has the version {version}, which is not its default one: dlsym passes over it, and the \
+                 server refuses to load the module."
+            ),
+            None => {
+                format!("The module exports {marks} but no Pg_magic_func: the server refuses to load it.")
+            }
+        };
         let mut finding = sink.finding(cx.path(), "Pg_magic_func", message);
         for line in super::lines(&ServerMessage::missing_magic_block(cx.path())) {
             finding = finding.evidence("the server", line);
@@ -65,6 +77,13 @@ fn check(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
         finding
     };
     sink.report(finding.help(help));
+}
+
+/// The version of a magic function that has one and no default one.
+fn versioned(cx: &ModuleCx<'_>) -> Option<Name> {
+    let symbols = cx.module()?.symbols.get()?;
+    let mut found = symbols.lookup(MAGIC_FUNCTION, NameHash::of(MAGIC_FUNCTION));
+    found.find_map(|symbol| symbol.version()).map(|version| version.name.clone())
 }
 
 /// What makes a module of the file.
@@ -83,7 +102,7 @@ fn marks(cx: &ModuleCx<'_>) -> String {
 pub(crate) mod tests {
     use super::*;
     use crate::rules::testing::{Case, library, module};
-    use pgsym_testkit::SharedObject;
+    use pgsym_testkit::{SharedObject, VersionDefault};
 
     pub(crate) fn firing() -> Case {
         Case::new().object("x.so", &SharedObject::new().needed("libc.so.6").pg_function("add"))
@@ -110,6 +129,21 @@ pub(crate) mod tests {
                 "HINT:  Extension libraries are required to use the PG_MODULE_MAGIC macro."
             ]
         );
+    }
+
+    #[test]
+    fn a_magic_function_with_a_version_that_nobody_asks_for_is_not_found() {
+        let case = |default| {
+            let object = SharedObject::new().needed("libc.so.6").pg_function("add");
+            Case::new().object("x.so", &object.export_versioned("Pg_magic_func", "V1", default))
+        };
+        let finding = case(VersionDefault::Hidden).one(&MISSING_MAGIC_BLOCK);
+        assert_eq!(
+            finding.message,
+            "Pg_magic_func has the version V1, which is not its default one: dlsym passes over it, and the server \
+             refuses to load the module."
+        );
+        assert_eq!(case(VersionDefault::Default).run(&MISSING_MAGIC_BLOCK), []);
     }
 
     #[test]

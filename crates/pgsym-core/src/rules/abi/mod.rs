@@ -8,10 +8,9 @@ pub(crate) mod unknown_magic_block;
 pub(crate) mod wrong_major;
 
 use crate::check::ModuleCx;
-use crate::model::NameHash;
 use crate::name::Name;
 use crate::postgres::{MAGIC_FUNCTION, Magic, MagicBlock, ServerMessage, mismatch};
-use crate::resolve::Object;
+use crate::resolve::{Object, dlsym};
 use crate::tree::Role;
 
 /// The names of a module that PostgreSQL would look up and that are local in it.
@@ -36,10 +35,9 @@ fn hides_magic(cx: &ModuleCx<'_>) -> bool {
 fn in_dependency<'t>(cx: &ModuleCx<'t>, name: &[u8]) -> Option<&'t Object> {
     let load = cx.load()?;
     let root = load.root?;
-    let hashes = NameHash::of(name);
-    load.process.closure(root).into_iter().skip(1).filter_map(|id| load.process.object(id)).find(|object| {
-        object.module().symbols.get().is_some_and(|symbols| symbols.lookup(name, hashes).next().is_some())
-    })
+    let libc = load.process.env().libc;
+    let mut objects = load.process.closure(root).into_iter().skip(1).filter_map(|id| load.process.object(id));
+    objects.find(|object| dlsym(object.module(), name, libc).is_some())
 }
 
 /// The block that the server compares modules with: its own, or that of a stock server of the major that was

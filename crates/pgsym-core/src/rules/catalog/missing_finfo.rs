@@ -9,7 +9,8 @@ declare_rule! {
     /// ## What it checks
     ///
     /// Each C function that is exported: whether `pg_finfo_` and its link symbol is exported too, by the
-    /// module or a library that it brings, and whether its code returns a record of `api_version` 1, the only one there is.
+    /// module or a library that it brings, whether it is a function, and whether its code returns a record of `api_version` 1,
+    /// the only one there is.
     ///
     /// ## Why it matters
     ///
@@ -46,8 +47,10 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
         // Each kind by itself: what is wrong with one function is not so with the next.
         let mut kinds: Vec<&Status> = Vec::new();
         for status in record.functions.iter().map(|function| &function.status) {
-            let is_about =
-                matches!(status, Status::MissingFinfo | Status::OtherApiVersion(_) | Status::NullRecord);
+            let is_about = matches!(
+                status,
+                Status::MissingFinfo | Status::FinfoIsData | Status::OtherApiVersion(_) | Status::NullRecord
+            );
             if is_about && !kinds.contains(&status) {
                 kinds.push(status);
             }
@@ -69,7 +72,11 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
             for (finding, (function, said)) in findings.into_iter().zip(firsts) {
                 let function = Shown(&function);
                 let help = format!("write PG_FUNCTION_INFO_V1({function}); and export pg_finfo_{function}");
-                sink.report(server_says(finding, &said).help(help));
+                let finding = match kind {
+                    Status::FinfoIsData => finding,
+                    _ => server_says(finding, &said),
+                };
+                sink.report(finding.help(help));
             }
         }
     }
@@ -81,6 +88,11 @@ fn describe(kind: &Status, names: &str) -> String {
             format!("the pg_finfo_ record of {names} is of a version that no server knows.")
         }
         Status::NullRecord => format!("there is no record behind the pg_finfo_ of {names}: it returns NULL."),
+        Status::FinfoIsData => {
+            format!(
+                "the pg_finfo_ of {names} is a variable: the server calls it, and the backend dies with SIGSEGV."
+            )
+        }
         _ => format!("no pg_finfo_ record stands beside {names}."),
     }
 }
@@ -129,6 +141,18 @@ pub(crate) mod tests {
         let object = module().export("f").export("pg_finfo_f");
         let case = case().extension("", &function("f", "x")).object("/pg/lib/x.so", &object);
         assert_eq!(server(&case.one(&MISSING_FINFO)), "null result from info function \"pg_finfo_f\"");
+    }
+
+    #[test]
+    fn a_record_that_is_no_function_ends_the_backend() {
+        let object = module().export("f").export_object("pg_finfo_f", 8);
+        let case = case().extension("", &function("f", "x")).object("/pg/lib/x.so", &object);
+        let finding = case.one(&MISSING_FINFO);
+        assert!(finding.texts("the server").is_empty());
+        assert_eq!(
+            finding.message,
+            "the pg_finfo_ of f is a variable: the server calls it, and the backend dies with SIGSEGV."
+        );
     }
 
     #[test]

@@ -98,13 +98,17 @@ fn meant(functions: &[&Function]) -> (Vec<String>, &'static str) {
                 let advice = "write the link symbol as the module has it, as the second string behind AS";
                 (name, "in another case than", advice)
             }
+            Some(NearExport::OtherVersion(name)) => {
+                let advice = "give the functions the default version (name@@VERSION), or none: dlsym passes over others";
+                (name, "with a version that is not the default one, for", advice)
+            }
             None => continue,
         };
         evidence.push(format!("{}, {what} {}", Shown(name), Shown(&function.prosrc)));
         help = if help.is_empty() || help == advice {
             advice
         } else {
-            "declare C++ functions extern \"C\", and write link symbols as the module has them"
+            "declare C++ functions extern \"C\", write link symbols as the module has them, and give them no version"
         };
     }
     (evidence, help)
@@ -117,6 +121,7 @@ pub(crate) mod tests {
     use crate::rules::testing::{Case, module};
 
     use crate::check::Severity;
+    use pgsym_testkit::VersionDefault;
 
     pub(crate) fn firing() -> Case {
         case().extension("", &function("f", "x")).object("x.so", &module())
@@ -152,6 +157,18 @@ pub(crate) mod tests {
             ["_Z1fP20FunctionCallInfoBaseData, the name of C++ for f", "GoodF, in another case than goodf",]
         );
         assert!(finding.help.contains("extern \"C\""), "{:?}", finding.help);
+    }
+
+    #[test]
+    fn a_function_that_has_a_version_and_no_default_one_is_not_found() {
+        let case = |default| {
+            let object = module().pg_finfo("f", 1).export_versioned("f", "V1", default);
+            case().extension("", &function("f", "x")).object("/pg/lib/x.so", &object)
+        };
+        let finding = case(VersionDefault::Hidden).one(&MISSING_FUNCTION);
+        assert_eq!(server(&finding), "could not find function \"f\" in file \"/pg/lib/x.so\"");
+        assert_eq!(finding.texts("exported"), ["f, with a version that is not the default one, for f"]);
+        assert_eq!(case(VersionDefault::Default).run(&MISSING_FUNCTION), []);
     }
 
     #[test]
