@@ -4,8 +4,8 @@
 use std::fmt;
 use std::path::Path;
 
-use super::{MAGIC_FUNCTION, Magic, MagicBlock, PgFacts};
-use crate::error::os_text;
+use super::{MAGIC_FUNCTION, MAGIC_IS_DATA, Magic, MagicBlock, PgFacts};
+use crate::error::{FileError, os_text};
 use crate::fs::FileKind;
 use crate::model::Class;
 use crate::name::{Name, path_bytes};
@@ -119,15 +119,33 @@ pub fn verdict(
     compared(magic_of(process, root), path, expected)
 }
 
+/// Why there is no block behind a `Pg_magic_func`.
+pub(super) enum Unread {
+    /// It is a variable in memory that no processor runs.
+    IsData,
+    /// Another reason.
+    Because(String),
+}
+
+impl Unread {
+    /// What a reader says instead of a block.
+    pub(super) fn of(magic: &FileError) -> Self {
+        if magic.message == MAGIC_IS_DATA { Self::IsData } else { Self::Because(magic.to_string()) }
+    }
+}
+
 /// What the server says of a block that `dlsym` led to, of one that cannot be read, or of none.
 pub(super) fn compared(
-    magic: Option<Result<MagicBlock, String>>,
+    magic: Option<Result<MagicBlock, Unread>>,
     path: &Path,
     expected: Option<&MagicBlock>,
 ) -> Verdict {
     match magic {
         None => Verdict::Fails(ServerMessage::missing_magic_block(path)),
-        Some(Err(why)) => Verdict::Unknown(format!("its magic block cannot be read: {why}")),
+        Some(Err(Unread::IsData)) => {
+            Verdict::Crashes(format!("{MAGIC_IS_DATA}, and the server calls it: SIGSEGV"))
+        }
+        Some(Err(Unread::Because(why))) => Verdict::Unknown(format!("its magic block cannot be read: {why}")),
         Some(Ok(block)) => match expected.and_then(|server| mismatch(path, server, &block)) {
             Some(message) => Verdict::Fails(message),
             None => Verdict::Loads,
@@ -137,13 +155,14 @@ pub(super) fn compared(
 
 /// The block that `dlsym(handle, "Pg_magic_func")` leads to: the module's own, or that of the first
 /// library of its closure that exports one.
-fn magic_of(process: &Process, root: ObjectId) -> Option<Result<MagicBlock, String>> {
+fn magic_of(process: &Process, root: ObjectId) -> Option<Result<MagicBlock, Unread>> {
     let mut provider = None;
     for id in process.closure(root) {
         let Some(object) = process.object(id) else { continue };
         let module = object.module();
         if let Some(error) = module.dependencies.error().or(module.symbols.error()) {
-            return Some(Err(format!("the symbols of {} are not known: {error}", shown(object.path()))));
+            let why = format!("the symbols of {} are not known: {error}", shown(object.path()));
+            return Some(Err(Unread::Because(why)));
         }
         if module.symbols.get().is_some() && dlsym(module, MAGIC_FUNCTION, process.env().libc).is_some() {
             provider = Some(object);
@@ -153,8 +172,10 @@ fn magic_of(process: &Process, root: ObjectId) -> Option<Result<MagicBlock, Stri
     let provider = provider?;
     let read = |facts: Option<&PgFacts>| match facts.map(|facts| &facts.magic) {
         Some(Magic::Found(block)) => Ok((**block).clone()),
-        Some(Magic::Unknown(why)) => Err(why.to_string()),
-        Some(Magic::Absent) | None => Err("the reader does not find what the symbol table names".to_owned()),
+        Some(Magic::Unknown(why)) => Err(Unread::of(why)),
+        Some(Magic::Absent) | None => {
+            Err(Unread::Because("the reader does not find what the symbol table names".to_owned()))
+        }
     };
     if let Some(facts) = provider.module().postgres.get() {
         return Some(read(Some(facts)));
@@ -165,11 +186,11 @@ fn magic_of(process: &Process, root: ObjectId) -> Option<Result<MagicBlock, Stri
         .store()
         .fs()
         .open(&path)
-        .map_err(crate::FileError::from)
+        .map_err(FileError::from)
         .and_then(|(source, metadata)| parse(&path, metadata, &*source, Facets::POSTGRES));
     Some(match module {
         Ok(module) => read(module.postgres.get()),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(Unread::Because(error.to_string())),
     })
 }
 

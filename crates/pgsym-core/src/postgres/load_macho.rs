@@ -4,7 +4,7 @@ use std::path::Path;
 
 use object::macho;
 
-use super::load::{Verdict, compared};
+use super::load::{Unread, Verdict, compared};
 use super::{Magic, MagicBlock, ServerMessage};
 use crate::name::{Name, path_bytes};
 use crate::parse::{Facets, parse};
@@ -33,7 +33,7 @@ pub fn dyld_verdict(
 
 /// The block that `dlsym(handle, "Pg_magic_func")` leads to: the module's own, or that of the first of its libraries
 /// that exports one. What the shared cache exports is none of PostgreSQL's.
-fn magic_of(process: &DyldProcess, root: ImageId) -> Option<Result<MagicBlock, String>> {
+fn magic_of(process: &DyldProcess, root: ImageId) -> Option<Result<MagicBlock, Unread>> {
     let provider = process.closure(root).into_iter().find_map(|id| {
         let image = process.image(id)?;
         let is_program = image.macho()?.file_type == macho::MH_EXECUTE;
@@ -42,24 +42,25 @@ fn magic_of(process: &DyldProcess, root: ImageId) -> Option<Result<MagicBlock, S
     Some(block_of(process, provider))
 }
 
-fn block_of(process: &DyldProcess, image: &Image) -> Result<MagicBlock, String> {
+fn block_of(process: &DyldProcess, image: &Image) -> Result<MagicBlock, Unread> {
+    let because = |why: &str| Unread::Because(why.to_owned());
     let read = |magic: &Magic| match magic {
         Magic::Found(block) => Ok((**block).clone()),
-        Magic::Unknown(why) => Err(why.to_string()),
-        Magic::Absent => Err("the reader does not find what the export trie names".to_owned()),
+        Magic::Unknown(why) => Err(Unread::of(why)),
+        Magic::Absent => Err(because("the reader does not find what the export trie names")),
     };
-    let module = image.module().ok_or("it has no file")?;
+    let module = image.module().ok_or_else(|| because("it has no file"))?;
     if let Some(facts) = module.postgres.get() {
         return read(&facts.magic);
     }
     // A library outside the tree, which was read for its symbols only.
     let (source, metadata) =
-        process.store().fs().open(image.path()).map_err(|error| crate::error::os_text(&error))?;
-    let module =
-        parse(image.path(), metadata, &*source, Facets::POSTGRES).map_err(|error| error.to_string())?;
-    let module = slice_for(&module.into(), process.env().arch).ok_or("its slice is gone")?;
+        process.store().fs().open(image.path()).map_err(|error| because(&crate::error::os_text(&error)))?;
+    let module = parse(image.path(), metadata, &*source, Facets::POSTGRES)
+        .map_err(|error| because(&error.to_string()))?;
+    let module = slice_for(&module.into(), process.env().arch).ok_or_else(|| because("its slice is gone"))?;
     module
         .postgres
         .get()
-        .map_or_else(|| Err("its symbols cannot be read".to_owned()), |facts| read(&facts.magic))
+        .map_or_else(|| Err(because("its symbols cannot be read")), |facts| read(&facts.magic))
 }

@@ -12,7 +12,7 @@ use super::store::{OpenFailure, Opened, Place};
 use super::token::{Expanded, Tokens, expand};
 use super::trace::{LoadError, LoadErrorKind, Outcome, Probe, Refusal, Via};
 use crate::limits;
-use crate::model::{Class, SearchPathKind};
+use crate::model::{Class, SearchPathKind, Segment};
 use crate::name::{Name, bytes_as_path, path_bytes, path_from_bytes};
 use crate::parse::elf::memory::PAGE;
 
@@ -406,6 +406,21 @@ pub(crate) fn read_only_dynamic(
     ))
 }
 
+/// What `_dl_map_segments` (elf/dl-map-segments.h) says of PT_LOADs that are out of order: where the last ends before the
+/// first begins, the length of the whole is no length; and where the first reaches beyond the start of the last one and
+/// there are pages between any two, the loader has the words of another fault.
+fn unmappable(segments: &[Segment]) -> Option<&'static str> {
+    let start = |segment: &Segment| segment.address / PAGE;
+    let end = |segment: &Segment| segment.address.saturating_add(segment.file_size).div_ceil(PAGE);
+    let loads: Vec<&Segment> = segments.iter().filter(|segment| segment.kind == elf::PT_LOAD.0).collect();
+    let (first, last) = (loads.first()?, loads.last()?);
+    if last.address.saturating_add(last.memory_size) < first.address {
+        return Some("failed to map segment from shared object");
+    }
+    let has_holes = loads.windows(2).any(|pair| end(pair[0]) != start(pair[1]));
+    (has_holes && start(last) < end(first)).then_some("ELF load command address/offset not page-aligned")
+}
+
 /// What mapping a file refuses after its first bytes are accepted, in the order of `_dl_map_object_from_fd`.
 pub(crate) fn refuse_to_map(object: &crate::model::Module, mode: OpenMode) -> Option<Refusal> {
     let elf_file = object.elf()?;
@@ -416,6 +431,9 @@ pub(crate) fn refuse_to_map(object: &crate::model::Module, mode: OpenMode) -> Op
     }
     if !has_loads {
         return Some(Refusal::new("object file has no loadable segments"));
+    }
+    if let Some(words) = unmappable(&elf_file.segments) {
+        return Some(Refusal::new(words));
     }
     let is_executable = object.kind == crate::model::ObjectKind::Executable;
     if is_executable && mode != OpenMode::Listed {

@@ -27,6 +27,9 @@ pub(crate) const STATIC_TLS_SURPLUS: u64 = 1_664;
 /// Measured with PostgreSQL 15 on glibc 2.36: 1710 bytes load, 1720 do not.
 pub(crate) const STATIC_TLS_RESERVE: u64 = STATIC_TLS_SURPLUS + 64;
 
+/// TLS_TCB_ALIGN of x86-64, the largest of all machines: the alignment of glibc's `struct pthread`.
+const THREAD_ALIGN: u64 = 64;
+
 impl Process {
     /// What relocating the objects that `root` brought ends at, in the loader's words.
     pub(super) fn relocation_failure(&self, root: ObjectId, new_from: usize) -> Option<LoadError> {
@@ -39,24 +42,44 @@ impl Process {
         order.into_iter().find_map(|id| {
             self.assertion(id, &rest)
                 .or_else(|| self.undefined(id, &rest))
+                .or_else(|| self.unannounced_text(id))
                 .or_else(|| self.no_static_tls(id, &mut static_tls))
         })
     }
 
-    /// A file that ends before its writable segment does: relocating touches pages that are not there.
+    /// A file that ends before its segments do. Relocating touches the pages of the writable one; whether anything touches the
+    /// missing pages of another, only running it tells.
     fn cut_off(&self, id: ObjectId) -> Option<LoadError> {
         let object = self.object(id)?;
         let module = object.module();
-        let lost = module.elf()?.segments.iter().any(|segment| {
-            segment.kind == elf::PT_LOAD.0
-                && segment.flags & elf::PF_W.0 != 0
-                && segment.file_size > 0
-                && loses_a_page(segment, module.len)
-        });
-        lost.then(|| LoadError {
+        let loads = module.elf()?.segments.iter().filter(|segment| segment.kind == elf::PT_LOAD.0);
+        let mut lost =
+            loads.filter(|segment| segment.file_size > 0 && loses_a_page(segment, module.len)).peekable();
+        lost.peek()?;
+        let (kind, what) = if lost.any(|segment| segment.flags & elf::PF_W.0 != 0) {
+            (LoadErrorKind::Crash, "touching what is missing is SIGBUS")
+        } else {
+            (
+                LoadErrorKind::Unreadable,
+                "whether anything touches what is missing, which is SIGBUS, is not known",
+            )
+        };
+        let message = format!("{}: the file is cut off, and {what}", shown(object));
+        Some(LoadError { message, kind, requester: Some(id) })
+    }
+
+    /// Relocations that write into memory which DF_TEXTREL did not make writable (`_dl_relocate_object`, glibc
+    /// elf/dl-reloc.c; `map_library`, musl ldso/dynlink.c): the symbols of the object are all there by then, or one before
+    /// them is told of.
+    fn unannounced_text(&self, id: ObjectId) -> Option<LoadError> {
+        let object = self.object(id)?;
+        let elf_file = object.module().elf()?;
+        let text = elf_file.relocations.get()?.text.filter(|_| elf_file.flags & elf::DF_TEXTREL.0 == 0)?;
+        Some(LoadError {
             message: format!(
-                "{}: the file is cut off, and touching what is missing is SIGBUS",
-                shown(object)
+                "{}: a relocation writes into code at address {:#x}, and without DF_TEXTREL that is SIGSEGV",
+                shown(object),
+                text.first
             ),
             kind: LoadErrorKind::Crash,
             requester: Some(id),
@@ -201,6 +224,14 @@ impl Process {
         earlier.filter_map(|id| self.static_tls_owner(id)).filter(|owner| !started.contains(owner)).collect()
     }
 
+    /// The alignment of the static TLS block: that of the thread's own data, or what an object of the start asks for
+    /// (`_dl_determine_tlsoffset`, elf/dl-tls.c). Nobody who comes later is served with more, whatever room there is.
+    pub(crate) fn static_tls_align(&self) -> u64 {
+        let started =
+            self.started().iter().filter_map(|&id| Some(self.object(id)?.module().elf()?.tls?.align));
+        started.fold(THREAD_ALIGN, u64::max)
+    }
+
     /// A relocation with an offset from the thread pointer wants room in the static TLS block
     /// (`_dl_try_allocate_static_tls`, elf/dl-reloc.c). musl has none for what comes after the start (`do_relocs`).
     fn no_static_tls(&self, id: ObjectId, taken: &mut BTreeSet<ObjectId>) -> Option<LoadError> {
@@ -209,8 +240,10 @@ impl Process {
         let path = |id| self.object(id).map(shown).unwrap_or_default();
         let message = match self.env().libc {
             Libc::Glibc(..) => {
+                let align = |id: ObjectId| Some(self.object(id)?.module().elf()?.tls?.align);
+                let is_aligned = align(owner) <= Some(self.static_tls_align());
                 let sizes = taken.iter().filter_map(|&id| tls_bytes(self.object(id)?.module()));
-                if sizes.fold(0, u64::saturating_add) < STATIC_TLS_RESERVE {
+                if is_aligned && sizes.fold(0, u64::saturating_add) < STATIC_TLS_RESERVE {
                     return None;
                 }
                 format!("{}: cannot allocate memory in static TLS block", path(owner))

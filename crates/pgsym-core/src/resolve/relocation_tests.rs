@@ -3,7 +3,10 @@
 
 use std::path::Path;
 
-use pgsym_testkit::{Damage, Export, ExportKind, Import, Reference, SharedObject, Stack};
+use object::elf;
+use pgsym_testkit::{
+    Damage, Export, ExportKind, Import, ProgramHeaderField, Reference, SharedObject, Stack, TextRelocations,
+};
 
 use crate::postgres::{self, Verdict};
 use crate::resolve::Libc;
@@ -160,4 +163,62 @@ fn a_filtee_stands_before_its_filter() {
 fn an_empty_dependency_is_the_program() {
     let case = Case::new().object("x.so", &module().needed(""));
     assert_eq!(verdict(&case), Verdict::Loads);
+}
+
+#[test]
+fn text_relocations_that_are_not_announced_end_the_process() {
+    let case = |how| Case::new().object("x.so", &module().text_relocations(how));
+    assert_eq!(verdict(&case(TextRelocations::Tagged)), Verdict::Loads);
+    let tree = case(TextRelocations::Silent).tree();
+    let Some(Verdict::Crashes(why)) = &file_of(&tree, "x.so").load.as_ref().unwrap().verdict else {
+        panic!()
+    };
+    assert!(why.ends_with("without DF_TEXTREL that is SIGSEGV"), "{why}");
+}
+
+#[test]
+fn a_magic_function_that_is_a_variable_ends_the_process() {
+    let object = SharedObject::new().needed("libc.so.6").export_object("Pg_magic_func", 64);
+    let case = Case::new().object("x.so", &object);
+    assert_eq!(
+        verdict(&case),
+        Verdict::Crashes("Pg_magic_func is data, and the server calls it: SIGSEGV".to_owned())
+    );
+}
+
+/// A module whose PT_LOAD of this number claims a gigabyte of the file.
+fn claiming_a_gigabyte(number: usize) -> Case {
+    let mut bytes = module().build();
+    let loads = (0..usize::from(bytes[56]))
+        .map(|index| 64 + index * 56)
+        .filter(|&at| bytes[at..at + 4] == [1, 0, 0, 0]);
+    let header = loads.collect::<Vec<_>>()[number];
+    for field in [32, 40] {
+        // p_filesz, p_memsz
+        bytes[header + field..header + field + 8].copy_from_slice(&(1_u64 << 30).to_le_bytes());
+    }
+    Case::new().file("x.so", bytes)
+}
+
+#[test]
+fn a_first_segment_that_covers_the_last_one_is_refused() {
+    assert_eq!(
+        failure(&claiming_a_gigabyte(0)),
+        format!("{COULD_NOT}/pg/lib/x.so: ELF load command address/offset not page-aligned")
+    );
+}
+
+#[test]
+fn a_first_segment_behind_the_last_one_is_refused() {
+    let damage = Damage::ProgramHeader(elf::PT_LOAD.0, ProgramHeaderField::Address, 1 << 32);
+    assert_eq!(
+        failure(&Case::new().object("x.so", &module().damage(damage))),
+        format!("{COULD_NOT}/pg/lib/x.so: failed to map segment from shared object")
+    );
+}
+
+#[test]
+fn whether_missing_pages_of_a_read_only_segment_are_touched_is_not_known() {
+    let Verdict::Unknown(why) = verdict(&claiming_a_gigabyte(1)) else { panic!() };
+    assert!(why.contains("the file is cut off, and whether anything touches what is missing"), "{why}");
 }

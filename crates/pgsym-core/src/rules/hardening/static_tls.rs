@@ -55,7 +55,8 @@ declare_rule! {
     ///
     /// Compile with `-ftls-model=global-dynamic`, the default of `-fPIC`. To make room on glibc 2.33 and later: in the
     /// server's environment, `GLIBC_TUNABLES=glibc.rtld.optional_static_tls=N`, where N is what all modules of a session
-    /// need together, less 1,152 bytes; 512 is the default.
+    /// need together, less 1,152 bytes; 512 is the default. Variables that are aligned to more than 64 bytes find no room in
+    /// any reserve.
     ///
     /// ## What it cannot see
     ///
@@ -63,7 +64,7 @@ declare_rule! {
     ///
     /// ## References
     ///
-    /// glibc elf/dl-reloc.c `_dl_allocate_static_tls`, elf/dl-tls.c `_dl_tls_static_surplus_init`; musl
+    /// glibc elf/dl-reloc.c `_dl_try_allocate_static_tls`, elf/dl-tls.c `_dl_tls_static_surplus_init`; musl
     /// ldso/dynlink.c `do_relocs`.
     pub(crate) static STATIC_TLS = {
         code: "PGS404",
@@ -99,12 +100,15 @@ fn check_file(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
         return;
     }
     let libc = cx.load().map(|load| load.process.env().libc);
+    let most = cx.load().map(|load| load.process.static_tls_align());
+    let is_too_aligned = matches!(libc, Some(Libc::Glibc(..))) && most.is_some_and(|most| tls.align > most);
+    let is_refused = is_too_aligned || tls.size >= STATIC_TLS_RESERVE;
     let (leads, severity) = match libc {
         Some(Libc::Musl) if relocations > 0 => {
             (consequence(cx.file()), crate::rules::loader::severity(cx.file()))
         }
         Some(Libc::Musl) | None => ("it takes from a small reserve", Severity::Info),
-        Some(Libc::Glibc(..)) if tls.size >= STATIC_TLS_RESERVE => {
+        Some(Libc::Glibc(..)) if is_refused => {
             (consequence(cx.file()), crate::rules::loader::severity(cx.file()))
         }
         Some(Libc::Glibc(..)) if tls.size > GUARANTEED => (
@@ -113,13 +117,18 @@ fn check_file(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
         ),
         Some(Libc::Glibc(..)) => ("it takes from the small reserve that all modules share", Severity::Info),
     };
-    let message = format!("{} bytes of PT_TLS must lie in the static TLS block: {leads}.", tls.size);
+    let aligned = if is_too_aligned {
+        format!(", aligned to {} where the block is to {},", tls.align, most.unwrap_or_default())
+    } else {
+        String::new()
+    };
+    let message = format!("{} bytes of PT_TLS{aligned} must lie in the static TLS block: {leads}.", tls.size);
     let mut finding = sink.finding(cx.path(), "PT_TLS", message).severity(severity);
     if relocations > 0 {
         finding =
             finding.evidence("relocations", format!("{relocations} with an offset from the thread pointer"));
     }
-    if matches!(libc, Some(Libc::Glibc(..))) && tls.size >= STATIC_TLS_RESERVE {
+    if matches!(libc, Some(Libc::Glibc(..))) && is_refused {
         let path = shown_path(cx.path());
         finding = told(
             finding,
@@ -128,14 +137,14 @@ fn check_file(cx: &ModuleCx<'_>, sink: &mut Sink<'_>) {
             &format!("{path}: cannot allocate memory in static TLS block"),
         );
     }
-    sink.report(finding.help(make_room(libc, tls.size)));
+    sink.report(finding.help(make_room(libc, if is_too_aligned { 0 } else { tls.size })));
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
     use crate::rules::testing::{Case, module};
-    use pgsym_testkit::{Export, ExportKind, Kind, SharedObject};
+    use pgsym_testkit::{Damage, Export, ExportKind, Kind, ProgramHeaderField, SharedObject};
 
     fn with_tls(size: u32) -> SharedObject {
         module().add_export(Export::new("thread_state", ExportKind::Tls(size))).flags(0x10)
@@ -179,6 +188,23 @@ pub(crate) mod tests {
         assert!(!help(1024).contains("GLIBC_TUNABLES"), "{}", help(1024));
         let old = Case::with_glibc("2.31").object("x.so", &with_tls(4096)).one(&STATIC_TLS).help;
         assert!(!old.contains("GLIBC_TUNABLES"), "{old}");
+    }
+
+    #[test]
+    fn more_alignment_than_the_block_has_finds_no_room() {
+        let aligned = |bytes| {
+            let align = Damage::ProgramHeader(elf::PT_TLS.0, ProgramHeaderField::Align, bytes);
+            Case::new().object("x.so", &with_tls(64).damage(align)).one(&STATIC_TLS)
+        };
+        assert_eq!(aligned(64).severity, Severity::Info);
+        let finding = aligned(128);
+        assert_eq!(finding.severity, Severity::Error);
+        assert_eq!(
+            finding.message,
+            "64 bytes of PT_TLS, aligned to 128 where the block is to 64, must lie in the static TLS block: the server \
+             cannot load the module."
+        );
+        assert!(!finding.help.contains("GLIBC_TUNABLES"), "{}", finding.help);
     }
 
     #[test]
