@@ -148,3 +148,15 @@ fn many_overloads_and_drops_cost_one_walk() {
     share.file("busy--1.sql", &script);
     assert_eq!(share.findings_within(SOON, 256 << 20), []);
 }
+
+#[test]
+fn a_library_for_each_function_is_no_more_than_many_libraries() {
+    let share = Share::new();
+    share.file("x.control", "default_version = 1");
+    let function =
+        |index| format!("CREATE FUNCTION f{index}() RETURNS int LANGUAGE c AS '$libdir/m{index}';\n");
+    share.file("x--1.sql", (0..30_000).map(function).collect::<String>());
+    let findings = share.findings_within(SOON, 500 << 20);
+    let missing = findings.iter().filter(|finding| finding.rule.code == "PGS610");
+    assert_eq!(missing.count(), 30_000);
+}

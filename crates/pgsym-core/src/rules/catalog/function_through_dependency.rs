@@ -62,7 +62,7 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
                 )
             },
         );
-        for finding in findings {
+        for (finding, _) in findings {
             sink.report(finding.help("link the functions into the module, or name the library in AS"));
         }
     }

@@ -56,25 +56,19 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
             }
         }
         for kind in kinds {
-            let mut firsts = Vec::new();
             let findings = on_functions(
                 sink,
                 record,
                 |function| function.status == *kind,
-                |functions| {
-                    firsts.extend(functions.first().map(|function| {
-                        let said = function.library.refusal(kind, &function.prosrc).unwrap_or_default();
-                        (function.prosrc.clone(), said)
-                    }));
-                    describe(kind, &names(functions))
-                },
+                |functions| describe(kind, &names(functions)),
             );
-            for (finding, (function, said)) in findings.into_iter().zip(firsts) {
-                let function = Shown(&function);
+            for (finding, first) in findings {
+                let said = first.library.refusal(kind, &first.prosrc);
+                let function = Shown(&first.prosrc);
                 let help = format!("write PG_FUNCTION_INFO_V1({function}); and export pg_finfo_{function}");
-                let finding = match kind {
-                    Status::FinfoIsData => finding,
-                    _ => server_says(finding, &said),
+                let finding = match said {
+                    Some(said) => server_says(finding, &said),
+                    None => finding,
                 };
                 sink.report(finding.help(help));
             }

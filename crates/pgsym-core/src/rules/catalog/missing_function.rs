@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use super::support::{LISTED, names, on_functions, server_says};
 use crate::check::{Sink, TreeCx, declare_rule};
 use crate::extension::{Function, NearExport, Status};
@@ -51,28 +53,29 @@ declare_rule! {
 
 fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     for record in cx.tree().inventory().in_scope() {
-        let mut said = Vec::new();
+        let mut declared: HashMap<&[u8], usize> = HashMap::new();
+        for function in &record.functions {
+            *declared.entry(&function.probin).or_default() += 1;
+        }
+        let mut instead = Vec::new();
         let findings = on_functions(
             sink,
             record,
             |function| function.status == Status::MissingFunction,
             |functions| {
-                said.push(functions.first().map(|function| {
-                    let message = function.library.refusal(&function.status, &function.prosrc);
-                    (message.unwrap_or_default(), meant(functions))
-                }));
-                let of = record.functions.iter().filter(|f| functions.iter().any(|g| g.probin == f.probin));
+                instead.push(meant(functions));
+                let of = functions.first().and_then(|function| declared.get(&*function.probin));
                 format!(
                     "not exported: {}; {} of {} that {} declares in it.",
                     names(functions),
                     functions.len(),
-                    count(of.count(), "function"),
+                    count(of.copied().unwrap_or_default(), "function"),
                     Shown(&record.extension.name)
                 )
             },
         );
-        for (finding, said) in findings.into_iter().zip(said) {
-            let (said, (evidence, help)) = said.unwrap_or_default();
+        for ((finding, first), (evidence, help)) in findings.into_iter().zip(instead) {
+            let said = first.library.refusal(&first.status, &first.prosrc).unwrap_or_default();
             let finding = server_says(finding, &said);
             let finding =
                 evidence.into_iter().fold(finding, |finding, text| finding.evidence("exported", text));

@@ -1,6 +1,5 @@
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::Arc;
 
 use super::support::{names, on_functions, place};
 use crate::check::{Finding, Sink, TreeCx, declare_rule};
@@ -65,13 +64,11 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
         library.load_refusal().is_some() && !id().is_some_and(|id| judged.contains(&id))
     };
     for record in tree.inventory().in_scope() {
-        let mut libraries = Vec::new();
         let findings = on_functions(
             sink,
             record,
             |function| is_hit(&function.library),
             |functions| {
-                libraries.extend(functions.first().map(|function| Arc::clone(&function.library)));
                 let library = functions.first().map(|function| Shown(&function.probin).to_string());
                 format!(
                     "{} does not load, and {} of {} in it: {}.",
@@ -82,9 +79,9 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
                 )
             },
         );
-        let told: HashSet<_> = libraries.iter().filter_map(|library| library.path()).collect();
-        for (finding, library) in findings.into_iter().zip(&libraries) {
-            sink.report(with_words(finding, library));
+        let told: HashSet<_> = findings.iter().filter_map(|(_, first)| first.library.path()).collect();
+        for (finding, first) in findings {
+            sink.report(with_words(finding, &first.library));
         }
         let loads = record.loads.iter().filter(|load| is_hit(&load.library));
         for load in loads.filter(|load| !load.library.path().is_some_and(|path| told.contains(path))) {

@@ -66,26 +66,15 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
                 )
             },
         );
-        for finding in findings {
-            let library = record.functions.iter().find(|function| {
-                finding.subject.ends_with(&format!(" {}", Shown(&function.probin)))
-                    && function.status == Status::ModuleNotFound
-            });
-            let finding = match library {
-                Some(function) => {
-                    if is_staged_link(cx, &function.library) {
-                        continue; // unreadable-file tells of the link
-                    }
-                    let severity = severity(site, &function.library).min(finding.severity);
-                    with_search(finding, &function.library).severity(severity)
-                }
-                None => finding,
-            };
-            let is_setting = library.is_some_and(|function| function.library.expansion.is_err());
-            sink.report(finding.help(if is_setting {
-                "correct the setting that the server names"
-            } else {
-                "ship the module, or correct module_pathname in the control file"
+        for (finding, first) in findings {
+            if is_staged_link(cx, &first.library) {
+                continue; // unreadable-file tells of the link
+            }
+            let severity = severity(site, &first.library).min(finding.severity);
+            let finding = with_search(finding, &first.library).severity(severity);
+            sink.report(finding.help(match first.library.expansion {
+                Err(_) => "correct the setting that the server names",
+                Ok(_) => "ship the module, or correct module_pathname in the control file",
             }));
         }
         for load in record.loads.iter().filter(|load| {

@@ -1,7 +1,7 @@
 //! What the rules on extensions share: findings about a control file or a script, with the place and the server's
 //! words as evidence; and, for tests, a small installation in memory.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use crate::check::{Finding, Severity, Sink, TreeCx};
@@ -48,26 +48,26 @@ pub(super) fn staged_root(cx: &TreeCx<'_>, path: &Path) -> Option<PathBuf> {
 /// How many functions a finding lists before it only counts them.
 pub(super) const LISTED: usize = 10;
 
-/// One finding for all functions of an extension that lack the same thing in the same library.
-pub(super) fn on_functions(
+/// One finding for all functions of an extension that lack the same thing in the same library, with the first of them in
+/// the order in which the server meets them.
+pub(super) fn on_functions<'t>(
     sink: &Sink<'_>,
-    record: &ExtensionRecord,
+    record: &'t ExtensionRecord,
     is_hit: impl Fn(&Function) -> bool,
     mut describe: impl FnMut(&[&Function]) -> String,
-) -> Vec<Finding> {
+) -> Vec<(Finding, &'t Function)> {
     let mut findings = Vec::new();
-    let hits: Vec<&Function> = record.functions.iter().filter(|function| is_hit(function)).collect();
-    let mut groups: Vec<(bool, &[u8])> = hits.iter().map(|f| (f.is_created, f.probin.as_slice())).collect();
-    groups.sort_unstable();
-    groups.dedup();
-    // In the order in which the server meets them: it stops at the first.
+    // A script may name as many libraries as it has functions.
+    let mut groups: BTreeMap<(bool, &[u8]), Vec<&Function>> = BTreeMap::new();
+    for function in record.functions.iter().filter(|function| is_hit(function)) {
+        groups.entry((function.is_created, &function.probin)).or_default().push(function);
+    }
     let order: HashMap<&Path, usize> =
         record.scripts.iter().enumerate().map(|(index, script)| (script.path.as_path(), index)).collect();
-    for (is_created, probin) in groups {
-        let mut of: Vec<&Function> =
-            hits.iter().copied().filter(|f| f.is_created == is_created && f.probin == probin).collect();
+    for ((is_created, probin), mut of) in groups {
+        // The server stops at the first.
         of.sort_by_key(|f| (order.get(f.script.as_path()), f.position));
-        let Some(first) = of.first() else { continue };
+        let Some(&first) = of.first() else { continue };
         let path = first.library.path().unwrap_or(&record.extension.control_path);
         let subject = format!("{} {}", Shown(&record.extension.name), Shown(probin));
         let mut finding = sink.finding(path, subject, describe(&of));
@@ -85,7 +85,7 @@ pub(super) fn on_functions(
             finding = finding.evidence("declared", format!("and {} more", of.len() - LISTED));
         }
         // A script that nothing runs any more breaks nobody's installation.
-        findings.push(if is_created { finding } else { finding.severity(Severity::Info) });
+        findings.push((if is_created { finding } else { finding.severity(Severity::Info) }, first));
     }
     findings
 }
