@@ -144,6 +144,16 @@ impl<'a> Cursor<'a> {
         }))
     }
 
+    /// Takes a whole number (`Iconst`), if one is next.
+    pub(super) fn take_integer(&mut self) -> bool {
+        let found = self.peek().is_some_and(|token| {
+            token.kind == TokenKind::Number
+                && !token.text(self.text).iter().any(|b| matches!(b, b'.' | b'e' | b'E'))
+        });
+        self.position += usize::from(found);
+        found
+    }
+
     /// Takes a string constant (`Sconst`), with its UESCAPE clause.
     pub(super) fn string(&mut self) -> Option<Result<Vec<u8>, LiteralError>> {
         let token = self.peek()?;

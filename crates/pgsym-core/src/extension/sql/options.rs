@@ -1,5 +1,5 @@
 //! The options of CREATE FUNCTION and CREATE PROCEDURE, which come in any order (src/backend/parser/gram.y:
-//! createfunc_opt_item, set_rest_more). Each is read in full, because a setting may contain the words of other options.
+//! createfunc_opt_item, set_rest_more, zone_value). Each is read in full, because a setting may contain the words of other options.
 
 use super::attributes::{Attribute, Attributes};
 use super::cursor::Cursor;
@@ -119,26 +119,66 @@ fn setting(cursor: &mut Cursor<'_>) -> Result<(), Stop> {
     }
     cursor.seek(start);
     if cursor.words(&["time", "zone"]) {
-        if cursor.word("interval") {
-            if cursor.sign(b'(') {
-                expect(cursor.close())?;
-            }
-            cursor.string().ok_or(Stop::Grammar)??;
-            return Ok(());
-        }
-        return setting_value(cursor);
+        return if cursor.word("interval") { zone_interval(cursor) } else { setting_value(cursor) };
     }
-    let special: [&[&str]; 7] = [
-        &["catalog"],
-        &["schema"],
-        &["names"],
-        &["role"],
-        &["session", "authorization"],
-        &["xml", "option"],
-        &["transaction", "snapshot"],
-    ];
-    expect(special.iter().any(|words| cursor.words(words)))?;
+    if cursor.word("names") {
+        // `opt_encoding` may be empty, so no other word belongs to it.
+        if !cursor.word("default") {
+            cursor.string().transpose()?;
+        }
+        return Ok(());
+    }
+    if cursor.words(&["xml", "option"]) {
+        return expect(cursor.word("document") || cursor.word("content"));
+    }
+    let of_string: [&[&str]; 3] = [&["catalog"], &["schema"], &["transaction", "snapshot"]];
+    if of_string.iter().any(|words| cursor.words(words)) {
+        cursor.string().ok_or(Stop::Grammar)??;
+        return Ok(());
+    }
+    expect(cursor.word("role") || cursor.words(&["session", "authorization"]))?;
     setting_value(cursor)
+}
+
+/// `ConstInterval Sconst opt_interval` of `zone_value`; with a precision there are no fields.
+fn zone_interval(cursor: &mut Cursor<'_>) -> Result<(), Stop> {
+    const FIELDS: [(&str, &[&str]); 6] = [
+        ("year", &["month"]),
+        ("month", &[]),
+        ("day", &["hour", "minute", "second"]),
+        ("hour", &["minute", "second"]),
+        ("minute", &["second"]),
+        ("second", &[]),
+    ];
+    let has_precision = precision(cursor)?;
+    cursor.string().ok_or(Stop::Grammar)??;
+    let start = cursor.peek();
+    let Some((first, upper)) = FIELDS.iter().find(|(field, _)| !has_precision && cursor.word(field)) else {
+        return Ok(());
+    };
+    let mut last = *first;
+    if !upper.is_empty() && cursor.word("to") {
+        last = upper.iter().find(|field| cursor.word(field)).ok_or(Stop::Grammar)?;
+    }
+    if last == "second" {
+        precision(cursor)?;
+    }
+    let is_zone = |field: &str| field == "hour" || field == "minute";
+    if is_zone(first) && is_zone(last) {
+        return Ok(());
+    }
+    cursor.peek(); // the rule ends where the next token is known
+    let message = "time zone interval must be HOUR or HOUR TO MINUTE";
+    Err(start.map_or(Stop::Grammar, |token| Stop::Message(message, token.start)))
+}
+
+/// `(3)`, if it is there.
+fn precision(cursor: &mut Cursor<'_>) -> Result<bool, Stop> {
+    let is_there = cursor.sign(b'(');
+    if is_there {
+        expect(cursor.take_integer() && cursor.sign(b')'))?;
+    }
+    Ok(is_there)
 }
 
 /// One value: a word, a string or a signed number.

@@ -135,10 +135,12 @@ pub fn read_routine(statements: &Statements<'_>, statement: &Statement) -> Resul
     }
 }
 
-/// Why reading stopped: the grammar has no rule for the cursor's next token, or a literal is malformed.
+/// Why reading stopped: the grammar has no rule for the cursor's next token, a literal is malformed, or the code behind a
+/// rule of the grammar raises this error at this offset.
 pub(super) enum Stop {
     Grammar,
     Literal(LiteralError),
+    Message(&'static str, usize),
 }
 
 impl Stop {
@@ -152,6 +154,7 @@ impl Stop {
         RoutineError::Syntax(match self {
             Stop::Grammar => statements.stopped(cursor, statement),
             Stop::Literal(error) => SyntaxError { message: error.message.to_owned(), offset: error.offset },
+            Stop::Message(message, offset) => SyntaxError { message: message.to_owned(), offset },
         })
     }
 }
@@ -385,6 +388,36 @@ mod tests {
         assert_eq!(read(sql).unwrap().arguments.input().count(), 3);
     }
 
+    /// PostgreSQL 13, 15 and 18 create each of these.
+    #[test]
+    fn a_setting_takes_every_form_of_its_value() {
+        for setting in [
+            "TIME ZONE INTERVAL '1' HOUR TO MINUTE",
+            "TIME ZONE INTERVAL '1' HOUR",
+            "TIME ZONE INTERVAL '1' MINUTE",
+            "TIME ZONE INTERVAL '1'",
+            "TIME ZONE INTERVAL (2) '1'",
+            "TIME ZONE LOCAL",
+            "TIME ZONE DEFAULT",
+            "TIME ZONE utc",
+            "TIME ZONE \"UTC\"",
+            "TIME ZONE -8.5",
+            "TIME ZONE +1",
+            "NAMES",
+            "NAMES DEFAULT",
+            "NAMES 'utf8'",
+            "XML OPTION DOCUMENT",
+            "ROLE none",
+            "SESSION AUTHORIZATION DEFAULT",
+            "SCHEMA 'a'",
+            "a.b = DEFAULT",
+            "a.b TO on",
+        ] {
+            let sql = format!("CREATE FUNCTION f() RETURNS int SET {setting} STABLE LANGUAGE c AS 'lib'");
+            assert_eq!(link(&sql).0, "lib", "{setting}");
+        }
+    }
+
     #[test]
     fn a_signature_has_the_input_types_only() {
         assert_eq!(arguments_of(""), "");
@@ -421,6 +454,26 @@ mod tests {
         assert_eq!(error("CREATE FUNCTION f() AS;"), "syntax error at or near \";\"");
         assert_eq!(error("CREATE FUNCTION f() AS"), "syntax error at end of input");
         assert_eq!(error("CREATE FUNCTION f() SET TIME ZUNE 1"), "syntax error at or near \"ZUNE\"");
+        let zone = |value: &str| {
+            read(&format!("CREATE FUNCTION f() SET TIME ZONE {value} LANGUAGE c AS 'x'")).unwrap_err()
+        };
+        let fields = "time zone interval must be HOUR or HOUR TO MINUTE";
+        for (value, said) in [
+            ("INTERVAL '1' DAY TO HOUR", fields),
+            ("INTERVAL '1' SECOND(2)", fields),
+            ("INTERVAL '1' HOUR TO SECOND", fields),
+            ("INTERVAL '1' YEAR TO DAY", "syntax error at or near \"DAY\""),
+            ("INTERVAL '1' MINUTE TO HOUR", "syntax error at or near \"HOUR\""),
+            ("INTERVAL(2) '1' HOUR", "syntax error at or near \"HOUR\""),
+            ("INTERVAL(1.5) '1'", "syntax error at or near \"1.5\""),
+            ("INTERVAL() '1'", "syntax error at or near \")\""),
+            ("INTERVAL HOUR", "syntax error at or near \"HOUR\""),
+            ("'1', '2'", "syntax error at or near \",\""),
+        ] {
+            assert_eq!(zone(value), said, "{value}");
+        }
+        assert_eq!(error("CREATE FUNCTION f() SET NAMES utf8 AS 'x'"), "syntax error at or near \"utf8\"");
+        assert_eq!(error("CREATE FUNCTION f() SET SCHEMA a AS 'x'"), "syntax error at or near \"a\"");
         assert_eq!(error("CREATE FUNCTION f(a int[x]) AS 'x'"), "syntax error at or near \"x\"");
         assert_eq!(error("CREATE FUNCTION f() AS E'\\u00'"), "invalid Unicode escape");
     }
