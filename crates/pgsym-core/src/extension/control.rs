@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use bstr::ByteSlice;
 
 use super::config_file::{Setting, Settings};
+use super::encoding::Encoding;
 use super::library_path::canonicalize;
 use super::script::read_text;
 use crate::error::{FileErrorKind, os_text};
@@ -383,7 +384,7 @@ fn apply(
         b"relocatable" => boolean(&mut control.relocatable)?,
         b"superuser" => boolean(&mut control.superuser)?,
         b"trusted" => boolean(&mut control.trusted)?,
-        b"encoding" if is_server_encoding(&setting.value) => control.encoding = text(),
+        b"encoding" if Encoding::named(&setting.value).is_some() => control.encoding = text(),
         b"encoding" => {
             return fail(
                 ControlErrorKind::Encoding,
@@ -478,79 +479,6 @@ fn split_identifiers(value: &[u8]) -> Option<Vec<Vec<u8>>> {
             Some(_) => return None,
         }
     }
-}
-
-/// `pg_valid_server_encoding`: letters and digits decide, in any case (src/common/encnames.c).
-fn is_server_encoding(name: &[u8]) -> bool {
-    const NAMES: &[&str] = &[
-        "abc",
-        "alt",
-        "euccn",
-        "eucjis2004",
-        "eucjp",
-        "euckr",
-        "euctw",
-        "iso88591",
-        "iso885910",
-        "iso885913",
-        "iso885914",
-        "iso885915",
-        "iso885916",
-        "iso88592",
-        "iso88593",
-        "iso88594",
-        "iso88595",
-        "iso88596",
-        "iso88597",
-        "iso88598",
-        "iso88599",
-        "koi8",
-        "koi8r",
-        "koi8u",
-        "latin1",
-        "latin10",
-        "latin2",
-        "latin3",
-        "latin4",
-        "latin5",
-        "latin6",
-        "latin7",
-        "latin8",
-        "latin9",
-        "muleinternal",
-        "sqlascii",
-        "tcvn",
-        "tcvn5712",
-        "unicode",
-        "utf8",
-        "vscii",
-        "win",
-        "win1250",
-        "win1251",
-        "win1252",
-        "win1253",
-        "win1254",
-        "win1255",
-        "win1256",
-        "win1257",
-        "win1258",
-        "win866",
-        "win874",
-        "windows1250",
-        "windows1251",
-        "windows1252",
-        "windows1253",
-        "windows1254",
-        "windows1255",
-        "windows1256",
-        "windows1257",
-        "windows1258",
-        "windows866",
-        "windows874",
-    ];
-    let clean: Vec<u8> =
-        name.iter().filter(|b| b.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase).collect();
-    NAMES.iter().any(|known| known.as_bytes() == clean)
 }
 
 #[cfg(test)]

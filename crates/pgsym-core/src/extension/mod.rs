@@ -19,6 +19,7 @@ mod preload;
 pub mod catalog;
 pub mod config_file;
 pub mod control;
+mod encoding;
 pub mod library_path;
 pub mod name;
 pub mod preprocess;

@@ -6,6 +6,7 @@ use std::path::Path;
 use bstr::ByteSlice;
 
 use super::control::Control;
+use super::encoding::Encoding;
 use super::preprocess::{Preprocessed, Substitutions, preprocess};
 use super::sql::{Declaration, DynamicRoutine, StandardConformingStrings, SyntaxError, scan_script};
 use crate::error::{FileError, FileErrorKind};
@@ -36,7 +37,8 @@ pub struct Script {
     pub dynamic: Vec<(Position, DynamicRoutine)>,
     /// The first reason for the server not to run any of it.
     pub error: Option<(Position, SyntaxError)>,
-    /// What a database in UTF8 says of a script whose control file names no `encoding`: the database's own is taken then.
+    /// What a database in UTF8 says of a script whose control file names no `encoding`, or SQL_ASCII: the database's own is
+    /// taken then.
     pub doubt: Option<(Position, SyntaxError)>,
     /// The first CREATE FUNCTION or PROCEDURE that is too long to be read.
     pub unread: Option<Position>,
@@ -98,17 +100,16 @@ pub fn parse_script(
     script.unread = facts.unread.map(|offset| lines.position(offset));
     lines.rewind();
     script.error = facts.error.map(|error| (lines.position(error.offset), error));
-    match encoding_error(bytes, encoding) {
-        Some(error) => {
-            lines.rewind();
-            script.error = Some((lines.original(error.offset), error));
-        }
-        None if encoding.is_none() => {
-            lines.rewind();
-            let doubt = encoding_error(bytes, Some(b"UTF8"));
-            script.doubt = doubt.map(|error| (lines.original(error.offset), error));
-        }
-        None => {}
+    // Without an `encoding` the database's own decides, and with SQL_ASCII too (`pg_any_to_server`): only a zero byte is
+    // certain.
+    let known = encoding.map_or(Some(Encoding::UTF8), Encoding::named);
+    let is_of_database = encoding.is_none() || known.is_some_and(Encoding::is_ascii);
+    lines.rewind();
+    if is_of_database && bytes.find_byte(0).is_none() {
+        let doubt = Encoding::UTF8.error(bytes);
+        script.doubt = doubt.map(|error| (lines.original(error.offset), error));
+    } else if let Some(error) = known.and_then(|known| known.error(bytes)) {
+        script.error = Some((lines.original(error.offset), error));
     }
     Ok(script)
 }
@@ -154,36 +155,6 @@ impl Lines<'_> {
         self.offset = self.offset.max(offset);
         Position { line: self.line, column: offset.saturating_sub(self.line_start) + 1 }
     }
-}
-
-/// What `pg_verify_mbstr` says of the file. Without an `encoding` the database's decides, so only what no
-/// encoding allows, a zero byte, is certain.
-fn encoding_error(bytes: &[u8], encoding: Option<&[u8]>) -> Option<SyntaxError> {
-    let clean: Vec<u8> = encoding
-        .unwrap_or_default()
-        .iter()
-        .filter(|b| b.is_ascii_alphanumeric())
-        .map(u8::to_ascii_lowercase)
-        .collect();
-    let is_utf8 = clean == b"utf8" || clean == b"unicode";
-    let zero = bytes.find_byte(0);
-    let invalid =
-        if is_utf8 { std::str::from_utf8(bytes).err().map(|error| error.valid_up_to()) } else { None };
-    let offset = match (zero, invalid) {
-        (Some(zero), Some(invalid)) => zero.min(invalid),
-        (zero, invalid) => zero.or(invalid)?,
-    };
-    // The server lists the bytes that the first one announces, as far as there are any.
-    let announced = match bytes.get(offset) {
-        Some(0xc0..=0xdf) => 2,
-        Some(0xe0..=0xef) => 3,
-        Some(0xf0..=0xf7) => 4,
-        _ => 1,
-    };
-    let listed = bytes.get(offset..).unwrap_or_default().iter().take(announced);
-    let hex: Vec<String> = listed.map(|b| format!("0x{b:02x}")).collect();
-    let message = format!("invalid byte sequence for encoding \"UTF8\": {}", hex.join(" "));
-    Some(SyntaxError { message, offset })
 }
 
 /// A C function that a script declares.
@@ -282,6 +253,23 @@ mod tests {
             "invalid byte sequence for encoding \"UTF8\": 0xe9 0x27 0x3b"
         );
         assert_eq!(message(b"SELECT '\xe9';", Some(b"LATIN1")), None);
+        let cut = message(b"SELECT '\xa4';", Some(b"EUC_JP")).unwrap();
+        assert_eq!(cut, "invalid byte sequence for encoding \"EUC_JP\": 0xa4 0x27");
+    }
+
+    #[test]
+    fn sql_ascii_leaves_it_to_the_database() {
+        let script = parse(b"SELECT '\xe9';", Some(b"SQL_ASCII"));
+        assert_eq!(script.error, None);
+        let doubt = script.doubt.unwrap().1.message;
+        assert_eq!(doubt, "invalid byte sequence for encoding \"UTF8\": 0xe9 0x27 0x3b");
+        assert_eq!(
+            parse("SELECT 'é';".as_bytes(), Some(b"sql_ascii")),
+            parse("SELECT 'é';".as_bytes(), None)
+        );
+        let zero = parse(b"\xe9\0", Some(b"SQL_ASCII"));
+        assert_eq!(zero.error.unwrap().1.message, "invalid byte sequence for encoding \"SQL_ASCII\": 0x00");
+        assert_eq!(zero.doubt, None);
     }
 
     #[test]

@@ -30,8 +30,8 @@ declare_rule! {
     /// \set ON_ERROR_STOP on
     /// ```
     ///
-    /// It is a warning where the database decides: a script that is not UTF-8 under a control file without `encoding`,
-    /// which a database in UTF8 refuses; CREATE EXTENSION IF NOT EXISTS, which is refused unless the extension is there.
+    /// It is a warning where the database decides: a script that is not UTF-8 under a control file without `encoding`
+    /// or with SQL_ASCII, which a database in UTF8 refuses; CREATE EXTENSION IF NOT EXISTS, which is refused unless the extension is there.
     ///
     /// ## How to fix
     ///
@@ -82,10 +82,25 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
                 report(sink, finding.help("name the extension in requires, and take the statement out"));
             }
             if let Some((position, error)) = &read.doubt {
-                let finding = about(sink, *position, "is not UTF-8, and the control file names no encoding.");
+                let is_named = script.control.as_ref().is_ok_and(|control| control.encoding.is_some());
+                let what = if is_named {
+                    "is not UTF-8, and the encoding in the control file, SQL_ASCII, does not tell what it is."
+                } else {
+                    "is not UTF-8, and the control file names no encoding."
+                };
+                let finding = about(sink, *position, what);
                 let finding = finding.evidence("in UTF8", format!("ERROR:  {}", error.message));
                 let finding = finding.severity(Severity::Warning);
-                report(sink, finding.help("set encoding in the control file, or write the script in ASCII"));
+                let help =
+                    "set encoding in the control file to the script's own, or write the script in ASCII";
+                report(
+                    sink,
+                    finding.help(if is_named {
+                        help
+                    } else {
+                        "set encoding in the control file, or write the script in ASCII"
+                    }),
+                );
             }
         }
     }
@@ -263,7 +278,11 @@ pub(crate) mod tests {
         assert_eq!(finding.severity, Severity::Warning);
         let said = "ERROR:  invalid byte sequence for encoding \"UTF8\": 0xe9 0x24 0x24";
         assert_eq!(finding.texts("in UTF8"), [said]);
+        let ascii = case("encoding = sql_ascii", bytes).one(&SCRIPT_SYNTAX_ERROR);
+        assert_eq!((ascii.severity, ascii.texts("in UTF8")), (Severity::Warning, vec![said]));
         assert_eq!(case("encoding = LATIN1", bytes).run(&SCRIPT_SYNTAX_ERROR), []);
+        assert_eq!(case("encoding = EUC_JP", b"-- \xa4").one(&SCRIPT_SYNTAX_ERROR).severity, Severity::Error);
+        assert_eq!(case("encoding = EUC_JP", b"-- \xa4\xa4").run(&SCRIPT_SYNTAX_ERROR), []);
         assert_eq!(case("encoding = UTF8", bytes).one(&SCRIPT_SYNTAX_ERROR).severity, Severity::Error);
 
         let missing = b"CREATE EXTENSION IF NOT EXISTS y;";
