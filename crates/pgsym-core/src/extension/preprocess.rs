@@ -31,6 +31,18 @@ pub struct Preprocessed<'a> {
     pub text: Cow<'a, [u8]>,
     /// In order, and all of the text; empty where nothing was replaced.
     pieces: Vec<Piece>,
+    /// The schema that servers since August 2023 refuse to insert.
+    pub refused_schema: Option<RefusedSchema>,
+}
+
+/// A schema with a character in its name that ends or begins some quoting (`quoting_relevant_chars`). Servers of 16 and
+/// later, and since 15.4, 14.9, 13.12, 12.16 and 11.21, stop where a script asks for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedSchema {
+    /// The required extension whose schema it is; `None` for the script's own.
+    pub required: Option<Vec<u8>>,
+    /// The first place in the file that asks for it, in bytes.
+    pub offset: usize,
 }
 
 /// Some lines of a script. What is replaced has no newline in it, so each piece is preprocessed on its own, and the few that
@@ -64,16 +76,20 @@ impl Preprocessed<'_> {
     pub fn original_offset(&self, offset: usize) -> usize {
         let after = self.pieces.partition_point(|piece| piece.output <= offset);
         let Some(piece) = after.checked_sub(1).and_then(|last| self.pieces.get(last)) else { return offset };
-        let inside = piece.passes.iter().rev().fold(offset - piece.output, |offset, edits| {
-            let after = edits.partition_point(|edit| edit.value <= offset);
-            match after.checked_sub(1).and_then(|last| edits.get(last)) {
-                None => offset,
-                Some(edit) if offset < edit.output => edit.word,
-                Some(edit) => offset - edit.output + edit.input,
-            }
-        });
-        piece.input + inside
+        piece.input + before(&piece.passes, offset - piece.output)
     }
+}
+
+/// Where a byte stood before these passes.
+fn before(passes: &[Vec<Edit>], offset: usize) -> usize {
+    passes.iter().rev().fold(offset, |offset, edits| {
+        let after = edits.partition_point(|edit| edit.value <= offset);
+        match after.checked_sub(1).and_then(|last| edits.get(last)) {
+            None => offset,
+            Some(edit) if offset < edit.output => edit.word,
+            Some(edit) => offset - edit.output + edit.input,
+        }
+    })
 }
 
 /// A piece ends with the first line that ends here or later.
@@ -90,11 +106,19 @@ pub fn preprocess<'a>(script: &'a [u8], values: &Substitutions<'_>) -> Result<Pr
     let mut pieces = Vec::with_capacity(script.len() / PIECE + 1);
     let mut text: Option<Vec<u8>> = None;
     let mut input = 0;
+    let mut refused: Option<(usize, usize)> = None;
     while let Some(rest) = script.get(input..).filter(|rest| !rest.is_empty()) {
         let line_end = rest.get(length..).and_then(|rest| rest.find_byte(b'\n'));
         let piece = &rest[..line_end.map_or(rest.len(), |end| length + end + 1)];
         let length_so_far = text.as_ref().map_or(input, Vec::len);
-        let (replaced, passes) = replace(piece, &replacements, SCRIPT_BYTES.saturating_sub(length_so_far))?;
+        let (replaced, passes, unquotable) =
+            replace(piece, &replacements, SCRIPT_BYTES.saturating_sub(length_so_far))?;
+        // The server makes one replacement after the other, each in the whole script.
+        if let Some((index, at)) = unquotable
+            && refused.is_none_or(|(first, _)| index < first)
+        {
+            refused = Some((index, input + at));
+        }
         if text.is_none() && !passes.is_empty() {
             let mut before = Vec::with_capacity(script.len() + script.len() / 64);
             before.extend_from_slice(&script[..input]);
@@ -107,9 +131,16 @@ pub fn preprocess<'a>(script: &'a [u8], values: &Substitutions<'_>) -> Result<Pr
         pieces.push(Piece { input, output, passes });
         input += piece.len();
     }
+    let refused_schema = refused.map(|(index, offset)| {
+        let required = match replacements.get(index) {
+            Some(Replacement::Word { verdict: Verdict::RefusedOf(name), .. }) => Some(name.clone()),
+            _ => None,
+        };
+        RefusedSchema { required, offset }
+    });
     Ok(match text {
-        None => Preprocessed { text: Cow::Borrowed(script), pieces: Vec::new() },
-        Some(text) => Preprocessed { text: Cow::Owned(text), pieces },
+        None => Preprocessed { text: Cow::Borrowed(script), pieces: Vec::new(), refused_schema },
+        Some(text) => Preprocessed { text: Cow::Owned(text), pieces, refused_schema },
     })
 }
 
@@ -118,25 +149,46 @@ enum Replacement {
     /// Lines that match `^\\echo.*$`, without their newline.
     EchoLines(Finder<'static>),
     /// A word, by a value.
-    Word(Finder<'static>, Vec<u8>),
+    Word { word: Finder<'static>, value: Vec<u8>, verdict: Verdict },
 }
+
+/// What servers since August 2023 do with a value.
+enum Verdict {
+    /// They insert it.
+    Inserted,
+    /// They refuse it as the schema of the script's own extension.
+    RefusedOwn,
+    /// They refuse it as the schema of this required extension.
+    RefusedOf(Vec<u8>),
+}
+
+/// The characters that no schema may have (`quoting_relevant_chars`).
+pub(crate) const QUOTING_RELEVANT: &[u8] = b"\"$'\\";
 
 /// What is replaced, in the server's order.
 fn replacements(values: &Substitutions<'_>) -> Vec<Replacement> {
-    let word = |word: &[u8], value| Replacement::Word(Finder::new(word).into_owned(), value);
+    let word = |word: &[u8], value, verdict| Replacement::Word {
+        word: Finder::new(word).into_owned(),
+        value,
+        verdict,
+    };
+    let of_schema = |marked: &[u8], schema: &[u8], refused: Verdict| {
+        let is_unquotable = schema.find_byteset(QUOTING_RELEVANT).is_some();
+        word(marked, quote_identifier(schema), if is_unquotable { refused } else { Verdict::Inserted })
+    };
     let mut replacements = vec![
         Replacement::EchoLines(Finder::new(b"\\echo")),
-        word(b"@extowner@", quote_identifier(values.owner)),
+        word(b"@extowner@", quote_identifier(values.owner), Verdict::Inserted),
     ];
     if let Some(schema) = values.schema {
-        replacements.push(word(b"@extschema@", quote_identifier(schema)));
+        replacements.push(of_schema(b"@extschema@", schema, Verdict::RefusedOwn));
     }
     for (name, schema) in values.required_schemas {
         let marked = [b"@extschema:".as_slice(), name, b"@"].concat();
-        replacements.push(word(&marked, quote_identifier(schema)));
+        replacements.push(of_schema(&marked, schema, Verdict::RefusedOf(name.clone())));
     }
     if let Some(path) = values.module_pathname {
-        replacements.push(word(b"MODULE_PATHNAME", path.to_vec()));
+        replacements.push(word(b"MODULE_PATHNAME", path.to_vec(), Verdict::Inserted));
     }
     replacements
 }
@@ -146,7 +198,7 @@ impl Replacement {
     fn spans_lines(&self) -> bool {
         match self {
             Self::EchoLines(_) => false,
-            Self::Word(word, _) => word.needle().contains(&b'\n'),
+            Self::Word { word, .. } => word.needle().contains(&b'\n'),
         }
     }
 
@@ -161,31 +213,41 @@ impl Replacement {
                     (at, at + rest.find_byte(b'\n').unwrap_or(rest.len()))
                 })
                 .collect(),
-            Self::Word(word, _) => word.find_iter(text).map(|at| (at, at + word.needle().len())).collect(),
+            Self::Word { word, .. } => {
+                word.find_iter(text).map(|at| (at, at + word.needle().len())).collect()
+            }
         }
     }
 
     fn value(&self) -> &[u8] {
         match self {
             Self::EchoLines(_) => b"",
-            Self::Word(_, value) => value,
+            Self::Word { value, .. } => value,
         }
     }
 }
 
-/// Makes the replacements in one piece, which may become `room` bytes long; what each of them changed comes with the
-/// result.
+/// The result in one piece, what each replacement changed in it, and the first of them that servers refuse, with its place in
+/// the piece.
+type Replaced<'a> = (Cow<'a, [u8]>, Vec<Vec<Edit>>, Option<(usize, usize)>);
+
+/// Makes the replacements in one piece, which may become `room` bytes long.
 fn replace<'a>(
     piece: &'a [u8],
     replacements: &[Replacement],
     room: usize,
-) -> Result<(Cow<'a, [u8]>, Vec<Vec<Edit>>), FileError> {
+) -> Result<Replaced<'a>, FileError> {
     let mut result = Cow::Borrowed(piece);
     let mut passes = Vec::new();
-    for replacement in replacements {
+    let mut refused = None;
+    for (index, replacement) in replacements.iter().enumerate() {
         let places = replacement.places(&result);
-        if places.is_empty() {
-            continue;
+        let Some(&(first, _)) = places.first() else { continue };
+        if matches!(
+            replacement,
+            Replacement::Word { verdict: Verdict::RefusedOwn | Verdict::RefusedOf(_), .. }
+        ) {
+            refused.get_or_insert_with(|| (index, before(&passes, first)));
         }
         let value = replacement.value();
         let replaced: usize = places.iter().map(|(start, end)| end - start).sum();
@@ -209,7 +271,7 @@ fn replace<'a>(
         result = Cow::Owned(text);
         passes.push(edits);
     }
-    Ok((result, passes))
+    Ok((result, passes, refused))
 }
 
 /// `quote_identifier`, except that a key word stays bare: the readers of this crate know none that is reserved.
@@ -247,6 +309,27 @@ mod tests {
         let result = preprocess(script, &values).unwrap();
         let expected = "/* \"My Schema\" */ \"My Schema\".f 'postgres' '$libdir/x' ext.g";
         assert_eq!(result.text.as_bstr(), expected);
+    }
+
+    #[test]
+    fn a_schema_that_cannot_be_quoted_is_told_where_the_script_asks_for_it() {
+        let values = Substitutions {
+            schema: Some(b"weird$q"),
+            required_schemas: &[(b"r".to_vec(), b"it's".to_vec())],
+            ..values()
+        };
+        let refused = |script: &[u8]| {
+            let refused = preprocess(script, &values).unwrap().refused_schema?;
+            Some((refused.required, refused.offset))
+        };
+        assert_eq!(refused(b"-- @extowner@ @extschema@"), Some((None, 14)));
+        assert_eq!(refused(b"-- @extschema:r@ @extowner@ @extschema@"), Some((None, 28)));
+        assert_eq!(refused(b"\\echo @extschema@\n@extschema:r@"), Some((Some(b"r".to_vec()), 18)));
+        assert_eq!(refused(b"\\echo @extschema@\n@extschema:x@"), None);
+        let script = [b"@extschema:r@\n".as_slice(), &b"-\n".repeat(PIECE), b"@extschema@"].concat();
+        assert_eq!(refused(&script), Some((None, script.len() - 11)));
+        let quotable = Substitutions { schema: Some(b"My-Schema x"), ..values.clone() };
+        assert_eq!(preprocess(b"@extschema@", &quotable).unwrap().refused_schema, None);
     }
 
     #[test]

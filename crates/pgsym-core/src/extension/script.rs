@@ -35,6 +35,9 @@ pub struct Script {
     pub declarations: Vec<(Position, Declaration)>,
     /// C functions that code in the script would create.
     pub dynamic: Vec<(Position, DynamicRoutine)>,
+    /// A schema that servers since August 2023 do not put into it, whatever else is wrong with it: where it is asked for, and
+    /// the required extension whose it is, or `None` for the one that the script installs into.
+    pub refused_schema: Option<(Position, Option<Vec<u8>>)>,
     /// The first reason for the server not to run any of it.
     pub error: Option<(Position, SyntaxError)>,
     /// What a database in UTF8 says of a script whose control file names no `encoding`, or SQL_ASCII: the database's own is
@@ -105,11 +108,16 @@ pub fn parse_script(
     let known = encoding.map_or(Some(Encoding::UTF8), Encoding::named);
     let is_of_database = encoding.is_none() || known.is_some_and(Encoding::is_ascii);
     lines.rewind();
+    if let Some(refused) = preprocessed.refused_schema.clone() {
+        script.refused_schema = Some((lines.original(refused.offset), refused.required));
+    }
+    lines.rewind();
     if is_of_database && bytes.find_byte(0).is_none() {
         let doubt = Encoding::UTF8.error(bytes);
         script.doubt = doubt.map(|error| (lines.original(error.offset), error));
     } else if let Some(error) = known.and_then(|known| known.error(bytes)) {
         script.error = Some((lines.original(error.offset), error));
+        script.refused_schema = None;
     }
     Ok(script)
 }
@@ -270,6 +278,18 @@ mod tests {
         let zero = parse(b"\xe9\0", Some(b"SQL_ASCII"));
         assert_eq!(zero.error.unwrap().1.message, "invalid byte sequence for encoding \"SQL_ASCII\": 0x00");
         assert_eq!(zero.doubt, None);
+    }
+
+    #[test]
+    fn the_encoding_comes_before_the_schema_and_the_schema_before_the_grammar() {
+        let control = Control { schema: Some(b"a$b".to_vec()), ..Control::default() };
+        let parse = |bytes: &[u8]| {
+            let strings = StandardConformingStrings::On;
+            parse_script(bytes, &substitutions(&control, &[]), Some(b"UTF8"), strings).unwrap()
+        };
+        let script = parse(b"\\echo x\n @extschema@ '");
+        assert_eq!(script.refused_schema, Some((Position { line: 2, column: 2 }, None)));
+        assert_eq!(parse(b"@extschema@ \xe9").refused_schema, None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 use super::support::{place, server_says};
 use crate::check::{Finding, Severity, Sink, TreeCx, declare_rule};
+use crate::extension::preprocess::QUOTING_RELEVANT;
 use crate::extension::script::{Position, Script};
 use crate::extension::sql::Declaration;
 use crate::extension::{ExtensionRecord, Required, ScriptRecord};
@@ -12,7 +13,8 @@ declare_rule! {
     ///
     /// Scripts that installing the default version runs: literals, comments and parentheses that do not
     /// end, backslash commands of psql, statements whose first word begins none, CREATE FUNCTION, DROP FUNCTION and DO
-    /// statements outside the grammar, and bytes outside the encoding. Further the statements that are well formed
+    /// statements outside the grammar, bytes outside the encoding, and
+    /// `@extschema@` where the schema's name has a quote, a dollar sign or a backslash. Further the statements that are well formed
     /// and fail in every database: transaction commands, commands that must be a transaction's only one (VACUUM,
     /// CREATE INDEX CONCURRENTLY, CREATE DATABASE, ALTER SYSTEM …), CREATE EXTENSION and ALTER EXTENSION … UPDATE, schemas
     /// whose name begins with `pg_`, and CREATE FUNCTION without LANGUAGE or AS or with options that exclude each
@@ -59,6 +61,8 @@ declare_rule! {
 }
 
 fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
+    let version = cx.tree().server().and_then(|server| server.facts.version.as_deref());
+    let refuses_schemas = refuses_schemas(cx.tree().inventory().major, version);
     for record in cx.tree().inventory().in_scope() {
         let context = Context::new(cx, record);
         for script in &record.scripts {
@@ -73,7 +77,12 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
                 let message = format!("{} {what}", place(&script.path, position));
                 sink.finding(&script.path, Shown(&record.extension.name), message)
             };
-            if let Some((position, message)) = syntax.or(failing) {
+            let schema = read.refused_schema.as_ref().filter(|_| refuses_schemas);
+            let schema = schema.map(|(position, required)| {
+                let of = required.as_deref().unwrap_or(&record.extension.name);
+                (*position, schema_message(of))
+            });
+            if let Some((position, message)) = schema.or(syntax).or(failing) {
                 let finding = about(sink, position, "stops the script.");
                 report(sink, server_says(finding, &message));
             } else if let Some((position, message)) = doubtful {
@@ -104,6 +113,33 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
             }
         }
     }
+}
+
+/// What is said of a schema that cannot be quoted (`execute_extension_script`).
+fn schema_message(extension: &[u8]) -> String {
+    let characters = Shown(QUOTING_RELEVANT);
+    format!(
+        "invalid character in extension \"{}\" schema: must not contain any of \"{characters}\"",
+        Shown(extension)
+    )
+}
+
+/// Whether a server looks for characters that cannot be quoted: 16 does, older ones since August 2023 (CVE-2023-39417).
+fn refuses_schemas(major: u32, version: Option<&str>) -> bool {
+    let minor = || {
+        let digits = version?.split_once('.')?.1;
+        digits.split(|c: char| !c.is_ascii_digit()).next()?.parse::<u32>().ok()
+    };
+    let since = match major {
+        16.. => return true,
+        15 => 4,
+        14 => 9,
+        13 => 12,
+        12 => 16,
+        11 => 21,
+        _ => return false,
+    };
+    minor().is_some_and(|minor| minor >= since)
 }
 
 /// What must be known of an extension before its statements are judged.
@@ -288,6 +324,23 @@ pub(crate) mod tests {
         let missing = b"CREATE EXTENSION IF NOT EXISTS y;";
         assert_eq!(case("", missing).one(&SCRIPT_SYNTAX_ERROR).severity, Severity::Warning);
         assert_eq!(case("requires = y", missing).run(&SCRIPT_SYNTAX_ERROR), []);
+    }
+
+    #[test]
+    fn a_schema_that_cannot_be_quoted_stops_the_script() {
+        let case = |script: &str| case().extension("schema = 'weird$q'", script);
+        let said = "invalid character in extension \"x\" schema: must not contain any of \"\"$'\\\"";
+        assert_eq!(server(&case("-- @extschema@\n'").major(16).one(&SCRIPT_SYNTAX_ERROR)), said);
+        assert_eq!(case("-- none").major(18).run(&SCRIPT_SYNTAX_ERROR), []);
+        assert_eq!(case("\\echo @extschema@").major(18).run(&SCRIPT_SYNTAX_ERROR), []);
+        // No server binary tells the minor release.
+        assert_eq!(case("-- @extschema@").major(15).run(&SCRIPT_SYNTAX_ERROR), []);
+        for (version, refuses) in [("15.3", false), ("15.4", true), ("15.20 (Debian 15.20-0+deb12u1)", true)]
+        {
+            assert_eq!(refuses_schemas(15, Some(version)), refuses, "{version}");
+        }
+        assert!(refuses_schemas(13, Some("13.23")) && !refuses_schemas(13, Some("13.11")));
+        assert!(refuses_schemas(18, None) && !refuses_schemas(15, None));
     }
 
     #[test]
