@@ -9,6 +9,7 @@ mod lexer;
 mod literal;
 mod operator;
 mod options;
+mod placeholder;
 mod refused;
 mod routine;
 mod scan;

@@ -9,6 +9,7 @@ use super::cursor::Cursor;
 use super::lexer::{Lexer, StandardConformingStrings, Token, TokenKind};
 use super::literal;
 use super::operator::{NewOperator, read_operator};
+use super::placeholder::{MARK, placeholder_error};
 use super::refused::{Found, read_inline, read_refused};
 use super::routine::{Routine, RoutineError, near, read_routine};
 use super::split::{Statement, Statements, SyntaxError};
@@ -93,11 +94,19 @@ pub struct ScriptFacts {
 pub fn scan_script(text: &[u8], strings: StandardConformingStrings) -> ScriptFacts {
     let mut facts = ScriptFacts::default();
     let mut statements = Statements::new(text, strings);
+    let mut marks = text.find_iter(MARK).peekable();
     while let Some(statement) = statements.next() {
-        let scanned = match first_word(text, &statement) {
+        let mut scanned = match first_word(text, &statement) {
             Some(first) => scan_statement(text, first, &statement, &statements, &mut facts),
             None => head_error(text, &statements).map_or(Ok(()), |error| Err(error.into())),
         };
+        while marks.next_if(|&mark| mark < statement.start).is_some() {}
+        if marks.peek().is_some_and(|&mark| mark < statement.end)
+            && let Some(error) = placeholder_error(text, &statement, strings)
+            && !matches!(&scanned, Err(RoutineError::Syntax(first)) if first.offset <= error.offset)
+        {
+            scanned = Err(error.into());
+        }
         if scanned == Err(RoutineError::TooLong) {
             facts.unread.get_or_insert(statement.start);
         }

@@ -13,12 +13,12 @@ declare_rule! {
     ///
     /// Scripts that installing the default version runs: literals, comments and parentheses that do not
     /// end, backslash commands of psql, statements whose first word begins none, CREATE FUNCTION, DROP FUNCTION and DO
-    /// statements outside the grammar, bytes outside the encoding, and
-    /// `@extschema@` where the schema's name has a quote, a dollar sign or a backslash. Further the statements that are well formed
-    /// and fail in every database: transaction commands, commands that must be a transaction's only one (VACUUM,
-    /// CREATE INDEX CONCURRENTLY, CREATE DATABASE, ALTER SYSTEM …), CREATE EXTENSION and ALTER EXTENSION … UPDATE, schemas
-    /// whose name begins with `pg_`, and CREATE FUNCTION without LANGUAGE or AS or with options that exclude each
-    /// other.
+    /// statements outside the grammar, `@extschema:name@` that is not replaced, bytes outside the encoding, and
+    /// `@extschema@` where the schema's name has a quote, a dollar sign or a backslash. Further the statements that are
+    /// well formed and fail in every database: transaction commands, commands that must be a transaction's only one
+    /// (VACUUM, CREATE INDEX CONCURRENTLY, CREATE DATABASE, ALTER SYSTEM …), CREATE EXTENSION and
+    /// ALTER EXTENSION … UPDATE, schemas whose name begins with `pg_`, and CREATE FUNCTION without LANGUAGE or AS or with
+    /// options that exclude each other.
     ///
     /// ## Why it matters
     ///
@@ -42,7 +42,7 @@ declare_rule! {
     ///
     /// ## What it cannot see
     ///
-    /// Syntax errors inside statements other than CREATE and DROP of functions and procedures and DO, and most of what only
+    /// Other syntax errors inside statements other than CREATE and DROP of functions and procedures and DO, and most of what only
     /// shows when a statement runs. Of the four scripts of Debian's extensions that PostgreSQL 15 cannot parse,
     /// all for updates that no installation runs, it knows two.
     ///
@@ -341,6 +341,23 @@ pub(crate) mod tests {
         }
         assert!(refuses_schemas(13, Some("13.23")) && !refuses_schemas(13, Some("13.11")));
         assert!(refuses_schemas(18, None) && !refuses_schemas(15, None));
+    }
+
+    /// PostgreSQL 16 and later put the schema of what `requires` names there.
+    #[test]
+    fn the_schema_of_a_required_extension_is_known_since_16_and_only_of_those() {
+        let said = |major: u32, control: &str, script: &str| {
+            let case = case().extension(control, script).major(major);
+            case.run(&SCRIPT_SYNTAX_ERROR).first().map(|finding| server(finding).to_owned())
+        };
+        let colon = Some("syntax error at or near \":\"".to_owned());
+        assert_eq!(said(15, "requires = cube", "SELECT @extschema:cube@.f(1)"), colon);
+        assert_eq!(said(16, "requires = cube", "SELECT @extschema:cube@.f(1)"), None);
+        assert_eq!(said(16, "requires = cube", "SELECT @extschema:earth@.f(1)"), colon);
+        assert_eq!(said(15, "requires = cube", "SELECT '@extschema:cube@' -- @extschema:cube@"), None);
+        let dot = Some("syntax error at or near \".\"".to_owned());
+        assert_eq!(said(16, "relocatable = true", "SELECT @extschema@.f(1)"), dot);
+        assert_eq!(said(16, "", "SELECT @extschema@.f(1)"), None);
     }
 
     #[test]
