@@ -191,7 +191,10 @@ fn modules() -> Vec<(&'static str, SharedObject)> {
         ("lib/text_relocations.so", module("fixed").text_relocations(TextRelocations::Tagged)),
         (
             "lib/bundled_openssl.so",
-            module("fetch").needed("libssl-9ad06800.so.1.1").runpath("$ORIGIN/fetch.libs").import("SSL_new"),
+            module("fetch_url")
+                .needed("libssl-9ad06800.so.1.1")
+                .runpath("$ORIGIN/fetch.libs")
+                .import("SSL_new"),
         ),
         ("lib/fetch.libs/libssl-9ad06800.so.1.1", bundled_ssl),
     ]
@@ -227,7 +230,7 @@ fn extensions() -> Vec<(String, String)> {
         ("empty_path_element", "empty"),
         ("executable_stack", "trampoline"),
         ("text_relocations", "fixed"),
-        ("bundled_openssl", "fetch"),
+        ("bundled_openssl", "fetch_url"),
     ] {
         add(name, name, "1.0", function(declared));
     }

@@ -1,2 +1,2 @@
-CREATE FUNCTION fetch(integer) RETURNS integer
-    AS 'MODULE_PATHNAME', 'fetch' LANGUAGE c STRICT;
+CREATE FUNCTION fetch_url(integer) RETURNS integer
+    AS 'MODULE_PATHNAME', 'fetch_url' LANGUAGE c STRICT;
