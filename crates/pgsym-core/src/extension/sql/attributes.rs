@@ -33,6 +33,8 @@ pub(super) struct Attributes {
     at_option: Option<&'static str>,
     /// What it says of the values behind the last option.
     of_value: Option<&'static str>,
+    /// What interpret_function_parameter_list says.
+    pub(super) of_parameters: Option<String>,
     /// RETURNS.
     pub(super) has_result: bool,
     /// RETURNS SETOF or TABLE.
@@ -68,6 +70,9 @@ impl Attributes {
             None if self.has_body => b"sql",
             None => return Some("no language specified".to_owned()),
         };
+        if let Some(message) = &self.of_parameters {
+            return Some(message.clone());
+        }
         let is_function = routine.kind == RoutineKind::Function;
         if is_function && !self.has_result && !routine.arguments.has_output {
             return Some("function result type must be specified".to_owned());
@@ -142,6 +147,92 @@ mod tests {
             ("PROCEDURE f() LANGUAGE c RETURNS NULL ON NULL INPUT AS 'x'", procedure),
             ("PROCEDURE f() LANGUAGE c PARALLEL SAFE AS 'x'", procedure),
             ("PROCEDURE f() AS 'x'", "no language specified"),
+            (
+                "FUNCTION f(a int, a int) RETURNS int LANGUAGE sql AS 'x'",
+                "parameter name \"a\" used more than once",
+            ),
+            (
+                "FUNCTION f(INOUT a int, a int) LANGUAGE sql AS 'x'",
+                "parameter name \"a\" used more than once",
+            ),
+            (
+                "FUNCTION f(INOUT a int, OUT a int) LANGUAGE sql AS 'x'",
+                "parameter name \"a\" used more than once",
+            ),
+            (
+                "FUNCTION f(OUT a int, OUT a int) LANGUAGE sql AS 'x'",
+                "parameter name \"a\" used more than once",
+            ),
+            (
+                "FUNCTION f(a int, VARIADIC A int[]) RETURNS int LANGUAGE sql AS 'x'",
+                "parameter name \"a\" used more than once",
+            ),
+            (
+                "FUNCTION f() RETURNS TABLE (a int, a int) LANGUAGE sql AS 'x'",
+                "parameter name \"a\" used more than once",
+            ),
+            ("PROCEDURE f(a int, a int) LANGUAGE sql AS 'x'", "parameter name \"a\" used more than once"),
+            (
+                "FUNCTION f(VARIADIC a int[], b int) RETURNS int LANGUAGE sql AS 'x'",
+                "VARIADIC parameter must be the last input parameter",
+            ),
+            (
+                "FUNCTION f(VARIADIC a int[], VARIADIC b int[]) RETURNS int LANGUAGE sql AS 'x'",
+                "VARIADIC parameter must be the last input parameter",
+            ),
+            (
+                "FUNCTION f(VARIADIC a int[], INOUT b int) LANGUAGE sql AS 'x'",
+                "VARIADIC parameter must be the last input parameter",
+            ),
+            (
+                "PROCEDURE f(VARIADIC a int[], b int) LANGUAGE sql AS 'x'",
+                "VARIADIC parameter must be the last input parameter",
+            ),
+            (
+                "PROCEDURE f(VARIADIC a int[], OUT b int) LANGUAGE sql AS 'x'",
+                "VARIADIC parameter must be the last parameter",
+            ),
+            (
+                "FUNCTION f(VARIADIC a int) RETURNS int LANGUAGE sql AS 'x'",
+                "VARIADIC parameter must be an array",
+            ),
+            (
+                "FUNCTION f(a int DEFAULT 1, b int) RETURNS int LANGUAGE sql AS 'x'",
+                "input parameters after one with a default value must also have defaults",
+            ),
+            (
+                "FUNCTION f(a int = 1, INOUT b int) LANGUAGE sql AS 'x'",
+                "input parameters after one with a default value must also have defaults",
+            ),
+            (
+                "FUNCTION f(a int DEFAULT 1, OUT b int, c int) LANGUAGE sql AS 'x'",
+                "input parameters after one with a default value must also have defaults",
+            ),
+            (
+                "FUNCTION f(a int = 1, VARIADIC b int[]) RETURNS int LANGUAGE sql AS 'x'",
+                "input parameters after one with a default value must also have defaults",
+            ),
+            (
+                "PROCEDURE f(a int DEFAULT 1, OUT b int) LANGUAGE sql AS 'x'",
+                "procedure OUT parameters cannot appear after one with a default value",
+            ),
+            (
+                "PROCEDURE f(INOUT a int DEFAULT 1, INOUT b int) LANGUAGE sql AS 'x'",
+                "input parameters after one with a default value must also have defaults",
+            ),
+            (
+                "FUNCTION f(OUT a int DEFAULT 1) LANGUAGE sql AS 'x'",
+                "only input parameters can have default values",
+            ),
+            (
+                "FUNCTION f(a SETOF int) RETURNS int LANGUAGE sql AS 'x'",
+                "functions cannot accept set arguments",
+            ),
+            (
+                "FUNCTION f() RETURNS TABLE (a SETOF int) LANGUAGE sql AS 'x'",
+                "functions cannot accept set arguments",
+            ),
+            ("PROCEDURE f(SETOF int) LANGUAGE sql AS 'x'", "procedures cannot accept set arguments"),
         ] {
             assert_eq!(refusal(rest).as_deref(), Some(said), "{rest}");
         }
@@ -159,6 +250,15 @@ mod tests {
             "FUNCTION f() RETURNS int LANGUAGE SQL BEGIN ATOMIC SELECT 1; END",
             "PROCEDURE f() LANGUAGE c SECURITY DEFINER TRANSFORM FOR TYPE a, FOR TYPE b AS 'x'",
             "FUNCTION f() RETURNS int RETURNS NULL ON NULL INPUT LANGUAGE c AS 'x'",
+            "FUNCTION f(a int, OUT a int) LANGUAGE sql AS 'x'",
+            "FUNCTION f(a int) RETURNS TABLE (a int) LANGUAGE sql AS 'x'",
+            "FUNCTION f(\"A\" int, a int) RETURNS int LANGUAGE sql AS 'x'",
+            "FUNCTION f(VARIADIC a int[], OUT b int) LANGUAGE sql AS 'x'",
+            "FUNCTION f(VARIADIC anyarray) RETURNS int LANGUAGE sql AS 'x'",
+            "FUNCTION f(a int DEFAULT 1, OUT b int) LANGUAGE sql AS 'x'",
+            "FUNCTION f(a int DEFAULT 1) RETURNS TABLE (b int) LANGUAGE sql AS 'x'",
+            "FUNCTION f(VARIADIC a int[] DEFAULT '{}') RETURNS int LANGUAGE sql AS 'x'",
+            "PROCEDURE f(OUT b int, VARIADIC a int[]) LANGUAGE sql AS 'x'",
         ] {
             assert_eq!(refusal(rest), None, "{rest}");
         }

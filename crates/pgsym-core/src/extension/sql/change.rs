@@ -4,7 +4,8 @@
 //! (src/backend/parser/gram.y: DropStmt, RemoveFuncStmt, RenameStmt, AlterObjectSchemaStmt, DefineStmt).
 
 use super::cursor::Cursor;
-use super::routine::{Arguments, argument_list};
+use super::lexer::TokenKind;
+use super::routine::{Arguments, argument_list, function_name};
 use super::types::{TypeKey, type_name};
 
 /// The name of a type, or of a relation, which has a type of its name.
@@ -201,7 +202,12 @@ fn object_name(cursor: &mut Cursor<'_>) -> Option<ObjectName> {
 
 /// `function_with_argtypes`.
 fn routine_name(cursor: &mut Cursor<'_>) -> Option<RoutineName> {
-    let name = object_name(cursor)?;
+    let (mut names, is_column) = function_name(cursor).ok()?;
+    let name = names.pop()?;
+    let name = ObjectName { schema: names.pop(), name };
+    if is_column && cursor.peek().is_some_and(|token| token.kind == TokenKind::Sign(b'(')) {
+        return None;
+    }
     if cursor.sign(b'[') {
         cursor.peek(); // as in CREATE FUNCTION
         return None;

@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 
+use super::keywords::{Category, category};
 use super::lexer::{Token, TokenKind};
 use super::literal::{self, LiteralError};
 
@@ -161,6 +162,12 @@ impl<'a> Cursor<'a> {
         let value = literal::string_value(self.text, &token, uescape.0)?;
         self.position += uescape.1;
         Some(value)
+    }
+
+    /// The category of the next token, if it is a key word that cannot be every name.
+    pub(super) fn category(&self) -> Option<Category> {
+        let token = self.peek().filter(|token| token.kind == TokenKind::Word)?;
+        category(token.text(self.text))
     }
 
     /// Takes a name or key word.

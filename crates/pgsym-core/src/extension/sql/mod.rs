@@ -5,10 +5,12 @@
 mod attributes;
 mod change;
 mod cursor;
+mod keywords;
 mod lexer;
 mod literal;
 mod operator;
 mod options;
+mod parameters;
 mod placeholder;
 mod refused;
 mod routine;

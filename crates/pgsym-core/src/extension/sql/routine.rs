@@ -4,9 +4,11 @@
 
 use super::attributes::{Attribute, Attributes};
 use super::cursor::Cursor;
+use super::keywords::Category;
 use super::lexer::{Token, TokenKind};
 use super::literal::{LiteralError, name_value, string_value};
 use super::options::option;
+use super::parameters::{Argument, Mode, refused_parameters};
 use super::split::{Statement, Statements, SyntaxError};
 use super::types::{self, TypeKey};
 use crate::name::Shown;
@@ -32,6 +34,19 @@ pub struct Arguments {
 }
 
 impl Arguments {
+    fn of(arguments: &[Argument]) -> Self {
+        let is_output = |argument: &Argument| matches!(argument.mode, Mode::Out | Mode::InOut);
+        let parameter = |argument: &Argument| Parameter {
+            key: argument.key.clone(),
+            is_input: argument.mode != Mode::Out,
+        };
+        Self {
+            list: arguments.iter().map(parameter).collect(),
+            has_modes: arguments.iter().any(|argument| argument.mode != Mode::Default),
+            has_output: arguments.iter().any(is_output),
+        }
+    }
+
     /// The types of the input arguments.
     pub fn input(&self) -> impl Iterator<Item = &TypeKey> {
         self.list.iter().filter(|parameter| parameter.is_input).map(|parameter| &parameter.key)
@@ -189,7 +204,11 @@ fn clauses(cursor: &mut Cursor<'_>, routine: &mut Routine, attributes: &mut Attr
     } else {
         expect(cursor.word("function"))?;
     }
-    let mut name = cursor.qualified_name().ok_or(Stop::Grammar)??;
+    let (mut name, is_column) = function_name(cursor)?;
+    if is_column {
+        cursor.peek();
+        return Err(Stop::Grammar);
+    }
     routine.name = name.pop().unwrap_or_default();
     routine.schema = name.pop();
     if cursor.sign(b'[') {
@@ -197,7 +216,9 @@ fn clauses(cursor: &mut Cursor<'_>, routine: &mut Routine, attributes: &mut Attr
         return Err(Stop::Grammar);
     }
     expect(cursor.sign(b'('))?;
-    routine.arguments = arguments(cursor)?;
+    let mut parameters = arguments(cursor, Defaults::Taken)?;
+    routine.arguments = Arguments::of(&parameters);
+    let mut is_table = false;
     // A procedure has no result: there the word only begins the option of that name.
     if routine.kind == RoutineKind::Function && cursor.word("returns") {
         attributes.has_result = true;
@@ -207,9 +228,10 @@ fn clauses(cursor: &mut Cursor<'_>, routine: &mut Routine, attributes: &mut Attr
             attributes.has_result = false;
             attributes.see(routine.kind, Attribute::Strict);
         } else if cursor.word("table") {
-            expect(cursor.sign(b'('))?;
-            let columns = arguments(cursor)?.list;
-            routine.result = columns.into_iter().map(|column| column.key).collect();
+            is_table = true;
+            let columns = table_columns(cursor)?;
+            routine.result = columns.iter().map(|column| column.key.clone()).collect();
+            parameters.extend(columns);
         } else {
             routine.result.push(types::type_name(cursor).ok_or(Stop::Grammar)?);
         }
@@ -220,16 +242,63 @@ fn clauses(cursor: &mut Cursor<'_>, routine: &mut Routine, attributes: &mut Attr
             break;
         }
     }
+    if is_table && routine.arguments.has_output {
+        // `mergeTableFuncParameters`, which points at nothing.
+        return Err(Stop::Message(
+            "OUT and INOUT arguments aren't allowed in TABLE functions",
+            routine.offset,
+        ));
+    }
+    attributes.of_parameters = refused_parameters(routine.kind, &parameters);
     Ok(())
+}
+
+/// `func_name`, and whether it is a single word that only names columns.
+pub(super) fn function_name(cursor: &mut Cursor<'_>) -> Result<(Vec<Vec<u8>>, bool), Stop> {
+    let first = cursor.category();
+    expect(first != Some(Category::Reserved))?;
+    if first == Some(Category::Function) {
+        let start = cursor.position();
+        cursor.take();
+        expect(!cursor.sign(b'.'))?;
+        cursor.seek(start);
+    }
+    let names = cursor.qualified_name().ok_or(Stop::Grammar)??;
+    let is_column = first == Some(Category::Column) && names.len() == 1;
+    Ok((names, is_column))
+}
+
+/// `table_func_column_list` in its parentheses.
+fn table_columns(cursor: &mut Cursor<'_>) -> Result<Vec<Argument>, Stop> {
+    expect(cursor.sign(b'('))?;
+    let mut columns = Vec::new();
+    loop {
+        let name = parameter_name(cursor).ok_or(Stop::Grammar)?;
+        let is_set = cursor.is_word("setof");
+        let key = types::type_name(cursor).ok_or(Stop::Grammar)?;
+        columns.push(Argument { mode: Mode::Table, name: Some(name), key, is_set, has_default: false });
+        if cursor.sign(b')') {
+            return Ok(columns);
+        }
+        expect(cursor.sign(b','))?;
+    }
 }
 
 /// The arguments of a parenthesised list whose `(` was just taken, for DROP and ALTER.
 pub(super) fn argument_list(cursor: &mut Cursor<'_>) -> Option<Arguments> {
-    arguments(cursor).ok()
+    let found = arguments(cursor, Defaults::Refused).ok()?;
+    Some(Arguments::of(&found))
 }
 
-fn arguments(cursor: &mut Cursor<'_>) -> Result<Arguments, Stop> {
-    let mut found = Arguments::default();
+/// Whether arguments have default values: `func_args_with_defaults` or `func_args`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Defaults {
+    Taken,
+    Refused,
+}
+
+fn arguments(cursor: &mut Cursor<'_>, defaults: Defaults) -> Result<Vec<Argument>, Stop> {
+    let mut found = Vec::new();
     if cursor.sign(b')') {
         return Ok(found);
     }
@@ -237,12 +306,9 @@ fn arguments(cursor: &mut Cursor<'_>) -> Result<Arguments, Stop> {
         let from = cursor.position();
         let end = argument_end(cursor);
         let mut part = cursor.part(from, cursor.position());
-        let argument = argument(&mut part);
+        let argument = argument(&mut part, defaults);
         cursor.reached(from, &part);
-        let (mode, key) = argument.ok_or(Stop::Grammar)?;
-        found.has_modes |= mode != Mode::Default;
-        found.has_output |= matches!(mode, Mode::Out | Mode::InOut);
-        found.list.push(Parameter { key, is_input: mode != Mode::Out });
+        found.push(argument.ok_or(Stop::Grammar)?);
         cursor.take();
         match end {
             Some(b',') => {}
@@ -273,25 +339,25 @@ fn argument_end(cursor: &mut Cursor<'_>) -> Option<u8> {
 }
 
 /// One argument (`func_arg_with_default`).
-fn argument(cursor: &mut Cursor<'_>) -> Option<(Mode, TypeKey)> {
+fn argument(cursor: &mut Cursor<'_>, defaults: Defaults) -> Option<Argument> {
     let mode = argument_mode(cursor);
     let start = cursor.position();
-    if let Some(key) = whole_type(cursor) {
-        return Some((mode, key));
+    if let Some(argument) = whole_type(cursor, mode, None, defaults) {
+        return Some(argument);
     }
     cursor.seek(start);
     // The type does not reach to the end, so the first word is the argument's name.
-    cursor.name()?.ok()?;
+    let name = parameter_name(cursor)?;
     let mode = if mode == Mode::Default { argument_mode(cursor) } else { mode };
-    Some((mode, whole_type(cursor)?))
+    whole_type(cursor, mode, Some(name), defaults)
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    Default,
-    In,
-    Out,
-    InOut,
+/// `param_name`, which is a `type_function_name`.
+fn parameter_name(cursor: &mut Cursor<'_>) -> Option<Vec<u8>> {
+    if matches!(cursor.category(), Some(Category::Column | Category::Reserved)) {
+        return None;
+    }
+    cursor.name()?.ok()
 }
 
 fn argument_mode(cursor: &mut Cursor<'_>) -> Mode {
@@ -300,7 +366,7 @@ fn argument_mode(cursor: &mut Cursor<'_>) -> Mode {
     } else if cursor.word("inout") {
         Mode::InOut
     } else if cursor.word("variadic") {
-        Mode::In
+        Mode::Variadic
     } else if cursor.word("out") {
         Mode::Out
     } else {
@@ -309,10 +375,20 @@ fn argument_mode(cursor: &mut Cursor<'_>) -> Mode {
 }
 
 /// A type with nothing but a default value behind it.
-fn whole_type(cursor: &mut Cursor<'_>) -> Option<TypeKey> {
+fn whole_type(
+    cursor: &mut Cursor<'_>,
+    mode: Mode,
+    name: Option<Vec<u8>>,
+    defaults: Defaults,
+) -> Option<Argument> {
+    let is_set = cursor.is_word("setof");
     let key = types::type_name(cursor)?;
-    let ends = cursor.is_at_end() || cursor.is_word("default") || cursor.sign(b'=');
-    ends.then_some(key)
+    let is_at_end = cursor.is_at_end();
+    let has_default =
+        !is_at_end && defaults == Defaults::Taken && (cursor.word("default") || cursor.sign(b'='));
+    // There is a value behind it.
+    let ends = if has_default { !cursor.is_at_end() } else { is_at_end };
+    ends.then_some(Argument { mode, name, key, is_set, has_default })
 }
 
 #[cfg(test)]
@@ -476,5 +552,81 @@ mod tests {
         assert_eq!(error("CREATE FUNCTION f() SET SCHEMA a AS 'x'"), "syntax error at or near \"a\"");
         assert_eq!(error("CREATE FUNCTION f(a int[x]) AS 'x'"), "syntax error at or near \"x\"");
         assert_eq!(error("CREATE FUNCTION f() AS E'\\u00'"), "invalid Unicode escape");
+    }
+
+    /// What PostgreSQL 13 to 18 say to `CREATE FUNCTION …`.
+    #[test]
+    fn a_name_is_none_of_the_key_words_that_cannot_be_one() {
+        for (rest, token) in [
+            ("f(position text)", "position"),
+            ("f(row text)", "row"),
+            ("f(values text)", "values"),
+            ("f(coalesce int)", "coalesce"),
+            ("f(precision int)", "precision"),
+            ("f(none int)", "none"),
+            ("f(normalize text)", "normalize"),
+            ("f(a int, IN user int)", "user"),
+            ("f(table int)", "table"),
+            ("f(time Text)", "Text"),
+            ("f(time TIME)", "TIME"),
+            ("f(int INT)", "INT"),
+            ("f(bit BIT)", "BIT"),
+            ("f(char text)", "text"),
+            ("f(national text)", "text"),
+            ("f(interval INTERVAL)", "INTERVAL"),
+            ("f(timestamp text)", "text"),
+            ("f(a position)", "position"),
+            ("f(position.x)", "position"),
+            ("f(user.x)", "user"),
+            ("f(int.x)", "."),
+            ("f(a int DEFAULT)", ")"),
+            ("f(a int =)", ")"),
+            ("f(a int := 1)", ":="),
+            ("position()", "("),
+            ("user()", "user"),
+            ("left.f()", "."),
+            ("user.f()", "user"),
+            ("f() RETURNS position", "position"),
+            ("f() RETURNS TABLE AS 'x'", "AS"),
+            ("f() RETURNS TABLE ()", ")"),
+            ("f() RETURNS TABLE (int)", "int"),
+            ("f() RETURNS TABLE (a)", ")"),
+            ("f() RETURNS TABLE (OUT b int)", "OUT"),
+            ("f() RETURNS TABLE (position int)", "position"),
+            ("f() RETURNS TABLE (a int DEFAULT 1)", "DEFAULT"),
+        ] {
+            let said = read(&format!("CREATE FUNCTION {rest} LANGUAGE c")).unwrap_err();
+            assert_eq!(said, format!("syntax error at or near \"{token}\""), "{rest}");
+        }
+        for sql in
+            ["f(OUT a int) RETURNS TABLE (b int) LANGUAGE c", "f(INOUT int) RETURNS TABLE (b int) LANGUAGE c"]
+        {
+            let said = read(&format!("CREATE FUNCTION {sql}")).unwrap_err();
+            assert_eq!(said, "OUT and INOUT arguments aren't allowed in TABLE functions", "{sql}");
+        }
+    }
+
+    /// All of 13 to 18 take these.
+    #[test]
+    fn other_key_words_are_names() {
+        for rest in [
+            "f(double int)",
+            "f(double precision, double double precision)",
+            "f(left int, collation int, name text, language text, zone text)",
+            "f(\"position\" text, \"user\" text)",
+            "f(out int, in int, inout int)",
+            "f(timestamp with time zone, character varying, national character varying (10))",
+            "f(left.x, a s.position, s.user)",
+            "left()",
+            "public.user()",
+            "public.position()",
+            "position.f()",
+            "f(a int DEFAULT position('a' in 'b'), b int = (1))",
+        ] {
+            assert!(read(&format!("CREATE FUNCTION {rest} LANGUAGE c")).is_ok(), "{rest}");
+        }
+        let table =
+            "CREATE FUNCTION f(a int DEFAULT 1) RETURNS TABLE (a int, left text[]) LANGUAGE c AS 'lib'";
+        assert_eq!(link(table).0, "lib");
     }
 }

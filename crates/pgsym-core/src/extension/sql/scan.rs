@@ -501,6 +501,16 @@ mod tests {
         assert_eq!(message("DROP FUNCTION IF EXISTS a(int, OUT b text), s.c RESTRICT;"), None);
         assert_eq!(message("DROP FUNCTION a(int)\nCREATE FUNCTION a() RETURNS int;"), near("CREATE"));
         assert_eq!(message("DROP FUNCTION FUNCTION a(int);"), near("a"));
+        assert_eq!(message("DROP FUNCTION IF EXISTS a(b int DEFAULT 1);"), near("DEFAULT"));
+        assert_eq!(message("DROP PROCEDURE a(b int = 1);"), near("="));
+        assert_eq!(message("DROP FUNCTION a(position int);"), near("position"));
+        assert_eq!(message("DROP FUNCTION position(int);"), near("("));
+        assert_eq!(message("DROP FUNCTION user(int);"), near("user"));
+        assert_eq!(message("DROP FUNCTION left.x;"), near("."));
+        assert_eq!(
+            message("DROP FUNCTION left(int), position, public.user(int), a(VARIADIC b int[], c int);"),
+            None
+        );
         assert_eq!(message("CREATE FUNCTION a(); RETURNS int LANGUAGE c AS 'x'"), near("RETURNS"));
         assert_eq!(message("(SELECT 1) UNION SELECT 2; VALUES (1)"), None);
         assert_eq!(

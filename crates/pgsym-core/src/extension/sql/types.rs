@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::cursor::Cursor;
+use super::keywords::Category;
 use super::lexer::TokenKind;
 use crate::name::Shown;
 
@@ -81,8 +82,15 @@ pub(super) fn type_name(cursor: &mut Cursor<'_>) -> Option<TypeKey> {
 /// `SimpleTypename`, or the names before `%TYPE`.
 fn base_type(cursor: &mut Cursor<'_>) -> Option<TypeKey> {
     let is_unquoted = cursor.peek()?.kind == TokenKind::Word;
+    let category = cursor.category();
     let mut schema = None;
     let mut name = cursor.name()?.ok()?;
+    match category {
+        // Some are types by themselves, and so without a schema.
+        Some(Category::Column) if !is_type_word(&name) || cursor.sign(b'.') => return None,
+        Some(Category::Reserved) => return None,
+        _ => {}
+    }
     while cursor.sign(b'.') {
         schema = Some(Cow::Owned(name));
         name = cursor.name()?.ok()?;
@@ -122,6 +130,32 @@ fn base_type(cursor: &mut Cursor<'_>) -> Option<TypeKey> {
     };
     modifiers(cursor)?;
     Some(system(key))
+}
+
+/// The words of `SimpleTypename` that can be no other type's name.
+fn is_type_word(name: &[u8]) -> bool {
+    const WORDS: [&[u8]; 19] = [
+        b"bigint",
+        b"bit",
+        b"boolean",
+        b"char",
+        b"character",
+        b"dec",
+        b"decimal",
+        b"float",
+        b"int",
+        b"integer",
+        b"interval",
+        b"national",
+        b"nchar",
+        b"numeric",
+        b"real",
+        b"smallint",
+        b"time",
+        b"timestamp",
+        b"varchar",
+    ];
+    WORDS.contains(&name)
 }
 
 /// `SystemTypeName`: a spelling that means the type in pg_catalog, whatever else has its name.

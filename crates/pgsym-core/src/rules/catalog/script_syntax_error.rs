@@ -17,8 +17,9 @@ declare_rule! {
     /// `@extschema@` where the schema's name has a quote, a dollar sign or a backslash. Further the statements that are
     /// well formed and fail in every database: transaction commands, commands that must be a transaction's only one
     /// (VACUUM, CREATE INDEX CONCURRENTLY, CREATE DATABASE, ALTER SYSTEM …), CREATE EXTENSION and
-    /// ALTER EXTENSION … UPDATE, schemas whose name begins with `pg_`, and CREATE FUNCTION without LANGUAGE or AS or with
-    /// options that exclude each other.
+    /// ALTER EXTENSION … UPDATE, schemas whose name begins with `pg_`, and CREATE FUNCTION without LANGUAGE or AS, with
+    /// options that exclude each other, or with parameters that cannot be: a name twice, VARIADIC before another, one
+    /// without a default value behind one that has it.
     ///
     /// ## Why it matters
     ///
@@ -50,7 +51,7 @@ declare_rule! {
     ///
     /// PostgreSQL src/backend/parser/scan.l and gram.y; src/backend/commands/extension.c `execute_sql_string`,
     /// `CreateExtension`; src/backend/access/transam/xact.c `PreventInTransactionBlock`;
-    /// src/backend/commands/functioncmds.c `compute_function_attributes`.
+    /// src/backend/commands/functioncmds.c `compute_function_attributes`, `interpret_function_parameter_list`.
     pub(crate) static SCRIPT_SYNTAX_ERROR = {
         code: "PGS608",
         name: "script-syntax-error",

@@ -1,0 +1,208 @@
+//! The key words that cannot be every name (src/include/parser/kwlist.h). A word in no category of these can be any name, and
+//! so can a quoted one; the ends of gram.y say where words of each category can stand.
+
+/// What a key word can be besides itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Category {
+    /// `col_name_keyword`: the name of a column or a table, of no function, type or parameter.
+    Column,
+    /// `type_func_name_keyword`: the name of a function, a type or a parameter, not of a table or a schema.
+    Function,
+    /// `reserved_keyword`: nothing but a label.
+    Reserved,
+}
+
+/// The category of an unquoted word.
+pub(super) fn category(word: &[u8]) -> Option<Category> {
+    use Category::{Column, Function, Reserved};
+    let mut lower = [0; LONGEST];
+    let lower = lower.get_mut(..word.len())?;
+    lower.copy_from_slice(word);
+    lower.make_ascii_lowercase();
+    [(&COLUMN[..], Column), (&FUNCTION, Function), (&RESERVED, Reserved)]
+        .into_iter()
+        .find(|(words, _)| words.binary_search_by(|known| known.as_bytes().cmp(lower)).is_ok())
+        .map(|(_, category)| category)
+}
+
+/// Bytes of the longest of them.
+const LONGEST: usize = 17;
+
+/// Those of all majors since 13, sorted.
+const COLUMN: [&str; 51] = [
+    "between",
+    "bigint",
+    "bit",
+    "boolean",
+    "char",
+    "character",
+    "coalesce",
+    "dec",
+    "decimal",
+    "exists",
+    "extract",
+    "float",
+    "greatest",
+    "grouping",
+    "inout",
+    "int",
+    "integer",
+    "interval",
+    "least",
+    "national",
+    "nchar",
+    "none",
+    "normalize",
+    "nullif",
+    "numeric",
+    "out",
+    "overlay",
+    "position",
+    "precision",
+    "real",
+    "row",
+    "setof",
+    "smallint",
+    "substring",
+    "time",
+    "timestamp",
+    "treat",
+    "trim",
+    "values",
+    "varchar",
+    "xmlattributes",
+    "xmlconcat",
+    "xmlelement",
+    "xmlexists",
+    "xmlforest",
+    "xmlnamespaces",
+    "xmlparse",
+    "xmlpi",
+    "xmlroot",
+    "xmlserialize",
+    "xmltable",
+];
+
+const FUNCTION: [&str; 23] = [
+    "authorization",
+    "binary",
+    "collation",
+    "concurrently",
+    "cross",
+    "current_schema",
+    "freeze",
+    "full",
+    "ilike",
+    "inner",
+    "is",
+    "isnull",
+    "join",
+    "left",
+    "like",
+    "natural",
+    "notnull",
+    "outer",
+    "overlaps",
+    "right",
+    "similar",
+    "tablesample",
+    "verbose",
+];
+
+const RESERVED: [&str; 77] = [
+    "all",
+    "analyse",
+    "analyze",
+    "and",
+    "any",
+    "array",
+    "as",
+    "asc",
+    "asymmetric",
+    "both",
+    "case",
+    "cast",
+    "check",
+    "collate",
+    "column",
+    "constraint",
+    "create",
+    "current_catalog",
+    "current_date",
+    "current_role",
+    "current_time",
+    "current_timestamp",
+    "current_user",
+    "default",
+    "deferrable",
+    "desc",
+    "distinct",
+    "do",
+    "else",
+    "end",
+    "except",
+    "false",
+    "fetch",
+    "for",
+    "foreign",
+    "from",
+    "grant",
+    "group",
+    "having",
+    "in",
+    "initially",
+    "intersect",
+    "into",
+    "lateral",
+    "leading",
+    "limit",
+    "localtime",
+    "localtimestamp",
+    "not",
+    "null",
+    "offset",
+    "on",
+    "only",
+    "or",
+    "order",
+    "placing",
+    "primary",
+    "references",
+    "returning",
+    "select",
+    "session_user",
+    "some",
+    "symmetric",
+    "table",
+    "then",
+    "to",
+    "trailing",
+    "true",
+    "union",
+    "unique",
+    "user",
+    "using",
+    "variadic",
+    "when",
+    "where",
+    "window",
+    "with",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_has_the_category_of_the_server() {
+        assert!(COLUMN.is_sorted() && FUNCTION.is_sorted() && RESERVED.is_sorted());
+        let all = COLUMN.iter().chain(&FUNCTION).chain(&RESERVED);
+        assert_eq!(all.map(|word| word.len()).max(), Some(LONGEST));
+        assert_eq!(category(b"Position"), Some(Category::Column));
+        assert_eq!(category(b"left"), Some(Category::Function));
+        assert_eq!(category(b"user"), Some(Category::Reserved));
+        for word in ["name", "precision_", "double", "zone", "language"] {
+            assert_eq!(category(word.as_bytes()), None, "{word}");
+        }
+    }
+}
