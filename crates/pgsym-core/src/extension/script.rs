@@ -8,7 +8,9 @@ use bstr::ByteSlice;
 use super::control::Control;
 use super::encoding::Encoding;
 use super::preprocess::{Preprocessed, Substitutions, preprocess};
-use super::sql::{Declaration, DynamicRoutine, StandardConformingStrings, SyntaxError, scan_script};
+use super::sql::{
+    Declaration, Dialect, DynamicRoutine, ScriptFacts, StandardConformingStrings, SyntaxError, scan_script,
+};
 use crate::error::{FileError, FileErrorKind};
 use crate::fs::Fs;
 use crate::limits;
@@ -84,11 +86,20 @@ pub fn parse_script(
     bytes: &[u8],
     values: &Substitutions<'_>,
     encoding: Option<&[u8]>,
-    strings: StandardConformingStrings,
+    dialect: impl Into<Dialect>,
 ) -> Result<Script, FileError> {
     let preprocessed = preprocess(bytes, values)?;
-    let facts = scan_script(&preprocessed.text, strings);
-    let mut lines = Lines { bytes, text: &preprocessed, offset: 0, line: 1, line_start: 0 };
+    let facts = scan_script(&preprocessed.text, dialect);
+    Ok(script_of(bytes, &preprocessed, facts, encoding))
+}
+
+fn script_of(
+    bytes: &[u8],
+    preprocessed: &Preprocessed<'_>,
+    facts: ScriptFacts,
+    encoding: Option<&[u8]>,
+) -> Script {
+    let mut lines = Lines { bytes, text: preprocessed, offset: 0, line: 1, line_start: 0 };
     let mut script = Script::default();
     for declaration in facts.declarations {
         let position =
@@ -119,7 +130,7 @@ pub fn parse_script(
         script.error = Some((lines.original(error.offset), error));
         script.refused_schema = None;
     }
-    Ok(script)
+    script
 }
 
 fn offset_of(declaration: &Declaration) -> Option<usize> {

@@ -187,7 +187,7 @@ impl Inventory {
             .filter(|(_, extension)| scope.may_include(extension))
             .flat_map(|(index, extension)| jobs_of(index, extension, settings.reading))
             .collect();
-        let scripts = read_scripts(fs, &extensions, jobs, major);
+        let scripts = read_scripts(fs, &extensions, jobs, major, around.major);
 
         let mut grouped: Vec<Vec<ScriptRecord>> = extensions.iter().map(|_| Vec::new()).collect();
         for (index, script) in scripts {
@@ -196,7 +196,7 @@ impl Inventory {
             }
         }
         for (extension, scripts) in extensions.iter().zip(&mut grouped) {
-            reread_with_other_strings(fs, scripts, &extensions, extension.site, major);
+            reread_with_other_strings(fs, scripts, &extensions, extension.site, major, around.major);
         }
         let declared: Vec<Declared> = extensions
             .par_iter()

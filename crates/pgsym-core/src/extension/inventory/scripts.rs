@@ -11,7 +11,7 @@ use crate::error::FileError;
 use crate::extension::control::Control;
 use crate::extension::name::{ScriptName, script_name};
 use crate::extension::script::{Script, parse_script, read_script, substitutions};
-use crate::extension::sql::{Declaration, StandardConformingStrings};
+use crate::extension::sql::{Declaration, Dialect, StandardConformingStrings};
 use crate::extension::tree::{Extension, Plan, required_schemas};
 use crate::extension::update_graph::Step;
 use crate::fs::{FileId, Fs};
@@ -44,12 +44,13 @@ pub(super) fn jobs_of(index: usize, extension: &Extension, reading: Reading) -> 
 }
 
 /// Reads the scripts in parallel, each file once: the same file under another name, with the same replacements,
-/// says the same.
+/// says the same. `major` is the version that is taken, `known` the one that the question tells.
 pub(super) fn read_scripts(
     fs: &dyn Fs,
     extensions: &[Extension],
     jobs: Vec<Job<'_>>,
     major: u32,
+    known: Option<u32>,
 ) -> Vec<(usize, ScriptRecord)> {
     type Key = (FileId, Control, Vec<(Vec<u8>, Vec<u8>)>);
     let prepared: Vec<_> = jobs
@@ -88,8 +89,8 @@ pub(super) fn read_scripts(
             let schemas = key.as_ref().map(|(.., schemas)| schemas.as_slice()).unwrap_or_default();
             let script = read_script(fs, path).and_then(|bytes| {
                 let values = substitutions(control, schemas);
-                let strings = StandardConformingStrings::On;
-                parse_script(&bytes, &values, control.encoding.as_deref(), strings).map(Arc::new)
+                let dialect = Dialect { major: known, ..Dialect::default() };
+                parse_script(&bytes, &values, control.encoding.as_deref(), dialect).map(Arc::new)
             });
             (index, script)
         })
@@ -114,6 +115,7 @@ pub(super) fn reread_with_other_strings(
     extensions: &[Extension],
     site: usize,
     major: u32,
+    known: Option<u32>,
 ) {
     let mut strings = StandardConformingStrings::On;
     for record in scripts.iter_mut().filter(|record| record.is_reachable) {
@@ -123,7 +125,8 @@ pub(super) fn reread_with_other_strings(
             let schemas = required_schemas(control, extensions, site, major);
             record.script = read_script(fs, &record.path).and_then(|bytes| {
                 let values = substitutions(control, &schemas);
-                parse_script(&bytes, &values, control.encoding.as_deref(), strings).map(Arc::new)
+                let dialect = Dialect { strings, major: known };
+                parse_script(&bytes, &values, control.encoding.as_deref(), dialect).map(Arc::new)
             });
         }
         let declarations = record.script.iter().flat_map(|script| &script.declarations);

@@ -1,9 +1,9 @@
 //! What the grammar takes in CREATE FUNCTION and CREATE PROCEDURE and the server refuses whenever it runs the statement:
 //! options that are given twice or exclude each other, and parts that must be there
 //! (src/backend/commands/functioncmds.c: compute_function_attributes, compute_common_attribute, CreateFunction,
-//! interpret_AS_clause). The messages, and which comes first, are those of 14 and later; 13 looks for the body before
-//! the language.
+//! interpret_AS_clause). 13 looks for the body and the language before the values of other options.
 
+use super::lexer::Dialect;
 use super::routine::{Routine, RoutineKind};
 use crate::name::Shown;
 
@@ -61,8 +61,14 @@ impl Attributes {
     }
 
     /// The server's message for a statement that was read to its end. Whether the language exists is not asked here.
-    pub(super) fn refusal(&self, routine: &Routine) -> Option<String> {
-        if let Some(message) = self.at_option.or(self.of_value) {
+    pub(super) fn refusal(&self, routine: &Routine, dialect: Dialect) -> Option<String> {
+        let of_13 = || match (&routine.definition, &routine.language) {
+            _ if !dialect.is_before(14) => None,
+            (None, _) => Some("no function body specified"),
+            (_, None) => Some("no language specified"),
+            _ => None,
+        };
+        if let Some(message) = self.at_option.or_else(of_13).or(self.of_value) {
             return Some(message.to_owned());
         }
         let language = match routine.language.as_deref() {
@@ -96,15 +102,41 @@ impl Attributes {
 
 #[cfg(test)]
 mod tests {
-    use super::super::lexer::StandardConformingStrings;
+    use super::super::lexer::Dialect;
     use super::super::routine::read_routine;
     use super::super::split::Statements;
 
     fn refusal(rest: &str) -> Option<String> {
+        refusal_by(None, rest)
+    }
+
+    fn refusal_by(major: Option<u32>, rest: &str) -> Option<String> {
         let sql = format!("CREATE {rest}");
-        let mut statements = Statements::new(sql.as_bytes(), StandardConformingStrings::On);
+        let mut statements = Statements::new(sql.as_bytes(), Dialect { major, ..Dialect::default() });
         let statement = statements.next().unwrap();
         read_routine(&statements, &statement).unwrap_or_else(|error| panic!("{sql}: {error:?}")).refusal
+    }
+
+    #[test]
+    fn procedures_have_output_and_13_looks_for_the_body_first() {
+        for (rest, of_13, later) in [
+            ("PROCEDURE f(OUT b int) LANGUAGE sql AS ''", "procedures cannot have OUT arguments", ""),
+            (
+                "PROCEDURE f(VARIADIC a int[], OUT b int) LANGUAGE sql AS ''",
+                "procedures cannot have OUT arguments",
+                "VARIADIC parameter must be the last parameter",
+            ),
+            (
+                "FUNCTION f(a int, a int) LANGUAGE sql",
+                "no function body specified",
+                "parameter name \"a\" used more than once",
+            ),
+            ("FUNCTION f() RETURNS int COST 0", "no function body specified", "COST must be positive"),
+        ] {
+            assert_eq!(refusal_by(Some(13), rest).unwrap_or_default(), of_13, "{rest}");
+            assert_eq!(refusal_by(Some(14), rest).unwrap_or_default(), later, "{rest}");
+            assert_eq!(refusal(rest).unwrap_or_default(), later, "{rest}");
+        }
     }
 
     /// What PostgreSQL 13 to 18 say to `CREATE …`, in an extension script.

@@ -4,7 +4,7 @@
 use std::cell::Cell;
 
 use super::keywords::{Category, category};
-use super::lexer::{Token, TokenKind};
+use super::lexer::{Dialect, Token, TokenKind};
 use super::literal::{self, LiteralError};
 
 /// Reads the tokens of one statement.
@@ -12,6 +12,7 @@ use super::literal::{self, LiteralError};
 pub(super) struct Cursor<'a> {
     text: &'a [u8],
     tokens: &'a [Token],
+    dialect: Dialect,
     position: usize,
     /// The furthest token that was asked for by what it must be. Everything before it fitted some rule, so it is the
     /// one at which the server's parser, which never goes back, stops.
@@ -20,13 +21,18 @@ pub(super) struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     /// A cursor over tokens of `text`.
-    pub(super) fn new(text: &'a [u8], tokens: &'a [Token]) -> Self {
-        Self { text, tokens, position: 0, furthest: Cell::new(0) }
+    pub(super) fn new(text: &'a [u8], tokens: &'a [Token], dialect: Dialect) -> Self {
+        Self { text, tokens, dialect, position: 0, furthest: Cell::new(0) }
     }
 
     /// A cursor over a part of this one's tokens.
     pub(super) fn part(&self, from: usize, to: usize) -> Self {
-        Self::new(self.text, self.tokens.get(from..to).unwrap_or_default())
+        Self::new(self.text, self.tokens.get(from..to).unwrap_or_default(), self.dialect)
+    }
+
+    /// Whose server reads.
+    pub(super) fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     /// Index of the furthest token that was asked for.
@@ -167,7 +173,7 @@ impl<'a> Cursor<'a> {
     /// The category of the next token, if it is a key word that cannot be every name.
     pub(super) fn category(&self) -> Option<Category> {
         let token = self.peek().filter(|token| token.kind == TokenKind::Word)?;
-        category(token.text(self.text))
+        category(token.text(self.text), self.dialect)
     }
 
     /// Takes a name or key word.

@@ -1,6 +1,8 @@
 //! The key words that cannot be every name (src/include/parser/kwlist.h). A word in no category of these can be any name, and
 //! so can a quoted one; the ends of gram.y say where words of each category can stand.
 
+use super::lexer::Dialect;
+
 /// What a key word can be besides itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Category {
@@ -12,8 +14,8 @@ pub(super) enum Category {
     Reserved,
 }
 
-/// The category of an unquoted word.
-pub(super) fn category(word: &[u8]) -> Option<Category> {
+/// The category of an unquoted word; words that became key words after 13 have it where the server is known to know them.
+pub(super) fn category(word: &[u8], dialect: Dialect) -> Option<Category> {
     use Category::{Column, Function, Reserved};
     let mut lower = [0; LONGEST];
     let lower = lower.get_mut(..word.len())?;
@@ -23,6 +25,12 @@ pub(super) fn category(word: &[u8]) -> Option<Category> {
         .into_iter()
         .find(|(words, _)| words.binary_search_by(|known| known.as_bytes().cmp(lower)).is_ok())
         .map(|(_, category)| category)
+        .or_else(|| {
+            let (.., category) = LATER
+                .into_iter()
+                .find(|&(known, since, _)| dialect.is_since(since) && known.as_bytes() == lower)?;
+            Some(category)
+        })
 }
 
 /// Bytes of the longest of them.
@@ -189,9 +197,30 @@ const RESERVED: [&str; 77] = [
     "with",
 ];
 
+/// Those that came later, and with which major.
+const LATER: [(&str, u32, Category); 13] = [
+    ("json", 17, Category::Column),
+    ("json_array", 16, Category::Column),
+    ("json_arrayagg", 16, Category::Column),
+    ("json_exists", 17, Category::Column),
+    ("json_object", 16, Category::Column),
+    ("json_objectagg", 16, Category::Column),
+    ("json_query", 17, Category::Column),
+    ("json_scalar", 17, Category::Column),
+    ("json_serialize", 17, Category::Column),
+    ("json_table", 17, Category::Column),
+    ("json_value", 17, Category::Column),
+    ("merge_action", 17, Category::Column),
+    ("system_user", 16, Category::Reserved),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn category(word: &[u8]) -> Option<Category> {
+        super::category(word, Dialect::default())
+    }
 
     #[test]
     fn a_word_has_the_category_of_the_server() {
@@ -201,6 +230,8 @@ mod tests {
         assert_eq!(category(b"Position"), Some(Category::Column));
         assert_eq!(category(b"left"), Some(Category::Function));
         assert_eq!(category(b"user"), Some(Category::Reserved));
+        let of = |major| super::category(b"JSON", Dialect { major: Some(major), ..Dialect::default() });
+        assert_eq!((of(16), of(17), category(b"json")), (None, Some(Category::Column), None));
         for word in ["name", "precision_", "double", "zone", "language"] {
             assert_eq!(category(word.as_bytes()), None, "{word}");
         }

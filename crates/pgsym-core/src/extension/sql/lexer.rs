@@ -103,6 +103,33 @@ pub enum StandardConformingStrings {
     Off,
 }
 
+/// What decides how a script is read: a setting, and the server's major version where it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Dialect {
+    /// What `'…'` is.
+    pub strings: StandardConformingStrings,
+    /// The major version. Without one, only what no server takes is an error.
+    pub major: Option<u32>,
+}
+
+impl From<StandardConformingStrings> for Dialect {
+    fn from(strings: StandardConformingStrings) -> Self {
+        Self { strings, major: None }
+    }
+}
+
+impl Dialect {
+    /// Whether the server is known to be older than this major version.
+    pub(super) fn is_before(self, major: u32) -> bool {
+        self.major.is_some_and(|own| own < major)
+    }
+
+    /// Whether the server is known to be of this major version or newer.
+    pub(super) fn is_since(self, major: u32) -> bool {
+        self.major.is_some_and(|own| own >= major)
+    }
+}
+
 /// Cuts a text into tokens; white space and comments are not among them.
 #[derive(Debug, Clone)]
 pub struct Lexer<'a> {

@@ -19,7 +19,7 @@ mod split;
 mod types;
 
 pub use change::{Alteration, Change, DropBehavior, NewType, ObjectName, RoutineName, TypeFunction};
-pub use lexer::{Lexer, Open, StandardConformingStrings, Token, TokenKind};
+pub use lexer::{Dialect, Lexer, Open, StandardConformingStrings, Token, TokenKind};
 pub use literal::{LiteralError, name_value, string_value};
 pub use operator::NewOperator;
 pub use routine::{Arguments, Parameter, Routine, RoutineError, RoutineKind, read_routine};

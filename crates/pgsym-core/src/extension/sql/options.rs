@@ -78,6 +78,9 @@ pub(super) fn option(
         }
     } else if let Some((_, attribute)) = PLAIN.iter().find(|(words, _)| cursor.words(words)) {
         attributes.see(kind, *attribute);
+    } else if cursor.dialect().is_before(14) && (cursor.is_word("return") || cursor.is_word("begin")) {
+        // `opt_routine_body` came with 14.
+        return Err(Stop::Grammar);
     } else if cursor.is_word("return") || cursor.words(&["begin", "atomic"]) {
         return Ok(false);
     } else {

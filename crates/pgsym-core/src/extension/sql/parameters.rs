@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::lexer::Dialect;
 use super::routine::RoutineKind;
 use super::types::{SYSTEM, TypeKey};
 use crate::name::Shown;
@@ -40,9 +41,12 @@ impl Mode {
     }
 }
 
-/// The server's message for the first parameter that it refuses. Those about OUT parameters of procedures are of 14 and
-/// later.
-pub(super) fn refused_parameters(kind: RoutineKind, parameters: &[Argument]) -> Option<String> {
+/// The server's message for the first parameter that it refuses. Procedures have OUT parameters since 14.
+pub(super) fn refused_parameters(
+    kind: RoutineKind,
+    parameters: &[Argument],
+    dialect: Dialect,
+) -> Option<String> {
     let is_procedure = kind == RoutineKind::Procedure;
     let (mut is_variadic, mut has_defaults) = (false, false);
     let mut names = Names::default();
@@ -51,6 +55,8 @@ pub(super) fn refused_parameters(kind: RoutineKind, parameters: &[Argument]) -> 
         let refused = if parameter.is_set {
             let routines = if is_procedure { "procedures" } else { "functions" };
             return Some(format!("{routines} cannot accept set arguments"));
+        } else if is_procedure && mode == Mode::Out && dialect.is_before(14) {
+            Some("procedures cannot have OUT arguments")
         } else if is_variadic && mode.is_input() {
             Some("VARIADIC parameter must be the last input parameter")
         } else if is_variadic && is_procedure {

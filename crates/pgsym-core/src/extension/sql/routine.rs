@@ -143,7 +143,7 @@ pub fn read_routine(statements: &Statements<'_>, statement: &Statement) -> Resul
     let mut attributes = Attributes::default();
     match clauses(&mut cursor, &mut routine, &mut attributes) {
         Ok(()) => {
-            routine.refusal = attributes.refusal(&routine);
+            routine.refusal = attributes.refusal(&routine, cursor.dialect());
             Ok(routine)
         }
         Err(stop) => Err(stop.error(&cursor, statements, statement)),
@@ -236,6 +236,8 @@ fn clauses(cursor: &mut Cursor<'_>, routine: &mut Routine, attributes: &mut Attr
             routine.result.push(types::type_name(cursor).ok_or(Stop::Grammar)?);
         }
     }
+    // `createfunc_opt_list` may be empty since 14.
+    expect(!cursor.dialect().is_before(14) || !cursor.is_at_end())?;
     while !cursor.is_at_end() {
         if !option(cursor, routine, attributes)? {
             attributes.has_body = true;
@@ -249,7 +251,7 @@ fn clauses(cursor: &mut Cursor<'_>, routine: &mut Routine, attributes: &mut Attr
             routine.offset,
         ));
     }
-    attributes.of_parameters = refused_parameters(routine.kind, &parameters);
+    attributes.of_parameters = refused_parameters(routine.kind, &parameters, cursor.dialect());
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use bstr::ByteSlice;
 
 use super::change::{Change, NewType, read_change, read_type};
 use super::cursor::Cursor;
-use super::lexer::{Lexer, StandardConformingStrings, Token, TokenKind};
+use super::lexer::{Dialect, Lexer, StandardConformingStrings, Token, TokenKind};
 use super::literal;
 use super::operator::{NewOperator, read_operator};
 use super::placeholder::{MARK, placeholder_error};
@@ -91,18 +91,26 @@ pub struct ScriptFacts {
 }
 
 /// Reads a preprocessed script.
-pub fn scan_script(text: &[u8], strings: StandardConformingStrings) -> ScriptFacts {
+pub fn scan_script(text: &[u8], dialect: impl Into<Dialect>) -> ScriptFacts {
+    scan(text, dialect.into())
+}
+
+fn scan(text: &[u8], dialect: Dialect) -> ScriptFacts {
     let mut facts = ScriptFacts::default();
-    let mut statements = Statements::new(text, strings);
+    let mut statements = Statements::new(text, dialect);
     let mut marks = text.find_iter(MARK).peekable();
     while let Some(statement) = statements.next() {
         let mut scanned = match first_word(text, &statement) {
+            // An older server knows no statement of this name.
+            Some("merge") if dialect.is_before(15) => {
+                head_error(text, &statements).map_or(Ok(()), |error| Err(error.into()))
+            }
             Some(first) => scan_statement(text, first, &statement, &statements, &mut facts),
             None => head_error(text, &statements).map_or(Ok(()), |error| Err(error.into())),
         };
         while marks.next_if(|&mark| mark < statement.start).is_some() {}
         if marks.peek().is_some_and(|&mark| mark < statement.end)
-            && let Some(error) = placeholder_error(text, &statement, strings)
+            && let Some(error) = placeholder_error(text, &statement, dialect.strings)
             && !matches!(&scanned, Err(RoutineError::Syntax(first)) if first.offset <= error.offset)
         {
             scanned = Err(error.into());
@@ -517,6 +525,62 @@ mod tests {
             message("CREATE FUNCTION a() RETURNS int LANGUAGE c AS 'x' ALTER TABLE t;"),
             near("ALTER")
         );
+    }
+
+    /// What each server says to each of these.
+    #[test]
+    fn the_major_decides_where_it_is_known() {
+        let message = |major, sql: &str| {
+            let facts = scan_script(sql.as_bytes(), Dialect { major, ..Dialect::default() });
+            facts.error.map(|error| error.message)
+        };
+        let near = |word: &str| Some(format!("syntax error at or near \"{word}\""));
+        for (sql, last_to_refuse, token) in [
+            ("CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; END; SELECT 1", 13, "BEGIN"),
+            ("CREATE PROCEDURE f() LANGUAGE sql Begin Atomic END", 13, "Begin"),
+            ("CREATE FUNCTION f(x int) RETURNS int LANGUAGE sql RETURN x + 1", 13, "RETURN"),
+            ("MERGE INTO t USING s ON a = b WHEN MATCHED THEN DELETE", 14, "MERGE"),
+        ] {
+            assert_eq!(message(None, sql), None, "{sql}");
+            for major in 13..=18 {
+                let expected = if major <= last_to_refuse { near(token) } else { None };
+                assert_eq!(message(Some(major), sql), expected, "{major}: {sql}");
+            }
+        }
+        assert_eq!(
+            message(Some(13), "CREATE FUNCTION f() RETURNS int"),
+            Some("syntax error at end of input".into())
+        );
+        assert_eq!(message(Some(14), "CREATE FUNCTION f() RETURNS int"), None);
+        for (sql, first_to_refuse, token) in [
+            ("CREATE FUNCTION f(json json) LANGUAGE c", 17, "json"),
+            ("CREATE FUNCTION f(a int, json_value text) LANGUAGE c", 17, "json_value"),
+            ("CREATE FUNCTION f(json.x) LANGUAGE c", 17, "."),
+            ("CREATE FUNCTION f(json(3)) LANGUAGE c", 17, "("),
+            ("CREATE FUNCTION f() RETURNS TABLE (json json) LANGUAGE c", 17, "json"),
+            ("CREATE FUNCTION json() LANGUAGE c", 17, "("),
+            ("CREATE FUNCTION merge_action() LANGUAGE c", 17, "("),
+            ("CREATE FUNCTION json_object(text) LANGUAGE c", 16, "("),
+            ("CREATE FUNCTION f(json_array text) LANGUAGE c", 16, "json_array"),
+            ("CREATE FUNCTION f(system_user text) LANGUAGE c", 16, "system_user"),
+            ("DROP FUNCTION json_object(text)", 16, "("),
+            ("DROP FUNCTION a(json json)", 17, "json"),
+        ] {
+            assert_eq!(message(None, sql), None, "{sql}");
+            for major in 13..=18 {
+                let expected = if major >= first_to_refuse { near(token) } else { None };
+                assert_eq!(message(Some(major), sql), expected, "{major}: {sql}");
+            }
+        }
+        for sql in [
+            "CREATE FUNCTION f(json, a json[], b \"json\", wait int, merge int) RETURNS json LANGUAGE c",
+            "CREATE FUNCTION json.f() LANGUAGE c; CREATE FUNCTION x.json_object() LANGUAGE c",
+            "DROP FUNCTION x.json_object(text), json_value",
+        ] {
+            for major in [None, Some(13), Some(15), Some(16), Some(17), Some(18)] {
+                assert_eq!(message(major, sql), None, "{major:?}: {sql}");
+            }
+        }
     }
 
     #[test]

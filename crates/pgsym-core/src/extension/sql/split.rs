@@ -4,7 +4,7 @@
 //! which keeps a script of seven megabytes of INSERTs cheap.
 
 use super::cursor::Cursor;
-use super::lexer::{Lexer, StandardConformingStrings, Token, TokenKind};
+use super::lexer::{Dialect, Lexer, Token, TokenKind};
 use super::routine::near;
 use crate::limits;
 use crate::name::Shown;
@@ -58,6 +58,7 @@ impl Statement {
 #[derive(Debug, Clone)]
 pub struct Statements<'a> {
     text: &'a [u8],
+    dialect: Dialect,
     lexer: Lexer<'a>,
     /// Those of the last statement, as far as anybody reads them.
     tokens: Vec<Token>,
@@ -66,8 +67,9 @@ pub struct Statements<'a> {
 
 impl<'a> Statements<'a> {
     /// Cuts `text`.
-    pub fn new(text: &'a [u8], strings: StandardConformingStrings) -> Self {
-        Self { text, lexer: Lexer::new(text, strings), tokens: Vec::new(), error: None }
+    pub fn new(text: &'a [u8], dialect: impl Into<Dialect>) -> Self {
+        let dialect = dialect.into();
+        Self { text, dialect, lexer: Lexer::new(text, dialect.strings), tokens: Vec::new(), error: None }
     }
 
     /// The first error met so far; after the last statement, that of the script.
@@ -83,7 +85,8 @@ impl<'a> Statements<'a> {
     /// The tokens of the statement that came last, or `None` when it has more than any statement worth reading has
     /// ([`limits::STATEMENT_TOKENS`]).
     pub(super) fn cursor(&self) -> Option<Cursor<'_>> {
-        (self.tokens.len() <= limits::STATEMENT_TOKENS).then(|| Cursor::new(self.text, &self.tokens))
+        (self.tokens.len() <= limits::STATEMENT_TOKENS)
+            .then(|| Cursor::new(self.text, &self.tokens, self.dialect))
     }
 
     /// The error at the token where the server stops, which has read `cursor` so far; behind the statement's last one, at the
@@ -201,6 +204,7 @@ impl Iterator for Statements<'_> {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use super::super::lexer::StandardConformingStrings;
     use super::*;
 
     /// Reads the only statement of `sql`.

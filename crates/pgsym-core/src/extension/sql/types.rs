@@ -95,6 +95,9 @@ fn base_type(cursor: &mut Cursor<'_>) -> Option<TypeKey> {
         schema = Some(Cow::Owned(name));
         name = cursor.name()?.ok()?;
     }
+    if name == b"json" && category == Some(Category::Column) {
+        return Some(system(b"json")); // `JsonType` of 17
+    }
     if schema.is_some() || !is_unquoted {
         modifiers(cursor)?;
         return Some(TypeKey { schema, name: quoted(name), is_array: false });
@@ -134,7 +137,7 @@ fn base_type(cursor: &mut Cursor<'_>) -> Option<TypeKey> {
 
 /// The words of `SimpleTypename` that can be no other type's name.
 fn is_type_word(name: &[u8]) -> bool {
-    const WORDS: [&[u8]; 19] = [
+    const WORDS: [&[u8]; 20] = [
         b"bigint",
         b"bit",
         b"boolean",
@@ -146,6 +149,7 @@ fn is_type_word(name: &[u8]) -> bool {
         b"int",
         b"integer",
         b"interval",
+        b"json",
         b"national",
         b"nchar",
         b"numeric",

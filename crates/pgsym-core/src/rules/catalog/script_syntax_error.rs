@@ -19,7 +19,8 @@ declare_rule! {
     /// (VACUUM, CREATE INDEX CONCURRENTLY, CREATE DATABASE, ALTER SYSTEM …), CREATE EXTENSION and
     /// ALTER EXTENSION … UPDATE, schemas whose name begins with `pg_`, and CREATE FUNCTION without LANGUAGE or AS, with
     /// options that exclude each other, or with parameters that cannot be: a name twice, VARIADIC before another, one
-    /// without a default value behind one that has it.
+    /// without a default value behind one that has it. Where the server's major version is known, it counts: bodies in
+    /// SQL are of 14 and later, MERGE is of 15, and `json` names no parameter since 17.
     ///
     /// ## Why it matters
     ///
@@ -342,6 +343,20 @@ pub(crate) mod tests {
         }
         assert!(refuses_schemas(13, Some("13.23")) && !refuses_schemas(13, Some("13.11")));
         assert!(refuses_schemas(18, None) && !refuses_schemas(15, None));
+    }
+
+    #[test]
+    fn what_only_later_servers_parse_is_told_where_the_major_is_known() {
+        let said = |major: Option<u32>| {
+            let case = case().extension("", "SELECT 1; CREATE FUNCTION f() RETURNS int RETURN 1;");
+            let case = match major {
+                Some(major) => case.major(major),
+                None => case.major(18).settings(|settings| settings.pg_major = None),
+            };
+            case.run(&SCRIPT_SYNTAX_ERROR).first().map(|finding| server(finding).to_owned())
+        };
+        assert_eq!(said(Some(13)).unwrap(), "syntax error at or near \"RETURN\"");
+        assert_eq!((said(Some(14)), said(None)), (None, None));
     }
 
     /// PostgreSQL 16 and later put the schema of what `requires` names there.
