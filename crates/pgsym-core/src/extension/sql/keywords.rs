@@ -1,7 +1,10 @@
 //! The key words that cannot be every name (src/include/parser/kwlist.h). A word in no category of these can be any name, and
 //! so can a quoted one; the ends of gram.y say where words of each category can stand.
 
+use std::sync::LazyLock;
+
 use super::lexer::Dialect;
+use crate::hash::HashMap;
 
 /// What a key word can be besides itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,22 +19,24 @@ pub(super) enum Category {
 
 /// The category of an unquoted word; words that became key words after 13 have it where the server is known to know them.
 pub(super) fn category(word: &[u8], dialect: Dialect) -> Option<Category> {
-    use Category::{Column, Function, Reserved};
     let mut lower = [0; LONGEST];
     let lower = lower.get_mut(..word.len())?;
     lower.copy_from_slice(word);
     lower.make_ascii_lowercase();
-    [(&COLUMN[..], Column), (&FUNCTION, Function), (&RESERVED, Reserved)]
-        .into_iter()
-        .find(|(words, _)| words.binary_search_by(|known| known.as_bytes().cmp(lower)).is_ok())
-        .map(|(_, category)| category)
-        .or_else(|| {
-            let (.., category) = LATER
-                .into_iter()
-                .find(|&(known, since, _)| dialect.is_since(since) && known.as_bytes() == lower)?;
-            Some(category)
-        })
+    let &(since, category) = WORDS.get(&*lower)?;
+    since.is_none_or(|major| dialect.is_since(major)).then_some(category)
 }
+
+/// Every one of them, with the major that it came with where not all have it. Each word of a function's head is looked up.
+static WORDS: LazyLock<HashMap<&[u8], (Option<u32>, Category)>> = LazyLock::new(|| {
+    let always =
+        [(&COLUMN[..], Category::Column), (&FUNCTION, Category::Function), (&RESERVED, Category::Reserved)];
+    let always = always
+        .into_iter()
+        .flat_map(|(words, category)| words.iter().map(move |word| (*word, None, category)));
+    let all = always.chain(LATER.into_iter().map(|(word, since, category)| (word, Some(since), category)));
+    all.map(|(word, since, category)| (word.as_bytes(), (since, category))).collect()
+});
 
 /// Bytes of the longest of them.
 const LONGEST: usize = 17;
