@@ -207,7 +207,7 @@ impl Inventory {
         let declared_at = extensions.iter().map(|extension| extension.site).zip(&declared);
         let libraries = find_libraries(around, &places.sites, &declared_at.collect::<Vec<_>>(), &own, major);
         let mut records: Vec<ExtensionRecord> = extensions
-            .into_iter()
+            .into_par_iter()
             .zip(grouped)
             .zip(declared)
             .map(|((extension, scripts), declared)| {

@@ -36,10 +36,13 @@ impl Inventory {
     }
 
     fn opened_later(&self, around: &Surroundings<'_>, record: &ExtensionRecord) -> Replaced {
-        let own = in_order(record);
-        if !own.iter().any(|library| library.opened.lacks_symbols) {
+        let of_functions = record.functions.iter().map(|function| &function.library);
+        let mut named = of_functions.chain(record.loads.iter().map(|load| &load.library));
+        // Hardly any does, and the order of thousands of functions is worth no look then.
+        if !named.any(|library| library.opened.lacks_symbols) {
             return Replaced::new();
         }
+        let own = in_order(record);
         let required = self.required_by(record);
         let others = required.known.iter().skip(1).rev().flat_map(|&record| in_order(record));
         let mut known = HashSet::new();
