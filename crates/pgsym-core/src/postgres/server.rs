@@ -2,6 +2,7 @@
 //! compares modules with.
 
 use std::borrow::Cow;
+use std::io;
 
 use super::{Image, MagicBlock, magic};
 use crate::error::{FileError, FileErrorKind};
@@ -25,8 +26,10 @@ pub struct ServerFacts {
 impl ServerFacts {
     /// Reads a server's binary.
     pub fn read(source: &dyn Source, module: &Module) -> Self {
-        let (version, guards_operator_links) = texts(source, module);
-        Self { version, magic: magic(source, module), guards_operator_links }
+        let segments = segments(module);
+        let data = Data::read(source, &segments);
+        let (version, guards_operator_links) = data.texts(&segments);
+        Self { version, magic: magic(&data, &segments, module), guards_operator_links }
     }
 
     /// Why a file is no PostgreSQL server, if it is none: a server is a program that has the block which it compares
@@ -70,36 +73,82 @@ fn segments(module: &Module) -> Cow<'_, [Segment]> {
     }
 }
 
-fn magic(source: &dyn Source, module: &Module) -> Option<MagicBlock> {
-    let segments = segments(module);
-    let memory = Memory::new(source, &segments, module.target);
+fn magic(source: &dyn Source, segments: &[Segment], module: &Module) -> Option<MagicBlock> {
+    let memory = Memory::new(source, segments, module.target);
     // Name and version of the server's own block are NULL: no relocation has to be followed.
     let no_relocations =
         || Err(FileError::new(FileErrorKind::Unsupported, "the server's relocations are not read"));
     magic::server_block(&Image::new(memory, module.symbols.get()?, &no_relocations))
 }
 
-/// PG_BACKEND_VERSIONSTR, which `postgres --version` prints: "postgres (PostgreSQL) 15.18 …"; and whether the message of
-/// pg_operator.c stands among the same constants, which minor releases of old majors got too.
-fn texts(source: &dyn Source, module: &Module) -> (Option<String>, Option<bool>) {
+/// A server's binary with the segments that hold its constants in memory: what it says of itself and its magic block are both
+/// searched for there. Constants lie beside the code only where a linker has put them into one segment, and the code is most
+/// of a server: 5.4 of the 8.8 MB of PostgreSQL 15.
+struct Data<'a> {
+    source: &'a dyn Source,
+    /// Offset in the file and bytes.
+    segments: Vec<(u64, Vec<u8>)>,
+}
+
+impl<'a> Data<'a> {
+    fn read(source: &'a dyn Source, segments: &[Segment]) -> Self {
+        let data = loads(segments).filter(|segment| segment.flags & object::elf::PF_X.0 == 0);
+        // Segments of a real file lie apart; more than the file has is no reason to hold it many times.
+        let mut left = source.len();
+        let read = |segment: &Segment| {
+            left = left.checked_sub(segment.file_size)?;
+            let bytes = read_range(source, segment.offset, segment.file_size, "a segment").ok()?;
+            Some((segment.offset, bytes))
+        };
+        Self { source, segments: data.filter_map(read).collect() }
+    }
+
+    /// PG_BACKEND_VERSIONSTR, which `postgres --version` prints: "postgres (PostgreSQL) 15.18 …"; and whether the message of
+    /// pg_operator.c stands among the same constants, which minor releases of old majors got too.
+    fn texts(&self, segments: &[Segment]) -> (Option<String>, Option<bool>) {
+        let of_data = self.segments.iter().find_map(|(_, bytes)| texts_in(bytes));
+        let code = loads(segments).filter(|segment| segment.flags & object::elf::PF_X.0 != 0);
+        let of_code = |segment: &Segment| {
+            texts_in(&read_range(self.source, segment.offset, segment.file_size, "a segment").ok()?)
+        };
+        match of_data.or_else(|| code.into_iter().find_map(of_code)) {
+            Some((version, guards)) => (Some(version), Some(guards)),
+            None => (None, None),
+        }
+    }
+}
+
+impl Source for Data<'_> {
+    fn len(&self) -> u64 {
+        self.source.len()
+    }
+
+    fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let held = self.segments.iter().find_map(|(start, bytes)| {
+            let from = usize::try_from(offset.checked_sub(*start)?).ok()?;
+            bytes.get(from..from.checked_add(buffer.len())?)
+        });
+        match held {
+            Some(held) => {
+                buffer.copy_from_slice(held);
+                Ok(())
+            }
+            None => self.source.read_exact_at(offset, buffer),
+        }
+    }
+}
+
+fn loads(segments: &[Segment]) -> impl Iterator<Item = &Segment> {
+    segments.iter().filter(|segment| segment.kind == object::elf::PT_LOAD.0)
+}
+
+fn texts_in(bytes: &[u8]) -> Option<(String, bool)> {
     use bstr::ByteSlice as _;
     const MARK: &[u8] = b"postgres (PostgreSQL) ";
     const GUARD: &[u8] = b"commutator operator %s is already the commutator of operator %s";
-    let segments = segments(module);
-    // Constants lie beside the code only where a linker has put them into one segment, and the code is most of a server:
-    // 5.4 of the 8.8 MB of PostgreSQL 15.
-    let loads = segments.iter().filter(|segment| segment.kind == object::elf::PT_LOAD.0);
-    let (code, data): (Vec<&Segment>, Vec<&Segment>) =
-        loads.partition(|segment| segment.flags & object::elf::PF_X.0 != 0);
-    for segment in data.into_iter().chain(code) {
-        let Ok(bytes) = read_range(source, segment.offset, segment.file_size, "a segment") else { continue };
-        let Some(at) = bytes.find(MARK) else { continue };
-        let text = &bytes[at + MARK.len()..];
-        let end =
-            text.iter().position(|byte| !byte.is_ascii_alphanumeric() && *byte != b'.').unwrap_or(text.len());
-        if end > 0 && end < 32 {
-            return (String::from_utf8(text[..end].to_vec()).ok(), Some(bytes.find(GUARD).is_some()));
-        }
-    }
-    (None, None)
+    let text = &bytes[bytes.find(MARK)? + MARK.len()..];
+    let end =
+        text.iter().position(|byte| !byte.is_ascii_alphanumeric() && *byte != b'.').unwrap_or(text.len());
+    let version = String::from_utf8(text[..end].to_vec()).ok().filter(|_| end > 0 && end < 32)?;
+    Some((version, bytes.find(GUARD).is_some()))
 }
