@@ -214,7 +214,11 @@ impl Replacement {
                 })
                 .collect(),
             Self::Word { word, .. } => {
-                word.find_iter(text).map(|at| (at, at + word.needle().len())).collect()
+                // Most of a long script is data without a single `@`, which is told in half the time.
+                let first = word.needle().first().and_then(|&first| text.find_byte(first));
+                let rest = first.and_then(|first| Some((first, text.get(first..)?)));
+                let found = rest.map(|(first, rest)| word.find_iter(rest).map(move |at| first + at));
+                found.into_iter().flatten().map(|at| (at, at + word.needle().len())).collect()
             }
         }
     }
