@@ -25,10 +25,10 @@ pub(super) fn compare(pgsym: &Path, package: &Path, tools: &Path) -> Result<Repo
         report.not_run("packages without bin/postgres", 1);
         return Ok(report);
     };
-    absent(pgsym, root, tools, &mut report)?;
+    let unpacked = absent(pgsym, root, tools, &mut report)?;
     let links = root.join("pg-symlinks.json");
     if !links.exists() {
-        return functions(pgsym, root, tools, report);
+        return functions(pgsym, root, tools, &unpacked, report);
     }
     let copy = tempfile::tempdir_in(package.parent().unwrap_or(package))?;
     let whole = restore(root, &links, copy.path())?;
@@ -37,18 +37,46 @@ pub(super) fn compare(pgsym: &Path, package: &Path, tools: &Path) -> Result<Repo
     let entries = walkdir::WalkDir::new(copy.path()).into_iter().filter_map(Result::ok);
     let names: BTreeSet<String> =
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-    for name in left {
+    for name in &left.absent {
         report.compared("libraries absent with the links restored", 1);
-        let found = if names.contains(&name) { "in the package" } else { "nowhere" };
+        let found = if names.contains(name) { "in the package" } else { "nowhere" };
         report.same(&format!("{}: {name}, absent with the links restored", root.display()), "nowhere", found);
     }
-    functions(pgsym, &whole, tools, report)
+    functions(pgsym, &whole, tools, &left, report)
 }
 
-/// Compares the absent libraries of a tree; their leaf names.
-fn absent(pgsym: &Path, root: &Path, tools: &Path, report: &mut Report) -> Result<BTreeSet<String>> {
+/// What a walk over the libraries of a tree comes to.
+#[derive(Default)]
+struct Walk {
+    /// The leaf names of libraries that are not there.
+    absent: BTreeSet<String>,
+    /// Who asks for one of them.
+    broken: BTreeSet<PathBuf>,
+    /// What each file asks for and gets.
+    needs: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
+}
+
+impl Walk {
+    /// Whether a file, or something that it brings, asks for a library that is not there.
+    fn is_broken(&self, file: &Path) -> bool {
+        let mut pending = vec![file];
+        let mut seen = BTreeSet::new();
+        while let Some(file) = pending.pop().filter(|_| seen.len() < self.needs.len() + 1) {
+            if self.broken.contains(file) {
+                return true;
+            }
+            if seen.insert(file) {
+                pending.extend(self.needs.get(file).into_iter().flatten().map(PathBuf::as_path));
+            }
+        }
+        false
+    }
+}
+
+/// Compares the absent libraries of a tree.
+fn absent(pgsym: &Path, root: &Path, tools: &Path, report: &mut Report) -> Result<Walk> {
     let mut expected = BTreeSet::new();
-    let mut leaves = BTreeSet::new();
+    let mut walk = Walk::default();
     let server_paths: Vec<String> = rpaths(&root.join("bin/postgres"), tools)?.into_iter().collect();
     let relative = |path: &Path| path.strip_prefix(root).unwrap_or(path).display().to_string();
     let mut asked = 0;
@@ -57,18 +85,22 @@ fn absent(pgsym: &Path, root: &Path, tools: &Path, report: &mut Report) -> Resul
         let file = std::fs::canonicalize(file)?;
         for name in dylibs(&file, tools)? {
             asked += 1;
-            let stands = if let Some(leaf) = name.strip_prefix("@rpath/") {
+            let found = if let Some(leaf) = name.strip_prefix("@rpath/") {
                 // The rpaths of the program that opened it count, too; in these trees no library between has others.
                 let from_server = server_paths.iter().map(|path| (path, root.join("bin/postgres")));
-                own.iter().map(|path| (path, file.clone())).chain(from_server).any(|(path, owner)| {
-                    place(path, &owner, root).is_some_and(|directory| is_there(&directory.join(leaf)))
+                own.iter().map(|path| (path, file.clone())).chain(from_server).find_map(|(path, owner)| {
+                    Some(place(path, &owner, root)?.join(leaf)).filter(|path| is_there(path))
                 })
             } else {
-                place(&name, &file, root).is_some_and(|path| is_there(&path))
+                place(&name, &file, root).filter(|path| is_there(path))
             };
-            if !stands {
+            if let Some(found) = found {
+                let found = std::fs::canonicalize(&found).unwrap_or(found);
+                walk.needs.entry(file.clone()).or_default().insert(found);
+            } else {
                 expected.insert(format!("{} needs {name}", relative(&file)));
-                leaves.insert(name.rsplit('/').next().unwrap_or(&name).to_owned());
+                walk.absent.insert(name.rsplit('/').next().unwrap_or(&name).to_owned());
+                walk.broken.insert(file.clone());
             }
         }
     }
@@ -98,14 +130,15 @@ fn absent(pgsym: &Path, root: &Path, tools: &Path, report: &mut Report) -> Resul
         .collect();
     report.same(
         &format!("{}: libraries absent, pgsym audit", root.display()),
-        &joined(&leaves),
+        &joined(&walk.absent),
         &joined(&told),
     );
-    Ok(leaves)
+    Ok(walk)
 }
 
-/// Whether the module of each C function has the symbol and its finfo record, by LLVM's reading of its trie.
-fn functions(pgsym: &Path, root: &Path, tools: &Path, mut report: Report) -> Result<Report> {
+/// Whether the module of each C function has the symbol and its finfo record, by LLVM's reading of its trie, and whether the
+/// server opens it at all, by the walk.
+fn functions(pgsym: &Path, root: &Path, tools: &Path, walk: &Walk, mut report: Report) -> Result<Report> {
     let answer = ours::ask(pgsym, &["functions"], &[root])?;
     let arch = llvm::architectures(&root.join("bin/postgres"), tools)?.into_iter().next().unwrap_or_default();
     let mut exports: BTreeMap<PathBuf, BTreeSet<String>> = BTreeMap::new();
@@ -113,8 +146,12 @@ fn functions(pgsym: &Path, root: &Path, tools: &Path, mut report: Report) -> Res
         let symbol = text(&function["prosrc"]);
         let subject = format!("{}: {}", root.display(), function["probin"]);
         report.compared("C functions", 1);
-        report.same(&format!("{subject}: {symbol}"), "ok", text(&function["status"]));
-        let Some(module) = function["module"].as_str().map(PathBuf::from) else { continue };
+        let module = function["module"].as_str().map(PathBuf::from);
+        let opened = module.as_ref().and_then(|module| std::fs::canonicalize(module).ok());
+        let is_broken = opened.is_some_and(|module| walk.is_broken(&module));
+        let expected = if is_broken { "module-does-not-load" } else { "ok" };
+        report.same(&format!("{subject}: {symbol}"), expected, text(&function["status"]));
+        let Some(module) = module else { continue };
         if !exports.contains_key(&module) {
             let names = llvm::export_names(&module, &arch, tools)?;
             exports.insert(module.clone(), names);
