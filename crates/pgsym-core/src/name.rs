@@ -134,6 +134,17 @@ pub fn path_from_bytes(bytes: Vec<u8>) -> PathBuf {
     PathBuf::from(std::ffi::OsString::from_vec(bytes))
 }
 
+/// "1 module", "2 modules".
+#[cfg(feature = "audit")]
+pub(crate) fn count(number: usize, noun: &str) -> String {
+    let plural = match (number, noun.strip_suffix('y')) {
+        (1, _) => noun.to_owned(),
+        (_, Some(stem)) => format!("{stem}ies"),
+        (_, None) => format!("{noun}s"),
+    };
+    format!("{number} {plural}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -36,11 +36,16 @@ impl Copies {
                 return self.relation.reason().to_owned();
             }
             (0, _) => "no relocation crosses from the users of one to the other".to_owned(),
+            (1, Relation::TwoLevel) => {
+                return "1 symbol is looked up in every image, and crosses from the users of one to the other"
+                    .to_owned();
+            }
             (count, Relation::TwoLevel) => {
                 return format!(
                     "{count} symbols are looked up in every image, and cross from the users of one to the other"
                 );
             }
+            (1, _) => "1 symbol crosses from the users of one to the other".to_owned(),
             (count, _) => format!("{count} symbols cross from the users of one to the other"),
         };
         format!("{}; {crossing}", self.relation.reason())

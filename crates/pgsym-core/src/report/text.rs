@@ -5,6 +5,8 @@ use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 
+pub(super) use crate::name::count;
+
 /// Columns of a line of text. Words longer than that stay whole.
 pub const WIDTH: usize = 80;
 
@@ -113,16 +115,6 @@ pub(super) fn write_in_column(
         writeln!(out, "{:indent$}{}{:padding$} {line}", "", paint(palette.dim, label), "")?;
     }
     Ok(())
-}
-
-/// "1 module", "2 modules".
-pub(super) fn count(number: usize, noun: &str) -> String {
-    let plural = match (number, noun.strip_suffix('y')) {
-        (1, _) => noun.to_owned(),
-        (_, Some(stem)) => format!("{stem}ies"),
-        (_, None) => format!("{noun}s"),
-    };
-    format!("{number} {plural}")
 }
 
 /// Text padded with spaces to a number of columns, and one space at least behind it.

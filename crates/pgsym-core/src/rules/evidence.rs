@@ -9,6 +9,8 @@ use crate::name::{Shown, path_bytes, shown_path};
 use crate::resolve::{Outcome, Probe, Process, Via};
 use crate::tree::{Role, Tree, TreeFile};
 
+pub(crate) use crate::name::count;
+
 /// How many names a sentence or an evidence line lists before it counts the rest.
 pub(crate) const LISTED: usize = 8;
 
@@ -24,11 +26,6 @@ pub(crate) fn listed(names: impl IntoIterator<Item = impl ToString>) -> String {
     let shown: Vec<String> = names.by_ref().take(LISTED).map(|name| name.to_string()).collect();
     let rest = names.count();
     if rest > 0 { format!("{} and {rest} more", shown.join(", ")) } else { shown.join(", ") }
-}
-
-/// `1 symbol`, `2 symbols`.
-pub(crate) fn count(number: usize, one: &str) -> String {
-    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
 }
 
 /// `.dynamic[7] DT_NEEDED libpq.so.5`.
