@@ -169,7 +169,7 @@ impl<'a> NamedFiles<'a> {
             if candidate.format.clone()? == discover::Format::Windows {
                 return Err(FileError::new(FileErrorKind::NotAnObject, "it is a Windows binary (PE)"));
             }
-            let (source, metadata) = self.fs.open_regular(&candidate.path)?;
+            let (source, metadata) = candidate.open(self.fs)?;
             parse(&candidate.path, metadata, &*source, self.facets)
         };
         self.candidates.chunks(rayon::current_num_threads()).flat_map(move |batch| {

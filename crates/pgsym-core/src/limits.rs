@@ -121,6 +121,10 @@ pub const WALK_DEPTH: usize = 128;
 /// Entries of directories that one walk meets; a tree with more is refused. A distribution's `/usr/lib` has 75,000.
 pub const WALK_FILES: usize = 10_000_000;
 
+/// Files that stay open from their first bytes until they are parsed: half of the descriptors that macOS allows a process, which
+/// are the fewest.
+pub const FILES_HELD_OPEN: usize = 128;
+
 /// Bytes of the loader's own file that are read for its version and directories; the largest has 300 KB.
 pub const LOADER_BYTES: u64 = 8 << 20;
 

@@ -14,16 +14,18 @@ pub use roots::{Roots, standing};
 pub use sniff::{Format, has_library_name, sniff};
 
 use std::collections::BTreeSet;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{fmt, io};
 
 use bstr::ByteSlice as _;
 
 use self::search::Search;
 use crate::error::{Error, FileError, os_text};
 use crate::extension::name::{ControlName, control_name};
-use crate::fs::{FileKind, Fs};
+use crate::fs::{FileKind, Fs, Metadata};
 use crate::name::{Shown, bytes_as_path, path_bytes};
+use crate::source::Source;
 
 /// One file that a run looks at.
 #[derive(Debug, Clone)]
@@ -38,6 +40,31 @@ pub struct Candidate {
     pub is_named: bool,
     /// Whether another name of the same file goes before: only of what the caller named.
     pub is_repeated: bool,
+    opened: Option<OpenFile>,
+}
+
+impl Candidate {
+    /// Opens the file, or hands it out as it was opened for its first bytes: that saves one in three system calls of a
+    /// short run. Fails as [`Fs::open_regular`] does.
+    pub fn open(&self, fs: &dyn Fs) -> io::Result<(Arc<dyn Source>, Metadata)> {
+        match &self.opened {
+            Some(OpenFile { source, metadata }) => Ok((Arc::clone(source), *metadata)),
+            None => fs.open_regular(&self.path).map(|(source, metadata)| (Arc::from(source), metadata)),
+        }
+    }
+}
+
+/// A file that waits for whoever reads more of it than its first bytes.
+#[derive(Clone)]
+struct OpenFile {
+    source: Arc<dyn Source>,
+    metadata: Metadata,
+}
+
+impl fmt::Debug for OpenFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenFile").field("metadata", &self.metadata).finish_non_exhaustive()
+    }
 }
 
 /// What a walk over the roots met.
@@ -175,6 +202,7 @@ pub fn short_path<'p>(path: &'p Path, roots: &[PathBuf]) -> &'p Path {
 mod tests {
     use super::*;
     use crate::fs::MemoryFs;
+    use crate::limits;
 
     const ELF: &[u8] = b"\x7fELF";
 
@@ -232,6 +260,17 @@ mod tests {
         }
         let alone = discover(&fs, &Roots::new(&fs, &["/s/extension/z--1.sql".into()], None));
         assert!(alone.unwrap_err().to_string().contains("no z.control beside it"));
+    }
+
+    #[test]
+    fn only_so_many_files_stay_open() {
+        let paths: Vec<PathBuf> =
+            (0..limits::FILES_HELD_OPEN + 2).map(|n| format!("/{n}.so").into()).collect();
+        let fs = paths.iter().fold(MemoryFs::new(), |fs, path| fs.file(path, ELF));
+        let found = discover(&fs, &Roots::new(&fs, &paths, None)).unwrap().candidates;
+        let open = found.iter().filter(|candidate| candidate.opened.is_some()).count();
+        assert_eq!((found.len(), open), (paths.len(), limits::FILES_HELD_OPEN));
+        assert!(found.iter().all(|candidate| candidate.open(&fs).is_ok_and(|(source, _)| source.len() == 4)));
     }
 
     #[test]

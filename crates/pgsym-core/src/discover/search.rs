@@ -3,16 +3,18 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rayon::prelude::*;
 
 use super::layout::is_layout_directory;
 use super::sniff::{format_of, has_library_name, is_library_name};
-use super::{Candidate, Discovery, Format, Roots, WindowsBinaries};
+use super::{Candidate, Discovery, Format, OpenFile, Roots, WindowsBinaries};
 use crate::error::{FileError, FileErrorKind};
 use crate::extension::name::{ControlName, control_name};
-use crate::fs::{FileId, FileKind, Fs, Met, Place};
+use crate::fs::{FileId, FileKind, Fs, Met, Place, head_of};
+use crate::limits;
 use crate::name::{path_bytes, shown_path};
 
 /// A walk over all roots.
@@ -22,6 +24,8 @@ pub(super) struct Search<'a> {
     /// The roots, every link resolved; only links to directories ask for them.
     resolved: OnceLock<Vec<PathBuf>>,
     found: Mutex<Found>,
+    /// Files that stay open so far.
+    held: AtomicUsize,
 }
 
 /// What it has come to so far.
@@ -59,7 +63,7 @@ impl Unread {
 
 impl<'a> Search<'a> {
     pub(super) fn new(fs: &'a dyn Fs, roots: &'a Roots) -> Self {
-        Self { fs, roots, resolved: OnceLock::new(), found: Mutex::default() }
+        Self { fs, roots, resolved: OnceLock::new(), found: Mutex::default(), held: AtomicUsize::new(0) }
     }
 
     fn resolved(&self) -> &[PathBuf] {
@@ -99,7 +103,8 @@ impl<'a> Search<'a> {
             // A directory that cannot be entered may hide modules, so it is always reported.
             Met::Failed(error) => (Err(error), None),
         };
-        let looked = Looked { candidate: self.candidate(place.path(), format, false), id, is_link: false };
+        let candidate = self.candidate(place.path(), format, false, None);
+        let looked = Looked { candidate, id, is_link: false };
         self.found().candidates.push(looked);
     }
 
@@ -151,9 +156,15 @@ impl<'a> Search<'a> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn candidate(&self, path: PathBuf, format: Result<Format, FileError>, is_named: bool) -> Candidate {
+    fn candidate(
+        &self,
+        path: PathBuf,
+        format: Result<Format, FileError>,
+        is_named: bool,
+        opened: Option<OpenFile>,
+    ) -> Candidate {
         let shown = self.roots.shown(&path);
-        Candidate { path, shown, format, is_named, is_repeated: false }
+        Candidate { path, shown, format, is_named, is_repeated: false, opened }
     }
 
     /// Everything of interest, in path order.
@@ -198,10 +209,21 @@ impl<'a> Search<'a> {
         let Unread { path, kind, is_named } = unread;
         let ignored = |id: FileId| is_link && !is_named && known.contains(&id);
         let is_wanted = is_named || has_library_name(&path);
-        let head = if kind == FileKind::File { self.fs.head_of_regular(&path) } else { self.fs.head(&path) };
-        let (format, id) = match head {
-            Ok((_, metadata)) if ignored(metadata.id) => return None,
-            Ok((head, metadata)) => (Ok(format_of(&head)), Some(metadata.id)),
+        let opened = if kind == FileKind::File { self.fs.open_regular(&path) } else { self.fs.open(&path) };
+        let looked_into = opened.map_err(FileError::from).and_then(|(source, metadata)| {
+            let format = format_of(&head_of(&*source)?);
+            Ok((format, OpenFile { source: Arc::from(source), metadata }))
+        });
+        let mut opened = None;
+        let (format, id) = match looked_into {
+            Ok((_, OpenFile { metadata, .. })) if ignored(metadata.id) => return None,
+            Ok((format, file)) => {
+                let id = file.metadata.id;
+                if format.is_object() && self.held.fetch_add(1, Ordering::Relaxed) < limits::FILES_HELD_OPEN {
+                    opened = Some(file);
+                }
+                (Ok(format), Some(id))
+            }
             Err(error) => {
                 let metadata = self.fs.metadata(&path).ok();
                 let id = metadata.map(|metadata| metadata.id);
@@ -219,7 +241,7 @@ impl<'a> Search<'a> {
             Err(error) => error.kind == FileErrorKind::LinkedDirectory,
         };
         (is_kept || is_wanted).then(|| Looked {
-            candidate: self.candidate(path, format, is_named),
+            candidate: self.candidate(path, format, is_named, opened),
             id,
             is_link,
         })

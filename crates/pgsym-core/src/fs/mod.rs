@@ -191,12 +191,8 @@ pub trait Fs: Send + Sync {
 
     /// The first [`HEAD_BYTES`] of a file.
     fn head(&self, path: &Path) -> Result<(Vec<u8>, Metadata), FileError> {
-        head_of(self.open(path)?)
-    }
-
-    /// [`head`](Self::head) of what has just been seen to be a regular file.
-    fn head_of_regular(&self, path: &Path) -> Result<(Vec<u8>, Metadata), FileError> {
-        head_of(self.open_regular(path)?)
+        let (source, metadata) = self.open(path)?;
+        Ok((head_of(&*source)?, metadata))
     }
 
     /// The whole of a small file, up to `limit` bytes.
@@ -209,9 +205,9 @@ pub trait Fs: Send + Sync {
     }
 }
 
-fn head_of((source, metadata): (Box<dyn Source>, Metadata)) -> Result<(Vec<u8>, Metadata), FileError> {
-    let head = read_range(&*source, 0, source.len().min(HEAD_BYTES as u64), "the file")?;
-    Ok((head, metadata))
+/// The first [`HEAD_BYTES`] of an open file, or all it has.
+pub(crate) fn head_of(source: &dyn Source) -> Result<Vec<u8>, FileError> {
+    read_range(source, 0, source.len().min(HEAD_BYTES as u64), "the file")
 }
 
 /// Resolves every symbolic link of `path` by hand, so that an absolute link stays below the tree's root, and

@@ -127,9 +127,8 @@ pub(super) fn parse_all(store: &FileStore, candidates: Vec<Candidate>, settings:
 }
 
 fn parse_one(store: &FileStore, candidate: Candidate, settings: &Settings) -> TreeFile {
-    let Candidate { path, shown, format, is_named, is_repeated: _ } = candidate;
-    let module = match &format {
-        Ok(Format::Elf | Format::MachO) => parse_caught(store, &path, settings.own()),
+    let module = match &candidate.format {
+        Ok(Format::Elf | Format::MachO) => parse_caught(store, &candidate, settings.own()),
         Ok(Format::Empty) => Err(FileError::too_short("the file is empty")),
         Ok(Format::LinkerScript) => Err(FileError::new(
             FileErrorKind::NotAnObject,
@@ -143,6 +142,7 @@ fn parse_one(store: &FileStore, candidate: Candidate, settings: &Settings) -> Tr
         }
         Err(error) => Err(error.clone()),
     };
+    let Candidate { path, shown, format, is_named, .. } = candidate;
     let role = module.as_ref().map_or(Role::Other, |module| role(module));
     let is_for_rules = settings.reading == Reading::Everything;
     let metadata = is_for_rules.then(|| store.fs().metadata(&path).ok()).flatten();
@@ -191,9 +191,9 @@ fn has_soname_sibling(fs: &dyn Fs, path: &Path, module: &Module) -> bool {
 }
 
 /// Parses a file; even a fault of our own costs that one file and names it.
-fn parse_caught(store: &FileStore, path: &Path, facets: Facets) -> Result<Arc<Module>, FileError> {
-    // It was a regular file when its first bytes were read.
-    let (source, metadata) = store.fs().open_regular(path)?;
+fn parse_caught(store: &FileStore, candidate: &Candidate, facets: Facets) -> Result<Arc<Module>, FileError> {
+    let path = &candidate.path;
+    let (source, metadata) = candidate.open(store.fs())?;
     let parsed =
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| parse(path, metadata, &*source, facets)));
     let module = parsed
