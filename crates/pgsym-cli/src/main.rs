@@ -16,7 +16,7 @@ use clap::Parser as _;
 use commands::{Cli, Status};
 
 fn main() -> ExitCode {
-    memory::keep_freed();
+    memory::prepare();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return terminal::command_line_error(&error),

@@ -16,6 +16,7 @@ use pgsym_core::{FileError, FileErrorKind};
 use rayon::prelude::*;
 
 use crate::args::{Common, Format, Jobs, Process, Root};
+use crate::memory;
 use crate::terminal::{self, Progress};
 
 /// How many threads `--jobs` may start for each processor.
@@ -29,15 +30,14 @@ pub(crate) struct Output<'a> {
 impl<'a> Output<'a> {
     /// Prepares the run: threads are set before anything uses them.
     pub(crate) fn new(common: &'a Common) -> anyhow::Result<Self> {
-        if let Some(Jobs(jobs)) = common.jobs {
-            // Two thousand threads on two processors only wait for each other, a minute long.
-            let most = std::thread::available_parallelism().map_or(1, NonZeroUsize::get) * JOBS_PER_PROCESSOR;
-            let jobs = jobs.get().min(most);
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs);
-            // One job needs no second thread: handing work over and a heap of its own cost a sixth of a short run.
-            let pool = if jobs == 1 { pool.use_current_thread() } else { pool };
-            pool.build_global().with_context(|| format!("cannot start {jobs} threads"))?;
-        }
+        let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        // Two thousand threads on two processors only wait for each other, a minute long.
+        let jobs =
+            common.jobs.map_or(processors, |Jobs(jobs)| jobs.get().min(processors * JOBS_PER_PROCESSOR));
+        // The first thread works as well: handing work over and a heap more cost a sixth of a short run.
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).use_current_thread();
+        let pool = pool.start_handler(|_| memory::prepare_thread());
+        pool.build_global().with_context(|| format!("cannot start {jobs} threads"))?;
         Ok(Self { common })
     }
 
