@@ -20,19 +20,16 @@ use crate::tree::Tree;
 /// Checks a tree with the selected rules. The findings are sorted by path, code, subject and message.
 pub fn check(tree: &Tree, selection: &Selection) -> Vec<Finding> {
     let rules: Vec<&'static Rule> = RULES.iter().copied().filter(|rule| selection.includes(rule)).collect();
-    // Before any rule runs: one that had to wait for them would block a thread that they may need.
-    prepare(tree, &rules);
-    let whole = || -> Vec<Finding> {
-        let found = rules.par_iter().flat_map_iter(|rule| {
-            let mut sink = Sink::new(selection);
-            if let Check::Tree(check) = rule.check {
-                check(&TreeCx::new(tree), sink.of(rule));
-            }
-            sink.into_findings()
-        });
-        found.collect()
+    // Whoever had to wait for a value would block a thread that is needed for it: what rules ask for is there before any of them
+    // runs. Those of single files ask for no collisions.
+    let collisions = || {
+        if rules.iter().any(|rule| rule.group == Group::Symbols && matches!(rule.check, Check::Tree(_))) {
+            tree.collisions();
+        }
     };
     let single = || -> Vec<Finding> {
+        // Every report counts the extensions.
+        tree.inventory();
         let found = tree.files().par_iter().flat_map_iter(|file| {
             let mut sink = Sink::new(selection);
             let cx = ModuleCx::new(tree, file);
@@ -45,20 +42,16 @@ pub fn check(tree: &Tree, selection: &Selection) -> Vec<Finding> {
         });
         found.collect()
     };
-    let (whole, mut findings) = rayon::join(whole, single);
-    findings.extend(whole);
+    let ((), mut findings) = rayon::join(collisions, single);
+    let whole = rules.par_iter().flat_map_iter(|rule| {
+        let mut sink = Sink::new(selection);
+        if let Check::Tree(check) = rule.check {
+            check(&TreeCx::new(tree), sink.of(rule));
+        }
+        sink.into_findings()
+    });
+    findings.par_extend(whole);
     findings.sort_by(|a, b| a.sort_key().cmp(&b.sort_key()));
     findings.dedup();
     findings
-}
-
-/// Finds what several rules look at, side by side.
-fn prepare(tree: &Tree, rules: &[&'static Rule]) {
-    let collisions = || {
-        if rules.iter().any(|rule| rule.group == Group::Symbols && matches!(rule.check, Check::Tree(_))) {
-            tree.collisions();
-        }
-    };
-    // Every report counts the extensions.
-    rayon::join(collisions, || tree.inventory());
 }

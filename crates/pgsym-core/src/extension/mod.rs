@@ -31,12 +31,12 @@ pub mod update_graph;
 #[cfg(feature = "audit")]
 pub use functions::{Library, NearExport, NearExports, Objects, Opened, Refusal, Status};
 #[cfg(feature = "audit")]
-pub(crate) use inventory::NEWEST_MAJOR;
-#[cfg(feature = "audit")]
 pub use inventory::{
     Cycle, ExtensionKey, ExtensionRecord, ExtensionSettings, Function, Inventory, LoadStatement,
-    OperatorError, Reading, Required, ScriptRecord, Surroundings,
+    OperatorError, Reading, Required, ScriptRecord,
 };
+#[cfg(feature = "audit")]
+pub(crate) use inventory::{Declarations, NEWEST_MAJOR, Surroundings};
 #[cfg(feature = "audit")]
 pub use places::{Places, SearchSettings, Site};
 #[cfg(feature = "audit")]

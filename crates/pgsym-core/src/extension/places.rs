@@ -323,7 +323,6 @@ mod tests {
             installation,
             major: Some(major),
             is_macos: false,
-            open: &|_| Vec::new(),
         };
         find_places(&around, settings, major)
     }

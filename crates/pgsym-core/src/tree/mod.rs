@@ -4,6 +4,7 @@
 pub(crate) mod dyld;
 mod file;
 mod load;
+mod loaded;
 mod preload;
 mod server;
 mod settings;
@@ -17,26 +18,29 @@ pub use settings::{Reading, ServerChoice, Settings};
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use rayon::prelude::*;
-
-use self::dyld::chosen_slice;
-use self::file::{demote_needed_libraries, parse_all};
-use self::load::{Environments, doubt, interpreter_of, load_all, load_file};
-use self::server::{ServersBelow, find_server, find_server_below, start_server};
+use self::load::doubt;
+use self::loaded::Loaded;
+use self::server::{ServersBelow, find_server, find_server_below};
 use crate::collide::Collisions;
-use crate::discover::{Discovery, Format, Roots, WindowsBinaries, discover};
+use crate::discover::{Candidate, Discovery, Format, Roots, WindowsBinaries, discover};
 use crate::error::Error;
 use crate::extension::library_path::Expansion;
-use crate::extension::{ExtensionSettings, Inventory, Library, Opened, Reading as Scripts, Surroundings};
+use crate::extension::{
+    Declarations, ExtensionSettings, Inventory, Library, Opened, Reading as Scripts, Surroundings,
+};
 use crate::fs::{FileId, FileKind, Fs};
-use crate::model::{Module, NameHash, Symbol};
+use crate::model::{NameHash, Symbol};
 use crate::postgres::{MagicBlock, Verdict, dyld_verdict, load, verdict};
 use crate::resolve::dyld::{DyldProcess, Image, ImageId};
-use crate::resolve::{
-    FileStore, LoadError, LoadErrorKind, LoaderEnv, ObjectId, Process, accepts, elements_of,
-};
+use crate::resolve::{FileStore, LoadError, LoadErrorKind, ObjectId, Process, accepts};
+
+/// Whether files are those of macOS where no server says it.
+fn is_macos(candidates: &[Candidate]) -> bool {
+    let has = |format| candidates.iter().any(|candidate| candidate.format == Ok(format));
+    has(Format::MachO) && !has(Format::Elf)
+}
 
 /// A tree of modules under one server.
 pub struct Tree {
@@ -52,6 +56,9 @@ pub struct Tree {
     roots: Roots,
     control_directories: BTreeSet<PathBuf>,
     windows: WindowsBinaries,
+    is_macos: bool,
+    /// What scripts say, where it was read beside the binaries and [`Self::inventory`] has not taken it yet.
+    declarations: Mutex<Option<Declarations>>,
     inventory: OnceLock<Inventory>,
     collisions: OnceLock<Option<Collisions>>,
     /// The roots that are directories, every symbolic link resolved.
@@ -91,61 +98,27 @@ impl Tree {
         };
         let major = server.as_ref().and_then(|server| server.facts.major()).or(settings.pg_major);
         settings.agree_with(major)?;
-        let mut files = parse_all(&store, candidates, &settings);
-        let elf_server = server.as_ref().filter(|server| server.module.elf().is_some());
-        let started = elf_server.map(|server| start_server(&store, server, &settings)).transpose()?;
-        let (process, start_refused) = started.map_or((None, None), |(process, why)| (Some(process), why));
-        let dyld_processes = match &server {
-            Some(server) => dyld::start_servers(&store, server, &settings)?,
-            None => Vec::new(),
-        };
-        for file in &mut files {
-            if let Ok(module) = &mut file.module {
-                *module = chosen_slice(module, &settings, &dyld_processes);
-            }
-        }
-        let mut envs = Environments { fs: &*fs, settings: &settings, known: Vec::new() };
-        if let Some(process) = &process {
-            let interpreter = server.as_ref().and_then(|server| interpreter_of(&server.module));
-            envs.known.push((process.env().target, interpreter, Arc::new(process.env().clone())));
-        }
-        let env_of: Vec<Option<Arc<LoaderEnv>>> = files
-            .iter()
-            .map(|file| file.module.as_ref().ok().filter(|module| module.elf().is_some()))
-            .map(|module| module.map(|module| envs.of(module)))
-            .collect();
-        let expected = server.as_ref().and_then(|server| server.facts.magic.clone());
-        let is_built_in = server.as_ref().is_some_and(|server| server.source == ServerSource::BuiltIn);
-        // Luck is looked for at the tree's own files, where somebody asks.
-        let own: HashSet<FileId> = match settings.reading {
-            Reading::Everything => {
-                files.iter().filter_map(|file| file.module.as_ref().ok()).map(|module| module.id).collect()
-            }
-            Reading::Loading | Reading::Comparing | Reading::Links => HashSet::new(),
-        };
-        let load = |file: &TreeFile, env: Arc<LoaderEnv>, module: &Module| {
-            let elements = match settings.reading {
-                Reading::Everything => elements_of(module, &file.path, &env, &store),
-                Reading::Loading | Reading::Comparing | Reading::Links => Vec::new(),
+        let is_macos = server.as_ref().map_or_else(
+            || is_macos(&candidates),
+            // In a tree that mixes formats the server decides which modules are its own.
+            |server| server.module.macho().is_some(),
+        );
+        let declare = || {
+            // Whoever runs rules asks for it in any case, and no binary is needed for it.
+            let around = Surroundings {
+                fs: &*fs,
+                roots: roots.paths(),
+                control_directories: &control_directories,
+                installation: server.as_ref().map(|server| &server.installation),
+                major,
+                is_macos,
             };
-            let load = load_file(file, &store, env, process.as_ref(), expected.as_ref(), is_built_in, &own);
-            (load, elements)
+            (settings.reading == Reading::Everything)
+                .then(|| Declarations::read(&around, &settings.extensions))
         };
-        let loaded = load_all(&files, env_of, process.as_ref(), load);
-        for (file, loaded) in files.iter_mut().zip(loaded) {
-            match loaded {
-                Ok((load, elements)) => (file.load, file.search_elements) = (load, elements),
-                Err(error) => file.not_loaded = Some(error),
-            }
-        }
-        let dyld_loads: Vec<Vec<DyldLoad>> = files
-            .par_iter()
-            .map(|file| dyld::load(file, &store, &settings, &dyld_processes, expected.as_ref()))
-            .collect();
-        for (file, loads) in files.iter_mut().zip(dyld_loads) {
-            file.dyld = loads;
-        }
-        demote_needed_libraries(&mut files);
+        let (loaded, declarations) =
+            rayon::join(|| Loaded::new(&store, server.as_ref(), candidates, &settings), declare);
+        let Loaded { files, process, start_refused, dyld_processes } = loaded?;
         // What was named and is a file is among the files.
         let named: HashSet<&Path> =
             files.iter().filter(|file| file.is_named).map(|file| &*file.path).collect();
@@ -160,7 +133,6 @@ impl Tree {
             .filter_map(|root| fs.canonicalize(root).ok())
             .chain(linked)
             .collect();
-        let (inventory, collisions) = (OnceLock::new(), OnceLock::new());
         Ok(Self {
             settings,
             files,
@@ -174,40 +146,29 @@ impl Tree {
             roots,
             control_directories,
             windows,
-            inventory,
-            collisions,
+            is_macos,
+            declarations: Mutex::new(declarations),
+            inventory: OnceLock::new(),
+            collisions: OnceLock::new(),
             resolved_roots,
         })
     }
 
-    fn read_extensions(&self, settings: &ExtensionSettings) -> Inventory {
-        self.with_surroundings(|around| Inventory::read(around, settings))
-    }
-
-    fn with_surroundings<T>(&self, ask: impl FnOnce(&Surroundings<'_>) -> T) -> T {
-        let formats = || self.files.iter().filter_map(|file| file.format.as_ref().ok());
-        ask(&Surroundings {
+    fn surroundings(&self) -> Surroundings<'_> {
+        Surroundings {
             fs: self.store.fs(),
             roots: self.roots.paths(),
             control_directories: &self.control_directories,
             installation: self.server.as_ref().map(|server| &server.installation),
             major: self.pg_major(),
-            // In a tree that mixes formats the server decides which modules are its own.
-            is_macos: self.server.as_ref().map_or_else(
-                || {
-                    formats().any(|format| *format == Format::MachO)
-                        && !formats().any(|format| *format == Format::Elf)
-                },
-                |server| server.module.macho().is_some(),
-            ),
-            open: &|paths| self.open(paths),
-        })
+            is_macos: self.is_macos,
+        }
     }
 
     /// What a catalog that names a library leads to here, as the extensions of a site see it
     /// ([`Places::sites`](crate::extension::Places::sites)); none where there is no such site.
     pub fn library(&self, site: usize, probin: &[u8]) -> Option<Library> {
-        self.with_surroundings(|around| self.inventory().library(around, site, probin))
+        self.inventory().library(&self.surroundings(), &|paths| self.open(paths), site, probin)
     }
 
     /// The same where the file behind the name is known.
@@ -225,7 +186,8 @@ impl Tree {
     /// call.
     pub fn inventory_of_all_scripts(&self) -> Inventory {
         let settings = &self.settings.extensions;
-        self.read_extensions(&ExtensionSettings { reading: Scripts::All, ..settings.clone() })
+        let settings = ExtensionSettings { reading: Scripts::All, ..settings.clone() };
+        self.backed(Declarations::read(&self.surroundings(), &settings))
     }
 
     /// What the server makes of modules that SQL names, loaded one after the other into one process, up to the first that
@@ -370,9 +332,17 @@ impl Tree {
         &self.dyld_processes
     }
 
-    /// The extensions around the roots, their scripts and functions; read at the first call.
+    /// The extensions around the roots, their scripts and functions; put together at the first call.
     pub fn inventory(&self) -> &Inventory {
-        self.inventory.get_or_init(|| self.read_extensions(&self.settings.extensions))
+        self.inventory.get_or_init(|| {
+            let read = self.declarations.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let read_now = || Declarations::read(&self.surroundings(), &self.settings.extensions);
+            self.backed(read.unwrap_or_else(read_now))
+        })
+    }
+
+    fn backed(&self, declarations: Declarations) -> Inventory {
+        declarations.backed_by(&self.surroundings(), &|paths| self.open(paths))
     }
 
     /// Who meets whom in the server's process; looked for at the first call. None without a server.

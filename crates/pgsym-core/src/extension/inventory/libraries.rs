@@ -8,7 +8,7 @@ use bstr::ByteSlice;
 use rayon::prelude::*;
 
 use super::declared::{Declared, DeclaredFunction, Presence};
-use super::{Function, LoadStatement, Surroundings};
+use super::{Function, LoadStatement, Open, Surroundings};
 use crate::extension::functions::{Library, find_library};
 use crate::extension::library_path::{LibrarySettings, Loader, dlsuffix};
 use crate::extension::places::Site;
@@ -50,6 +50,7 @@ pub(super) enum LoaderKey {
 
 pub(super) fn find_libraries(
     around: &Surroundings<'_>,
+    open: Open<'_>,
     sites: &[Site],
     declared: &[(usize, &Declared)],
     own: &[(usize, Vec<u8>)],
@@ -76,7 +77,7 @@ pub(super) fn find_libraries(
                 LoaderKey::Function => Loader::ExternalFunction,
                 LoaderKey::File => Loader::File,
             };
-            let library = library_at(around, sites.get(at)?, loader, name, major);
+            let library = library_at(around, open, sites.get(at)?, loader, name, major);
             Some(((at, key, name.to_vec()), Arc::new(library)))
         })
         .collect()
@@ -85,6 +86,7 @@ pub(super) fn find_libraries(
 /// What a site finds for a name.
 pub(super) fn library_at(
     around: &Surroundings<'_>,
+    open: Open<'_>,
     site: &Site,
     loader: Loader,
     name: &[u8],
@@ -97,7 +99,7 @@ pub(super) fn library_at(
         major,
     };
     find_library(around.fs, &settings, loader, name, |path| {
-        (around.open)(&[path.to_owned()]).pop().unwrap_or_default()
+        open(&[path.to_owned()]).pop().unwrap_or_default()
     })
 }
 

@@ -150,29 +150,46 @@ pub struct LoadStatement {
 }
 
 /// What the inventory takes from the tree of binaries.
-pub struct Surroundings<'a> {
+pub(crate) struct Surroundings<'a> {
     /// The files.
-    pub fs: &'a dyn Fs,
+    pub(crate) fs: &'a dyn Fs,
     /// The paths that were asked about.
-    pub roots: &'a [PathBuf],
+    pub(crate) roots: &'a [PathBuf],
     /// The directories below them that hold control files.
-    pub control_directories: &'a BTreeSet<PathBuf>,
+    pub(crate) control_directories: &'a BTreeSet<PathBuf>,
     /// The server's directories.
-    pub installation: Option<&'a Installation>,
+    pub(crate) installation: Option<&'a Installation>,
     /// The major version that modules are for.
-    pub major: Option<u32>,
+    pub(crate) major: Option<u32>,
     /// Whether the tree is one of macOS.
-    pub is_macos: bool,
-    /// What opening modules one after the other comes to, up to the first that the server refuses.
-    pub open: &'a (dyn Fn(&[PathBuf]) -> Vec<Opened> + Sync),
+    pub(crate) is_macos: bool,
 }
+
+/// What opening modules one after the other comes to, up to the first that the server refuses.
+pub(crate) type Open<'a> = &'a (dyn Fn(&[PathBuf]) -> Vec<Opened> + Sync);
 
 /// The major version that is taken where nothing says one: the newest that is released.
 pub(crate) const NEWEST_MAJOR: u32 = 18;
 
-impl Inventory {
-    /// Reads the extensions around a tree. Nothing in them stops it: what cannot be read is part of the value.
-    pub fn read(around: &Surroundings<'_>, settings: &ExtensionSettings) -> Self {
+/// What the extensions around a tree declare, before any binary is asked for it: half of the work, which needs no module.
+#[derive(Default)]
+pub(crate) struct Declarations {
+    places: Places,
+    error: Option<String>,
+    scope: Scope,
+    extensions: Vec<Extension>,
+    /// Of each extension.
+    scripts: Vec<Vec<ScriptRecord>>,
+    /// Of each extension.
+    declared: Vec<Declared>,
+    /// The libraries that the catalogs of servers name, with the site.
+    own: Vec<(usize, Vec<u8>)>,
+    major: u32,
+}
+
+impl Declarations {
+    /// Reads them. Nothing in them stops it: what cannot be read is part of the value.
+    pub(crate) fn read(around: &Surroundings<'_>, settings: &ExtensionSettings) -> Self {
         if settings.reading == Reading::Nothing {
             return Self::default();
         }
@@ -187,33 +204,38 @@ impl Inventory {
             .filter(|(_, extension)| scope.may_include(extension))
             .flat_map(|(index, extension)| jobs_of(index, extension, settings.reading))
             .collect();
-        let scripts = read_scripts(fs, &extensions, jobs, major, around.major);
-
-        let mut grouped: Vec<Vec<ScriptRecord>> = extensions.iter().map(|_| Vec::new()).collect();
-        for (index, script) in scripts {
-            if let Some(group) = grouped.get_mut(index) {
-                group.push(script);
+        let mut scripts: Vec<Vec<ScriptRecord>> = extensions.iter().map(|_| Vec::new()).collect();
+        for (index, script) in read_scripts(fs, &extensions, jobs, major, around.major) {
+            if let Some(scripts) = scripts.get_mut(index) {
+                scripts.push(script);
             }
         }
-        for (extension, scripts) in extensions.iter().zip(&mut grouped) {
+        for (extension, scripts) in extensions.iter().zip(&mut scripts) {
             reread_with_other_strings(fs, scripts, &extensions, extension.site, major, around.major);
         }
-        let declared: Vec<Declared> = extensions
+        let declared = extensions
             .par_iter()
-            .zip(&grouped)
+            .zip(&scripts)
             .map(|(extension, scripts)| declared(extension, scripts))
             .collect();
         let own = server_libraries(fs, &places.sites);
+        Self { places, error, scope, extensions, scripts, declared, own, major }
+    }
+
+    /// Looks for the binaries behind what they declare.
+    pub(crate) fn backed_by(self, around: &Surroundings<'_>, open: Open<'_>) -> Inventory {
+        let Self { places, error, scope, extensions, scripts, declared, own, major } = self;
         let declared_at = extensions.iter().map(|extension| extension.site).zip(&declared);
-        let libraries = find_libraries(around, &places.sites, &declared_at.collect::<Vec<_>>(), &own, major);
+        let declared_at: Vec<(usize, &Declared)> = declared_at.collect();
+        let libraries = find_libraries(around, open, &places.sites, &declared_at, &own, major);
         let mut records: Vec<ExtensionRecord> = extensions
             .into_par_iter()
-            .zip(grouped)
+            .zip(scripts)
             .zip(declared)
             .map(|((extension, scripts), declared)| {
                 let site = extension.site;
                 let functions = functions(declared.functions, site, &libraries);
-                let in_scope = scope.includes(&extension, &functions);
+                let in_scope = scope.includes(around.fs, &extension, &functions);
                 let loads = loads(declared.loads, site, &libraries);
                 let operator_errors = declared.operator_errors;
                 ExtensionRecord { extension, in_scope, scripts, functions, loads, operator_errors }
@@ -225,7 +247,7 @@ impl Inventory {
                 record.operator_errors.clear();
             }
         }
-        let orphan_scripts = orphan_scripts(fs, &places, &scope, &records);
+        let orphan_scripts = orphan_scripts(around.fs, &places, &scope, &records);
         // Two sites that find the same for a name are one answer.
         let mut answers = HashSet::new();
         let libraries = libraries.into_values().filter(|library| {
@@ -237,15 +259,23 @@ impl Inventory {
         let mut own_libraries: Vec<Vec<u8>> = own.into_iter().map(|(_, name)| name).collect();
         own_libraries.dedup();
         let mut inventory =
-            Self { places, error, extensions: records, orphan_scripts, libraries, own_libraries, major };
-        inventory.open_again(around);
+            Inventory { places, error, extensions: records, orphan_scripts, libraries, own_libraries, major };
+        inventory.open_again(open);
         inventory
     }
+}
 
+impl Inventory {
     /// What the extensions of a site mean by a name of a library, whether or not one of their scripts has it.
-    pub(crate) fn library(&self, around: &Surroundings<'_>, site: usize, probin: &[u8]) -> Option<Library> {
+    pub(crate) fn library(
+        &self,
+        around: &Surroundings<'_>,
+        open: Open<'_>,
+        site: usize,
+        probin: &[u8],
+    ) -> Option<Library> {
         let site = self.places.sites.get(site)?;
-        Some(library_at(around, site, Loader::ExternalFunction, probin, self.major))
+        Some(library_at(around, open, site, Loader::ExternalFunction, probin, self.major))
     }
 
     /// The extensions that the question is about.

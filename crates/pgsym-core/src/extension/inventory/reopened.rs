@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{ExtensionRecord, Inventory, Surroundings};
+use super::{ExtensionRecord, Inventory, Open};
 use crate::extension::functions::{Library, Opened};
 
 /// A library by its address: one value stands behind all functions of a site that name it.
@@ -17,9 +17,9 @@ type Replaced = HashMap<Place, Arc<Library>>;
 
 impl Inventory {
     /// Opens the libraries that lack symbols again, each after what is loaded before it.
-    pub(super) fn open_again(&mut self, around: &Surroundings<'_>) {
+    pub(super) fn open_again(&mut self, open: Open<'_>) {
         let replaced: Vec<Replaced> =
-            self.extensions.iter().map(|record| self.opened_later(around, record)).collect();
+            self.extensions.iter().map(|record| self.opened_later(open, record)).collect();
         for (record, replaced) in self.extensions.iter_mut().zip(replaced) {
             for function in &mut record.functions {
                 if let Some(library) = replaced.get(&Arc::as_ptr(&function.library)) {
@@ -35,7 +35,7 @@ impl Inventory {
         }
     }
 
-    fn opened_later(&self, around: &Surroundings<'_>, record: &ExtensionRecord) -> Replaced {
+    fn opened_later(&self, open: Open<'_>, record: &ExtensionRecord) -> Replaced {
         let of_functions = record.functions.iter().map(|function| &function.library);
         let mut named = of_functions.chain(record.loads.iter().map(|load| &load.library));
         // Hardly any does, and the order of thousands of functions is worth no look then.
@@ -53,7 +53,7 @@ impl Inventory {
             .map(Path::to_owned)
             .collect();
         let mut opened: HashMap<&Path, Opened> =
-            chain.iter().map(PathBuf::as_path).zip((around.open)(&chain)).collect();
+            chain.iter().map(PathBuf::as_path).zip(open(&chain)).collect();
         for opened in opened.values_mut().filter(|opened| opened.lacks_symbols && required.is_partly_unknown)
         {
             opened.verdict = None; // what it requires may load the module that has them

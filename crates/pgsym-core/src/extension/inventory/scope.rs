@@ -13,15 +13,15 @@ use crate::name::path_bytes;
 /// Which extensions the question is about: those below a root; those of which a root is a file; those of the installation, when a root holds its
 /// modules or its control files, which a staging tree of the same layout does not; and those of which a named file is a
 /// module.
-pub(super) struct Scope<'a> {
-    roots: &'a [PathBuf],
+#[derive(Default)]
+pub(super) struct Scope {
+    roots: Vec<PathBuf>,
     whole_installation: bool,
     named_modules: Vec<FileId>,
-    fs: &'a dyn Fs,
 }
 
-impl<'a> Scope<'a> {
-    pub(super) fn new(around: &'a Surroundings<'_>, search: &SearchSettings) -> Self {
+impl Scope {
+    pub(super) fn new(around: &Surroundings<'_>, search: &SearchSettings) -> Self {
         let canonical = |path: &Path| around.fs.canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let parts: Vec<PathBuf> = around
             .installation
@@ -41,7 +41,7 @@ impl<'a> Scope<'a> {
             .filter(|metadata| metadata.kind == FileKind::File)
             .map(|metadata| metadata.id)
             .collect();
-        Self { roots: around.roots, whole_installation, named_modules, fs: around.fs }
+        Self { roots: around.roots.to_vec(), whole_installation, named_modules }
     }
 
     pub(super) fn may_include(&self, extension: &Extension) -> bool {
@@ -56,11 +56,12 @@ impl<'a> Scope<'a> {
         self.whole_installation || self.roots.iter().any(|root| path.starts_with(root))
     }
 
-    pub(super) fn includes(&self, extension: &Extension, functions: &[Function]) -> bool {
+    pub(super) fn includes(&self, fs: &dyn Fs, extension: &Extension, functions: &[Function]) -> bool {
         self.has_place(extension)
-            || functions.iter().filter_map(|function| function.library.path()).any(|path| {
-                self.fs.metadata(path).is_ok_and(|metadata| self.named_modules.contains(&metadata.id))
-            })
+            || functions
+                .iter()
+                .filter_map(|function| function.library.path())
+                .any(|path| fs.metadata(path).is_ok_and(|metadata| self.named_modules.contains(&metadata.id)))
     }
 }
 
@@ -75,7 +76,7 @@ fn is_script_of(path: &Path, extension: &Extension) -> bool {
 pub(super) fn orphan_scripts(
     fs: &dyn Fs,
     places: &Places,
-    scope: &Scope<'_>,
+    scope: &Scope,
     extensions: &[ExtensionRecord],
 ) -> Vec<PathBuf> {
     let is_known = |name: &[u8]| {
