@@ -13,6 +13,7 @@ use pgsym_core::fs::{Fs, RealFs};
 use pgsym_core::model::SymbolTable;
 use pgsym_core::parse::{Facets, parse};
 use rayon::prelude::*;
+use walkdir::WalkDir;
 
 use crate::support::Outcome;
 
@@ -38,6 +39,11 @@ enum Work {
         /// A file that lists binaries
         list: PathBuf,
     },
+    /// Every file of a directory opened, for its first bytes
+    Open {
+        /// The directory
+        directory: PathBuf,
+    },
 }
 
 /// Runs a worker.
@@ -45,6 +51,7 @@ pub(crate) fn run(options: &Options) -> Result<Outcome> {
     let (files, symbols) = match &options.work {
         Work::Read { threads, place } => read(*threads, place)?,
         Work::Bare { list } => bare(&listed(list)?),
+        Work::Open { directory } => (open_all(directory)?, 0),
     };
     println!("{files} files, {symbols} symbols");
     Ok(Outcome::Good)
@@ -70,6 +77,19 @@ fn read(threads: usize, place: &Path) -> Result<(usize, usize)> {
         .collect();
     let symbols = modules.iter().filter_map(|module| module.symbols.get()).map(SymbolTable::len).sum();
     Ok((modules.len(), symbols))
+}
+
+/// How many files there are that can be read.
+fn open_all(directory: &Path) -> Result<usize> {
+    let mut read = 0;
+    for entry in WalkDir::new(directory) {
+        let entry = entry.with_context(|| format!("cannot walk {}", directory.display()))?;
+        if entry.file_type().is_file() {
+            let file = File::open(entry.path());
+            read += usize::from(file.and_then(|file| file.read_at(&mut [0; 4], 0)).is_ok());
+        }
+    }
+    Ok(read)
 }
 
 /// The paths of a list, one a line.
