@@ -3,9 +3,10 @@
 //! SET search_path; and CREATE TYPE and CREATE DOMAIN, because dropping a type or one of its functions takes others along
 //! (src/backend/parser/gram.y: DropStmt, RemoveFuncStmt, RenameStmt, AlterObjectSchemaStmt, DefineStmt).
 
+use super::arguments::{Arguments, argument_list};
 use super::cursor::Cursor;
 use super::lexer::TokenKind;
-use super::routine::{Arguments, argument_list, function_name};
+use super::routine::function_name;
 use super::types::{TypeKey, type_name};
 
 /// The name of a type, or of a relation, which has a type of its name.

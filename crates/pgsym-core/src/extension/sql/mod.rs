@@ -2,9 +2,11 @@
 //! functions go. Nothing here recurses, allocates by what a number in the text says, or takes more than a
 //! linear walk, because scripts come from anybody; that is also why no general SQL parser reads them.
 
+mod arguments;
 mod attributes;
 mod change;
 mod cursor;
+mod error;
 mod keywords;
 mod lexer;
 mod literal;
@@ -18,11 +20,13 @@ mod scan;
 mod split;
 mod types;
 
+pub use arguments::{Arguments, Parameter};
 pub use change::{Alteration, Change, DropBehavior, NewType, ObjectName, RoutineName, TypeFunction};
+pub use error::SyntaxError;
 pub use lexer::{Dialect, Lexer, Open, StandardConformingStrings, Token, TokenKind};
 pub use literal::{LiteralError, name_value, string_value};
 pub use operator::NewOperator;
-pub use routine::{Arguments, Parameter, Routine, RoutineError, RoutineKind, read_routine};
+pub use routine::{Routine, RoutineError, RoutineKind, read_routine};
 pub use scan::{Declaration, DynamicRoutine, ScriptFacts, scan_script};
-pub use split::{Statement, Statements, SyntaxError};
+pub use split::{Statement, Statements};
 pub use types::{SYSTEM, TypeKey};

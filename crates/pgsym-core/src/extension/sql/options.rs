@@ -3,8 +3,9 @@
 
 use super::attributes::{Attribute, Attributes};
 use super::cursor::Cursor;
+use super::error::{Stop, expect};
 use super::lexer::TokenKind;
-use super::routine::{Routine, Stop, expect};
+use super::routine::Routine;
 use super::types;
 
 /// One option (`createfunc_opt_item`); false when the routine's SQL body begins instead.

@@ -4,42 +4,11 @@
 
 use std::collections::BTreeMap;
 
+use super::arguments::{Argument, Mode};
 use super::lexer::Dialect;
 use super::routine::RoutineKind;
 use super::types::{SYSTEM, TypeKey};
 use crate::name::Shown;
-
-/// A parameter as it is written, or a column of RETURNS TABLE.
-#[derive(Debug)]
-pub(super) struct Argument {
-    pub(super) mode: Mode,
-    pub(super) name: Option<Vec<u8>>,
-    pub(super) key: TypeKey,
-    /// SETOF.
-    pub(super) is_set: bool,
-    pub(super) has_default: bool,
-}
-
-/// `FunctionParameterMode`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mode {
-    Default,
-    In,
-    Out,
-    InOut,
-    Variadic,
-    Table,
-}
-
-impl Mode {
-    fn is_input(self) -> bool {
-        !matches!(self, Self::Out | Self::Table)
-    }
-
-    fn is_output(self) -> bool {
-        matches!(self, Self::Out | Self::InOut | Self::Table)
-    }
-}
 
 /// The server's message for the first parameter that it refuses. Procedures have OUT parameters since 14.
 pub(super) fn refused_parameters(

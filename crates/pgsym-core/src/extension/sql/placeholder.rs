@@ -3,9 +3,9 @@
 //! Its parser then gets the operator `@`, the word and a colon, and no rule of gram.y goes on with that. Which of the
 //! three tokens it names is a matter of what could stand there: an expression, the value of a definition, or a name.
 
+use super::error::{SyntaxError, near};
 use super::lexer::{Lexer, StandardConformingStrings, Token, TokenKind};
-use super::routine::near;
-use super::split::{Statement, SyntaxError};
+use super::split::Statement;
 
 /// What both begin with.
 pub(super) const MARK: &str = "@extschema";

@@ -5,7 +5,7 @@
 //! PreventInTransactionBlock; src/backend/commands/schemacmds.c; src/backend/commands/functioncmds.c: ExecuteDoStmt).
 
 use super::cursor::Cursor;
-use super::routine::{Stop, expect};
+use super::error::{Stop, expect};
 use crate::name::Shown;
 
 /// What a script has of an extension inside an extension, or of a language.

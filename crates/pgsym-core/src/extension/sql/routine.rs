@@ -2,16 +2,15 @@
 //! (src/backend/parser/gram.y: CreateFunctionStmt). The clauses come in any order, and default values and settings may
 //! contain the words AS and LANGUAGE, so each clause is read in full; expressions are skipped by their parentheses.
 
+use super::arguments::{Arguments, Defaults, arguments, table_columns};
 use super::attributes::{Attribute, Attributes};
 use super::cursor::Cursor;
+use super::error::{Stop, SyntaxError, expect};
 use super::keywords::Category;
-use super::lexer::{Token, TokenKind};
-use super::literal::{LiteralError, name_value, string_value};
 use super::options::option;
-use super::parameters::{Argument, Mode, refused_parameters};
-use super::split::{Statement, Statements, SyntaxError};
-use super::types::{self, TypeKey};
-use crate::name::Shown;
+use super::parameters::refused_parameters;
+use super::split::{Statement, Statements};
+use super::types::{TypeKey, type_name};
 
 /// Function or procedure: they share names but not DROP commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,46 +19,6 @@ pub enum RoutineKind {
     Function,
     /// CREATE PROCEDURE.
     Procedure,
-}
-
-/// The arguments of a routine, as CREATE, DROP and ALTER list them.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Arguments {
-    /// All of them, in order.
-    pub list: Vec<Parameter>,
-    /// Whether an argument has a mode, such as IN or OUT.
-    pub has_modes: bool,
-    /// Whether an argument is OUT or INOUT, which makes a result.
-    pub has_output: bool,
-}
-
-impl Arguments {
-    fn of(arguments: &[Argument]) -> Self {
-        let is_output = |argument: &Argument| matches!(argument.mode, Mode::Out | Mode::InOut);
-        let parameter = |argument: &Argument| Parameter {
-            key: argument.key.clone(),
-            is_input: argument.mode != Mode::Out,
-        };
-        Self {
-            list: arguments.iter().map(parameter).collect(),
-            has_modes: arguments.iter().any(|argument| argument.mode != Mode::Default),
-            has_output: arguments.iter().any(is_output),
-        }
-    }
-
-    /// The types of the input arguments.
-    pub fn input(&self) -> impl Iterator<Item = &TypeKey> {
-        self.list.iter().filter(|parameter| parameter.is_input).map(|parameter| &parameter.key)
-    }
-}
-
-/// One argument.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parameter {
-    /// Its type.
-    pub key: TypeKey,
-    /// Whether a caller gives it: false for OUT.
-    pub is_input: bool,
 }
 
 /// A routine as its CREATE statement declares it.
@@ -146,54 +105,8 @@ pub fn read_routine(statements: &Statements<'_>, statement: &Statement) -> Resul
             routine.refusal = attributes.refusal(&routine, cursor.dialect());
             Ok(routine)
         }
-        Err(stop) => Err(stop.error(&cursor, statements, statement)),
+        Err(stop) => Err(stop.error(&cursor, statements, statement).into()),
     }
-}
-
-/// Why reading stopped: the grammar has no rule for the cursor's next token, a literal is malformed, or the code behind a
-/// rule of the grammar raises this error at this offset.
-pub(super) enum Stop {
-    Grammar,
-    Literal(LiteralError),
-    Message(&'static str, usize),
-}
-
-impl Stop {
-    /// The server's error.
-    pub(super) fn error(
-        self,
-        cursor: &Cursor<'_>,
-        statements: &Statements<'_>,
-        statement: &Statement,
-    ) -> RoutineError {
-        RoutineError::Syntax(match self {
-            Stop::Grammar => statements.stopped(cursor, statement),
-            Stop::Literal(error) => SyntaxError { message: error.message.to_owned(), offset: error.offset },
-            Stop::Message(message, offset) => SyntaxError { message: message.to_owned(), offset },
-        })
-    }
-}
-
-impl From<LiteralError> for Stop {
-    fn from(error: LiteralError) -> Self {
-        Stop::Literal(error)
-    }
-}
-
-/// The error at a token. A malformed constant is one of the scanner, which comes before the grammar.
-pub(super) fn near(text: &[u8], token: Token) -> SyntaxError {
-    let decoded = string_value(text, &token, b'\\').or_else(|| name_value(text, &token, b'\\'));
-    match decoded {
-        Some(Err(error)) => SyntaxError { message: error.message.to_owned(), offset: error.offset },
-        _ => SyntaxError {
-            message: format!("syntax error at or near \"{}\"", Shown(token.text(text))),
-            offset: token.start,
-        },
-    }
-}
-
-pub(super) fn expect(found: bool) -> Result<(), Stop> {
-    if found { Ok(()) } else { Err(Stop::Grammar) }
 }
 
 fn clauses(cursor: &mut Cursor<'_>, routine: &mut Routine, attributes: &mut Attributes) -> Result<(), Stop> {
@@ -233,7 +146,7 @@ fn clauses(cursor: &mut Cursor<'_>, routine: &mut Routine, attributes: &mut Attr
             routine.result = columns.iter().map(|column| column.key.clone()).collect();
             parameters.extend(columns);
         } else {
-            routine.result.push(types::type_name(cursor).ok_or(Stop::Grammar)?);
+            routine.result.push(type_name(cursor).ok_or(Stop::Grammar)?);
         }
     }
     // `createfunc_opt_list` may be empty since 14.
@@ -270,129 +183,6 @@ pub(super) fn function_name(cursor: &mut Cursor<'_>) -> Result<(Vec<Vec<u8>>, bo
     Ok((names, is_column))
 }
 
-/// `table_func_column_list` in its parentheses.
-fn table_columns(cursor: &mut Cursor<'_>) -> Result<Vec<Argument>, Stop> {
-    expect(cursor.sign(b'('))?;
-    let mut columns = Vec::new();
-    loop {
-        let name = parameter_name(cursor).ok_or(Stop::Grammar)?;
-        let is_set = cursor.is_word("setof");
-        let key = types::type_name(cursor).ok_or(Stop::Grammar)?;
-        columns.push(Argument { mode: Mode::Table, name: Some(name), key, is_set, has_default: false });
-        if cursor.sign(b')') {
-            return Ok(columns);
-        }
-        expect(cursor.sign(b','))?;
-    }
-}
-
-/// The arguments of a parenthesised list whose `(` was just taken, for DROP and ALTER.
-pub(super) fn argument_list(cursor: &mut Cursor<'_>) -> Option<Arguments> {
-    let found = arguments(cursor, Defaults::Refused).ok()?;
-    Some(Arguments::of(&found))
-}
-
-/// Whether arguments have default values: `func_args_with_defaults` or `func_args`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Defaults {
-    Taken,
-    Refused,
-}
-
-fn arguments(cursor: &mut Cursor<'_>, defaults: Defaults) -> Result<Vec<Argument>, Stop> {
-    let mut found = Vec::new();
-    if cursor.sign(b')') {
-        return Ok(found);
-    }
-    loop {
-        let from = cursor.position();
-        let end = argument_end(cursor);
-        let mut part = cursor.part(from, cursor.position());
-        let argument = argument(&mut part, defaults);
-        cursor.reached(from, &part);
-        found.push(argument.ok_or(Stop::Grammar)?);
-        cursor.take();
-        match end {
-            Some(b',') => {}
-            Some(_) => return Ok(found),
-            None => {
-                cursor.exhaust();
-                return Err(Stop::Grammar);
-            }
-        }
-    }
-}
-
-/// Goes to the `,` or `)` behind an argument and says which, or to the end of a list that has none.
-fn argument_end(cursor: &mut Cursor<'_>) -> Option<u8> {
-    let mut depth = 0_usize;
-    loop {
-        let at = cursor.position();
-        match cursor.take()?.kind {
-            TokenKind::Sign(b'(' | b'[') => depth += 1,
-            TokenKind::Sign(b')' | b']') if depth > 0 => depth -= 1,
-            TokenKind::Sign(end @ (b')' | b',')) if depth == 0 => {
-                cursor.seek(at);
-                return Some(end);
-            }
-            _ => {}
-        }
-    }
-}
-
-/// One argument (`func_arg_with_default`).
-fn argument(cursor: &mut Cursor<'_>, defaults: Defaults) -> Option<Argument> {
-    let mode = argument_mode(cursor);
-    let start = cursor.position();
-    if let Some(argument) = whole_type(cursor, mode, None, defaults) {
-        return Some(argument);
-    }
-    cursor.seek(start);
-    // The type does not reach to the end, so the first word is the argument's name.
-    let name = parameter_name(cursor)?;
-    let mode = if mode == Mode::Default { argument_mode(cursor) } else { mode };
-    whole_type(cursor, mode, Some(name), defaults)
-}
-
-/// `param_name`, which is a `type_function_name`.
-fn parameter_name(cursor: &mut Cursor<'_>) -> Option<Vec<u8>> {
-    if matches!(cursor.category(), Some(Category::Column | Category::Reserved)) {
-        return None;
-    }
-    cursor.name()?.ok()
-}
-
-fn argument_mode(cursor: &mut Cursor<'_>) -> Mode {
-    if cursor.word("in") {
-        if cursor.word("out") { Mode::InOut } else { Mode::In }
-    } else if cursor.word("inout") {
-        Mode::InOut
-    } else if cursor.word("variadic") {
-        Mode::Variadic
-    } else if cursor.word("out") {
-        Mode::Out
-    } else {
-        Mode::Default
-    }
-}
-
-/// A type with nothing but a default value behind it.
-fn whole_type(
-    cursor: &mut Cursor<'_>,
-    mode: Mode,
-    name: Option<Vec<u8>>,
-    defaults: Defaults,
-) -> Option<Argument> {
-    let is_set = cursor.is_word("setof");
-    let key = types::type_name(cursor)?;
-    let is_at_end = cursor.is_at_end();
-    let has_default =
-        !is_at_end && defaults == Defaults::Taken && (cursor.word("default") || cursor.sign(b'='));
-    // There is a value behind it.
-    let ends = if has_default { !cursor.is_at_end() } else { is_at_end };
-    ends.then_some(Argument { mode, name, key, is_set, has_default })
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::lexer::StandardConformingStrings;
@@ -414,11 +204,6 @@ mod tests {
         let routine = read(sql).unwrap();
         let (probin, prosrc) = routine.c_link().expect("a C function");
         (String::from_utf8_lossy(probin).into_owned(), String::from_utf8_lossy(prosrc).into_owned())
-    }
-
-    fn arguments_of(list: &str) -> String {
-        let routine = read(&format!("CREATE FUNCTION f({list}) LANGUAGE c AS 'x'")).unwrap();
-        routine.arguments.input().map(ToString::to_string).collect::<Vec<_>>().join(",")
     }
 
     #[test]
@@ -494,19 +279,6 @@ mod tests {
             let sql = format!("CREATE FUNCTION f() RETURNS int SET {setting} STABLE LANGUAGE c AS 'lib'");
             assert_eq!(link(&sql).0, "lib", "{setting}");
         }
-    }
-
-    #[test]
-    fn a_signature_has_the_input_types_only() {
-        assert_eq!(arguments_of(""), "");
-        assert_eq!(
-            arguments_of("integer, a int, IN b int8, INOUT c text, OUT d text"),
-            "int4,int4,int8,text"
-        );
-        assert_eq!(arguments_of("a OUT int, b IN OUT int, VARIADIC v text[]"), "int4,text[]");
-        assert_eq!(arguments_of("double precision, x double precision"), "float8,float8");
-        assert_eq!(arguments_of("timestamp with time zone, name varchar(10)"), "timestamptz,varchar");
-        assert_eq!(arguments_of("s.t, a s.t%TYPE, b s.c.x%TYPE"), "s.t,t%type,x%type");
     }
 
     #[test]

@@ -6,13 +6,14 @@ use bstr::ByteSlice;
 
 use super::change::{Change, NewType, read_change, read_type};
 use super::cursor::Cursor;
+use super::error::{SyntaxError, near};
 use super::lexer::{Dialect, Lexer, StandardConformingStrings, Token, TokenKind};
 use super::literal;
 use super::operator::{NewOperator, read_operator};
 use super::placeholder::{MARK, placeholder_error};
 use super::refused::{Found, read_inline, read_refused};
-use super::routine::{Routine, RoutineError, near, read_routine};
-use super::split::{Statement, Statements, SyntaxError};
+use super::routine::{Routine, RoutineError, read_routine};
+use super::split::{Statement, Statements};
 use crate::limits;
 
 /// One statement of interest.

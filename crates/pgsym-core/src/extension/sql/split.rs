@@ -4,22 +4,13 @@
 //! which keeps a script of seven megabytes of INSERTs cheap.
 
 use super::cursor::Cursor;
+use super::error::{SyntaxError, near};
 use super::lexer::{Dialect, Lexer, Token, TokenKind};
-use super::routine::near;
 use crate::limits;
 use crate::name::Shown;
 
 /// Words that classify a statement: CREATE OR REPLACE TRUSTED PROCEDURAL LANGUAGE is the longest head.
 const HEAD_WORDS: usize = 6;
-
-/// A syntax error that the server's raw parser would raise. It parses the whole script first, so nothing runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SyntaxError {
-    /// The server's message after `ERROR:`, as far as it can be told.
-    pub message: String,
-    /// Bytes from the start of the preprocessed text.
-    pub offset: usize,
-}
 
 /// A statement's place and its first words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
