@@ -3,7 +3,7 @@
 //! (src/backend/commands/functioncmds.c: compute_function_attributes, compute_common_attribute, CreateFunction,
 //! interpret_AS_clause). 13 looks for the body and the language before the values of other options.
 
-use super::lexer::Dialect;
+use super::dialect::Dialect;
 use super::routine::{Routine, RoutineKind};
 use crate::name::Shown;
 
@@ -102,7 +102,7 @@ impl Attributes {
 
 #[cfg(test)]
 mod tests {
-    use super::super::lexer::Dialect;
+    use super::super::dialect::Dialect;
     use super::super::routine::read_routine;
     use super::super::split::Statements;
 

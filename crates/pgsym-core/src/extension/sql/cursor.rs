@@ -3,8 +3,9 @@
 
 use std::cell::Cell;
 
+use super::dialect::Dialect;
 use super::keywords::{Category, category};
-use super::lexer::{Dialect, Token, TokenKind};
+use super::lexer::{Token, TokenKind};
 use super::literal::{self, LiteralError};
 
 /// Reads the tokens of one statement.

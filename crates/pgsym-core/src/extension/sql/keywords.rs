@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use super::lexer::Dialect;
+use super::dialect::Dialect;
 use crate::hash::HashMap;
 
 /// What a key word can be besides itself.

@@ -272,7 +272,8 @@ fn number(digits: &[u8], from: usize, count: usize, base: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::lexer::{Lexer, StandardConformingStrings};
+    use super::super::dialect::StandardConformingStrings;
+    use super::super::lexer::Lexer;
     use super::*;
 
     fn string(sql: &str) -> Result<String, &'static str> {

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::arguments::{Argument, Mode};
-use super::lexer::Dialect;
+use super::dialect::Dialect;
 use super::routine::RoutineKind;
 use super::types::{SYSTEM, TypeKey};
 use crate::name::Shown;

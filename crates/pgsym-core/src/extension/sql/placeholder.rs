@@ -3,8 +3,9 @@
 //! Its parser then gets the operator `@`, the word and a colon, and no rule of gram.y goes on with that. Which of the
 //! three tokens it names is a matter of what could stand there: an expression, the value of a definition, or a name.
 
+use super::dialect::StandardConformingStrings;
 use super::error::{SyntaxError, near};
-use super::lexer::{Lexer, StandardConformingStrings, Token, TokenKind};
+use super::lexer::{Lexer, Token, TokenKind};
 use super::split::Statement;
 
 /// What both begin with.

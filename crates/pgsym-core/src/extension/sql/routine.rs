@@ -185,7 +185,7 @@ pub(super) fn function_name(cursor: &mut Cursor<'_>) -> Result<(Vec<Vec<u8>>, bo
 
 #[cfg(test)]
 mod tests {
-    use super::super::lexer::StandardConformingStrings;
+    use super::super::dialect::StandardConformingStrings;
     use super::*;
 
     fn read(sql: &str) -> Result<Routine, String> {

@@ -6,15 +6,15 @@ use bstr::ByteSlice;
 
 use super::change::{Change, NewType, read_change, read_type};
 use super::cursor::Cursor;
+use super::dialect::{Dialect, StandardConformingStrings};
+use super::dynamic::{DynamicRoutine, dynamic_routines};
 use super::error::{SyntaxError, near};
-use super::lexer::{Dialect, Lexer, StandardConformingStrings, Token, TokenKind};
-use super::literal;
+use super::lexer::TokenKind;
 use super::operator::{NewOperator, read_operator};
 use super::placeholder::{MARK, placeholder_error};
 use super::refused::{Found, read_inline, read_refused};
 use super::routine::{Routine, RoutineError, read_routine};
 use super::split::{Statement, Statements};
-use crate::limits;
 
 /// One statement of interest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,15 +65,6 @@ pub enum Declaration {
     },
     /// SET standard_conforming_strings, which the next script feels.
     SetStandardConformingStrings(StandardConformingStrings),
-}
-
-/// A C function that code in the script would create when it runs: whether it does cannot be told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DynamicRoutine {
-    /// The function, where the whole statement stands in the code; `None` where it is put together at run time.
-    pub routine: Option<Routine>,
-    /// Offset, in the preprocessed text, of the statement that holds the code.
-    pub offset: usize,
 }
 
 /// What [`scan_script`] found.
@@ -310,7 +301,7 @@ fn scan_do(
         if body.to_ascii_lowercase().find("operator").is_some() {
             facts.declarations.push(Declaration::OtherOperators);
         }
-        find_dynamic(&body, offset, facts);
+        facts.dynamic.extend(dynamic_routines(&body, offset));
     }
     Ok(())
 }
@@ -326,7 +317,7 @@ fn scan_create(
         if routine.c_link().is_none()
             && let Some((body, _)) = routine.definition.take()
         {
-            find_dynamic(&body, statement.start, facts);
+            facts.dynamic.extend(dynamic_routines(&body, statement.start));
         }
         facts.declarations.push(Declaration::Create(routine));
     } else if statement.begins_with(text, &["create", "operator"]) {
@@ -360,88 +351,23 @@ fn standard_conforming_strings(cursor: &mut Cursor<'_>) -> Option<Declaration> {
     Some(Declaration::SetStandardConformingStrings(setting))
 }
 
-/// Looks in code for statements that create C functions.
-fn find_dynamic(code: &[u8], offset: usize, facts: &mut ScriptFacts) {
-    if !mentions_c_language(code) {
-        return;
-    }
-    let mut found = Vec::new();
-    read_code(code, 0, &mut found);
-    if found.is_empty() {
-        facts.dynamic.push(DynamicRoutine { routine: None, offset });
-    }
-    for routine in found {
-        facts.dynamic.push(DynamicRoutine { routine: Some(routine), offset });
-    }
-}
-
-/// CREATE statements that stand in the code itself or in its string constants.
-fn read_code(code: &[u8], depth: usize, found: &mut Vec<Routine>) {
-    let strings = StandardConformingStrings::On;
-    let mut tokens = Lexer::new(code, strings);
-    while let Some(token) = tokens.next() {
-        if creates_routine(code, token, &tokens) {
-            let rest = code.get(token.start..).unwrap_or_default();
-            let mut statements = Statements::new(rest, strings);
-            let Some(statement) = statements.next() else { continue };
-            if let Ok(routine) = read_routine(&statements, &statement)
-                && routine.c_link().is_some()
-            {
-                found.push(routine);
-            }
-            // Read or not, the statement is done with: otherwise code made of nothing but these two words
-            // would be read once per word.
-            tokens = Lexer::range(code, token.start + statement.end, code.len(), strings);
-        } else if depth < limits::NESTED_CODE
-            && let Some(Ok(value)) = literal::string_value(code, &token, b'\\')
-            && mentions_c_language(&value)
-        {
-            read_code(&value, depth + 1, found);
-        }
-    }
-}
-
-/// Whether CREATE [OR REPLACE] FUNCTION or PROCEDURE begins at `token`; `behind` are the tokens behind it.
-fn creates_routine(code: &[u8], token: Token, behind: &Lexer<'_>) -> bool {
-    let is = |token: Token, word: &str| {
-        token.kind == TokenKind::Word && token.text(code).eq_ignore_ascii_case(word.as_bytes())
-    };
-    if !is(token, "create") {
-        return false;
-    }
-    let mut next = behind.clone().filter(|&token| !is(token, "or") && !is(token, "replace"));
-    next.next().is_some_and(|token| is(token, "function") || is(token, "procedure"))
-}
-
-/// Whether both CREATE and `LANGUAGE c` occur, in any case and with quotes or doubled quotes between.
-fn mentions_c_language(code: &[u8]) -> bool {
-    let lower = code.to_ascii_lowercase();
-    if lower.find("create").is_none() {
-        return false;
-    }
-    lower.find_iter("language").any(|at| {
-        let rest = lower.get(at + "language".len()..).unwrap_or_default();
-        let name = rest.trim_start_with(|c| c.is_ascii_whitespace() || c == '\'' || c == '"');
-        name.len() < rest.len()
-            && name.first() == Some(&b'c')
-            && !name.get(1).is_some_and(|&b| b.is_ascii_alphanumeric() || b == b'_' || b == b'$')
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits;
 
     fn scan(sql: &str) -> ScriptFacts {
         scan_script(sql.as_bytes(), StandardConformingStrings::On)
     }
 
-    fn names(facts: &ScriptFacts) -> Vec<&str> {
-        let name = |declaration: &_| match declaration {
-            Declaration::Create(routine) => Some(std::str::from_utf8(&routine.name).unwrap().to_owned()),
-            _ => None,
-        };
-        facts.declarations.iter().filter_map(name).map(|name| -> &str { name.leak() }).collect()
+    fn created(facts: &ScriptFacts) -> Vec<&[u8]> {
+        let mut names = Vec::new();
+        for declaration in &facts.declarations {
+            if let Declaration::Create(routine) = declaration {
+                names.push(&*routine.name);
+            }
+        }
+        names
     }
 
     #[test]
@@ -457,7 +383,7 @@ mod tests {
              COMMENT ON FUNCTION d() IS 'CREATE FUNCTION c() RETURNS int LANGUAGE c AS ''x'';';\n\
              CREATE FUNCTION d() RETURNS int LANGUAGE c AS 'x';",
         );
-        assert_eq!(names(&facts), ["d"]);
+        assert_eq!(created(&facts), [b"d"]);
         assert_eq!(facts.error, None);
         assert_eq!(facts.dynamic, []);
     }
@@ -483,24 +409,6 @@ mod tests {
             "{:?}",
             facts.declarations
         );
-    }
-
-    #[test]
-    fn functions_created_by_code_are_dynamic() {
-        let facts = scan(
-            "DO LANGUAGE plpgsql $do$ BEGIN\n\
-               IF true THEN CREATE FUNCTION a() RETURNS int LANGUAGE c AS 'x'; END IF;\n\
-               EXECUTE $q$ CREATE OR REPLACE FUNCTION b() RETURNS int AS 'x', 'y' LANGUAGE 'c' $q$;\n\
-             END $do$; DO 'BEGIN EXECUTE ''CREATE FUNCTION '' || n || ''() RETURNS int LANGUAGE C'' || x; END';\
-             DO $$ BEGIN UPDATE pg_proc SET prolang = 1; END $$",
-        );
-        assert_eq!(names(&facts), [""; 0]);
-        let found: Vec<_> = facts
-            .dynamic
-            .iter()
-            .map(|dynamic| dynamic.routine.as_ref().map(|routine| routine.name.clone()))
-            .collect();
-        assert_eq!(found, [Some(b"a".to_vec()), Some(b"b".to_vec()), None]);
     }
 
     #[test]

@@ -4,8 +4,9 @@
 //! which keeps a script of seven megabytes of INSERTs cheap.
 
 use super::cursor::Cursor;
+use super::dialect::Dialect;
 use super::error::{SyntaxError, near};
-use super::lexer::{Dialect, Lexer, Token, TokenKind};
+use super::lexer::{Lexer, Token, TokenKind};
 use crate::limits;
 use crate::name::Shown;
 
@@ -195,7 +196,7 @@ impl Iterator for Statements<'_> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::lexer::StandardConformingStrings;
+    use super::super::dialect::StandardConformingStrings;
     use super::*;
 
     /// Reads the only statement of `sql`.
