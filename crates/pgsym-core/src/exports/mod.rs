@@ -8,6 +8,7 @@
 pub mod lists;
 pub mod objects;
 pub mod plan;
+mod problem;
 pub mod verify;
 
 pub use lists::{ListError, ListFormat};
