@@ -2,12 +2,14 @@
 //! neutral part holds what every loader needs to know; what only one format has stands in [`Detail`].
 
 mod elf;
+mod hash_table;
 mod macho;
 mod symbol;
 mod table;
 mod target;
 
 pub use elf::*;
+pub use hash_table::{HashTable, NameHash};
 pub use macho::*;
 pub use symbol::*;
 pub use table::Table;

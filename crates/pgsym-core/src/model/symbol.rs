@@ -1,12 +1,12 @@
 //! The dynamic symbols of one object, compact: 12 bytes a symbol and one blob of names, because a tree and
-//! its libraries bring a million of them. The hash table of the file is kept as it is, since what the loader
-//! cannot find through it does not exist for the loader.
+//! its libraries bring a million of them.
 
 use std::sync::OnceLock;
 
 use bstr::ByteSlice as _;
 use object::elf;
 
+use super::hash_table::{HashTable, NameHash};
 use crate::name::Name;
 
 /// `.dynsym` with its names, versions and hash table.
@@ -59,36 +59,6 @@ pub struct VersionName {
     pub need: Option<u32>,
     /// VER_FLG_BASE: the object's own name, which versions nothing.
     pub is_base: bool,
-}
-
-/// The file's own symbol hash table.
-#[derive(Debug, Clone, Default)]
-pub enum HashTable {
-    /// Neither DT_GNU_HASH nor DT_HASH: the loader finds nothing in this object.
-    #[default]
-    None,
-    /// DT_GNU_HASH.
-    Gnu {
-        /// `symoffset`: first symbol that the table covers.
-        first: u32,
-        /// `bloom_shift`.
-        shift: u32,
-        /// Bits of one bloom word: 32 or 64.
-        word_bits: u32,
-        /// The bloom filter.
-        bloom: Box<[u64]>,
-        /// First symbol of each chain, or 0.
-        buckets: Box<[u32]>,
-        /// Hashes from `first` on, lowest bit set at the end of a chain.
-        chains: Box<[u32]>,
-    },
-    /// DT_HASH.
-    Sysv {
-        /// First symbol of each chain, or 0.
-        buckets: Box<[u32]>,
-        /// Next symbol, or 0.
-        chains: Box<[u32]>,
-    },
 }
 
 /// One dynamic symbol.
@@ -169,8 +139,6 @@ impl SymbolTable {
     pub(crate) fn of_exports(exports: &[(Name, SymbolKind)]) -> Self {
         let mut names = vec![0];
         let mut records = vec![SymbolRecord::default()];
-        let buckets_count = (exports.len() / 4).max(1);
-        let (mut buckets, mut chains) = (vec![0; buckets_count], vec![0]);
         for (name, kind) in exports {
             let kind = match kind {
                 SymbolKind::Function => elf::STT_FUNC,
@@ -179,7 +147,6 @@ impl SymbolTable {
                 SymbolKind::Ifunc => elf::STT_GNU_IFUNC,
                 _ => elf::STT_NOTYPE,
             };
-            let index = records.len() as u32;
             records.push(SymbolRecord {
                 name: names.len() as u32,
                 version: 1,
@@ -190,10 +157,8 @@ impl SymbolTable {
             });
             names.extend_from_slice(name.as_bytes());
             names.push(0);
-            let bucket = NameHash::sysv(name.as_bytes()) as usize % buckets_count;
-            chains.push(std::mem::replace(&mut buckets[bucket], index));
         }
-        let hash = HashTable::Sysv { buckets: buckets.into(), chains: chains.into() };
+        let hash = HashTable::over(exports.iter().map(|(name, _)| name.as_bytes()));
         Self { names: names.into(), records: records.into(), hash, ..Self::default() }
     }
 
@@ -234,16 +199,6 @@ impl SymbolTable {
         self.iter().filter(Symbol::is_export)
     }
 
-    /// Whether the hash table tells how many symbols there are. GNU ld writes an empty one for a program without
-    /// exports; the count is then the highest symbol that a relocation uses.
-    pub(crate) fn has_counting_hash(&self) -> bool {
-        match &self.hash {
-            HashTable::None => false,
-            HashTable::Gnu { first, chains, .. } => *first > 1 || !chains.is_empty(),
-            HashTable::Sysv { .. } => true,
-        }
-    }
-
     /// The file's hash table.
     pub fn hash_table(&self) -> &HashTable {
         &self.hash
@@ -261,7 +216,8 @@ impl SymbolTable {
         name: &'n [u8],
         hashes: NameHash,
     ) -> impl Iterator<Item = Symbol<'a>> + use<'a, 'n> {
-        self.candidates(name, hashes)
+        self.hash
+            .candidates(name, hashes)
             .filter_map(|index| self.get(index))
             .filter(move |symbol| symbol.is_named(name))
     }
@@ -283,9 +239,7 @@ impl SymbolTable {
     #[cfg(feature = "audit")]
     pub(crate) fn finds(&self, symbol: Symbol<'_>) -> bool {
         let is_chained = match &self.hash {
-            HashTable::Gnu { first, chains, .. } => {
-                symbol.index.checked_sub(*first).is_some_and(|at| (at as usize) < chains.len())
-            }
+            HashTable::Gnu { .. } => self.hash.chained_word(symbol.index).is_some(),
             HashTable::Sysv { .. } => self
                 .lookup(symbol.name(), NameHash::of(symbol.name()))
                 .any(|found| found.index == symbol.index),
@@ -297,116 +251,7 @@ impl SymbolTable {
     /// [`NameHash::word`] of a symbol's name: what the hash table says of a definition, computed for all others.
     #[cfg(feature = "audit")]
     pub(crate) fn hash_word(&self, symbol: Symbol<'_>) -> u32 {
-        let kept = match &self.hash {
-            HashTable::Gnu { first, chains, .. } => {
-                symbol.index.checked_sub(*first).and_then(|at| chains.get(at as usize))
-            }
-            HashTable::Sysv { .. } | HashTable::None => None,
-        };
-        kept.map_or_else(|| NameHash::of(symbol.name()).word(), |hash| hash >> 1)
-    }
-
-    /// The indices along the chain of a name's bucket.
-    fn candidates(&self, name: &[u8], hashes: NameHash) -> Chain<'_> {
-        match &self.hash {
-            HashTable::None => Chain::End,
-            HashTable::Gnu { first, shift, word_bits, bloom, buckets, chains } => {
-                let hash = hashes.gnu;
-                // The filter turns away nearly every name of every object of a scope, so it does without divisions
-                // wherever the table is as the linkers write it: a power of two of words.
-                let words = bloom.len();
-                let at = (hash >> word_bits.trailing_zeros()) as usize;
-                let at = if words.is_power_of_two() { at & (words - 1) } else { at % words.max(1) };
-                let word = bloom.get(at);
-                let bit = |hash: u32| 1_u64 << (hash & (word_bits - 1));
-                let mask = bit(hash) | bit(hash.checked_shr(*shift).unwrap_or(0));
-                if word.is_none_or(|word| word & mask != mask) || buckets.is_empty() {
-                    return Chain::End;
-                }
-                match buckets.get(hash as usize % buckets.len()) {
-                    Some(&start) if start >= *first && start != 0 => {
-                        Chain::Gnu { hash, first: *first, index: start, chains }
-                    }
-                    _ => Chain::End,
-                }
-            }
-            HashTable::Sysv { buckets, chains } => {
-                if buckets.is_empty() {
-                    return Chain::End;
-                }
-                let start = buckets.get(NameHash::sysv(name) as usize % buckets.len()).copied().unwrap_or(0);
-                // A chain visits each symbol at most once in a sound file, so its length bounds a cyclic one.
-                Chain::Sysv { index: start, chains, left: chains.len() }
-            }
-        }
-    }
-}
-
-/// A walk along one hash chain.
-enum Chain<'a> {
-    End,
-    Gnu { hash: u32, first: u32, index: u32, chains: &'a [u32] },
-    Sysv { index: u32, chains: &'a [u32], left: usize },
-}
-
-impl Iterator for Chain<'_> {
-    type Item = u32;
-
-    fn next(&mut self) -> Option<u32> {
-        match self {
-            Self::End => None,
-            Self::Gnu { hash, first, index, chains } => loop {
-                let current = *index;
-                let Some(&word) = chains.get((current - *first) as usize) else {
-                    *self = Self::End;
-                    return None;
-                };
-                let (found, last) = ((word ^ *hash) >> 1 == 0, word & 1 == 1);
-                *index += 1;
-                if last {
-                    *self = Self::End;
-                    return found.then_some(current);
-                }
-                if found {
-                    return Some(current);
-                }
-            },
-            Self::Sysv { index, chains, left } => {
-                let current = *index;
-                if current == 0 || *left == 0 {
-                    return None;
-                }
-                *left -= 1;
-                *index = chains.get(current as usize).copied().unwrap_or(0);
-                Some(current)
-            }
-        }
-    }
-}
-
-/// The hash of one name, computed once and used against many objects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct NameHash {
-    /// The DT_GNU_HASH function.
-    pub gnu: u32,
-}
-
-impl NameHash {
-    /// Hashes a name without its NUL.
-    pub fn of(name: &[u8]) -> Self {
-        Self { gnu: elf::gnu_hash(name) }
-    }
-
-    /// What a chain of DT_GNU_HASH keeps of it: all but the lowest bit, which says where the chain ends.
-    #[cfg(feature = "audit")]
-    pub(crate) fn word(self) -> u32 {
-        self.gnu >> 1
-    }
-
-    /// The DT_HASH function (System V ABI, "Hash Table"), which is computed where a table asks for it: hardly any file
-    /// has no other.
-    pub fn sysv(name: &[u8]) -> u32 {
-        elf::hash(name)
+        self.hash.chained_word(symbol.index).unwrap_or_else(|| NameHash::of(symbol.name()).word())
     }
 }
 

@@ -193,7 +193,7 @@ impl Comparison<'_> {
             return;
         };
         let Some(count) = section.size.checked_div(section.entry_size) else { return };
-        if symbols.has_counting_hash() && count != symbols.len() as u64 {
+        if symbols.hash.is_counting() && count != symbols.len() as u64 {
             self.say(&format!(
                 "there are {count} dynamic symbols by their section, {} by the hash table",
                 symbols.len()

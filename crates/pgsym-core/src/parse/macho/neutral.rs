@@ -4,8 +4,8 @@
 use object::{elf, macho};
 
 use crate::model::{
-    Class, Endian, ExportTarget, HashTable, ImportUsage, MachArch, MachO, NameHash, SymbolRecord,
-    SymbolTable, SymbolValue, Table, Target, without_underscore,
+    Class, Endian, ExportTarget, HashTable, ImportUsage, MachArch, MachO, SymbolRecord, SymbolTable,
+    SymbolValue, Table, Target, without_underscore,
 };
 
 /// The machine in the terms of the ELF header, so that rules for one machine need no second case.
@@ -113,18 +113,8 @@ impl Builder {
             values: self.values.into(),
             ..SymbolTable::default()
         };
-        let buckets_count = table.len().max(1);
-        let mut buckets = vec![0_u32; buckets_count];
-        let mut chains = vec![0_u32; table.len()];
-        for symbol in table.iter().collect::<Vec<_>>().into_iter().rev() {
-            let bucket = NameHash::sysv(symbol.name()) as usize % buckets_count;
-            if let (Some(first), Some(next)) =
-                (buckets.get_mut(bucket), chains.get_mut(symbol.index as usize))
-            {
-                *next = std::mem::replace(first, symbol.index);
-            }
-        }
-        table.hash = HashTable::Sysv { buckets: buckets.into(), chains: chains.into() };
+        let name = |index| table.get(index).map_or(&[][..], |symbol| symbol.name());
+        table.hash = HashTable::over((1..table.len() as u32).map(name));
         table
     }
 }
