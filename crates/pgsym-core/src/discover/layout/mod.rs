@@ -1,11 +1,18 @@
 //! Which installation of PostgreSQL a path belongs to. The known layouts are recognised, none is configured, and
 //! nothing is executed: `pg_config` would tell, but it may be for another machine and is not trusted to run.
 
+mod names;
+mod stage;
+
 use std::collections::HashMap;
 use std::iter;
 use std::path::{Path, PathBuf};
 
-use crate::error::Error;
+pub(super) use self::names::is_layout_directory;
+pub(crate) use self::names::named_pkglibdir;
+use self::names::{is_number, is_product};
+pub(crate) use self::stage::staged_root;
+use crate::error::{Error, os_text};
 use crate::fs::{FileKind, Fs};
 
 /// The directories of one installation.
@@ -61,14 +68,14 @@ pub fn server_at(fs: &dyn Fs, path: &Path) -> Result<Installation, Error> {
         seen: seen.to_owned(),
         advice: "name the postgres binary, its installation prefix, or the pg_config beside it",
     };
-    let metadata = fs.metadata(path).map_err(|error| refuse(&crate::error::os_text(&error)))?;
+    let metadata = fs.metadata(path).map_err(|error| refuse(&os_text(&error)))?;
     if metadata.kind == FileKind::Directory {
         return at_prefix(fs, path)
             .or_else(|| at_prefix(fs, path.parent()?).filter(|_| path.ends_with("bin")))
             .ok_or_else(|| refuse("it has no bin/postgres"));
     }
     // A symbolic link such as /usr/bin/postgres leads to the installation.
-    let resolved = fs.canonicalize(path).map_err(|error| refuse(&crate::error::os_text(&error)))?;
+    let resolved = fs.canonicalize(path).map_err(|error| refuse(&os_text(&error)))?;
     let binary = if resolved.file_name().is_some_and(|name| name == "pg_config") {
         let sibling = resolved.with_file_name("postgres");
         if !is_file(fs, &sibling) {
@@ -147,44 +154,43 @@ fn of_part(fs: &dyn Fs, part: &Path) -> Option<Installation> {
     found.filter(is_part)
 }
 
-/// Whether a directory's name says what is in it: `postgresql`, `pgsql`, `postgresql15`, `postgresql@15`, `postgresql-15`.
-fn is_product(name: &[u8]) -> bool {
-    let rest = name.strip_prefix(b"postgresql").or_else(|| name.strip_prefix(b"pgsql"));
-    rest.is_some_and(|rest| {
-        rest.is_empty() || is_number(rest.strip_prefix(b"@").or(rest.strip_prefix(b"-")).unwrap_or(rest))
-    })
-}
-
-fn is_number(name: &[u8]) -> bool {
-    !name.is_empty() && name.iter().all(u8::is_ascii_digit)
-}
-
-/// pkglibdir is `lib/postgresql` below a prefix whose name does not say "postgres" or "pgsql" already
-/// (src/Makefile.global.in), which Debian and PGDG shorten to `lib`.
+/// An installation whose directories are the first ones that are there.
 fn with_directories(fs: &dyn Fs, prefix: &Path, server: PathBuf) -> Installation {
     let is_marked = |candidate: &PathBuf, marker: &str| is_there(fs, &candidate.join(marker));
-    // Homebrew's formulas of one major: lib/postgresql@15 and share/postgresql@15. Directories are listed only where the
-    // plain names lead to nothing.
-    let versioned = |below: &str| -> Vec<PathBuf> {
-        let entries = fs.read_dir(&prefix.join(below)).unwrap_or_default();
-        let names = entries.into_iter().map(|entry| entry.name);
-        let names = names.filter(|name| name.as_encoded_bytes().starts_with(b"postgresql@"));
-        names.map(|name| prefix.join(below).join(name)).collect()
-    };
-    let libs = || {
-        // Fedora's are called pgsql.
-        let plain = ["lib/postgresql", "lib64/postgresql", "lib64/pgsql", "lib/pgsql", "lib", "lib64"];
-        let plain = plain.map(|below| prefix.join(below));
-        plain.into_iter().chain(iter::once_with(|| versioned("lib")).flatten())
-    };
     // Every server ships plpgsql; without it, the first directory that is there.
     let pkglibdir = ["plpgsql.so", "plpgsql.dylib", ""]
         .into_iter()
-        .find_map(|marker| libs().find(|candidate| is_marked(candidate, marker)))
+        .find_map(|marker| pkglibdirs(fs, prefix).find(|candidate| is_marked(candidate, marker)))
         .unwrap_or_else(|| prefix.join("lib"));
+    let shares = sharedirs(fs, prefix);
+    let sharedir = ["postgres.bki", "extension"]
+        .into_iter()
+        .find_map(|marker| shares.iter().find(|candidate| is_marked(candidate, marker)).cloned());
+    Installation { server, pkglibdir, sharedir }
+}
+
+/// Where a prefix may have its modules: in `lib/postgresql`, unless its name says "postgres" or "pgsql" already
+/// (src/Makefile.global.in), which Debian and PGDG shorten to `lib`.
+fn pkglibdirs<'a>(fs: &'a dyn Fs, prefix: &'a Path) -> impl Iterator<Item = PathBuf> + 'a {
+    // Fedora's are called pgsql.
+    let plain = ["lib/postgresql", "lib64/postgresql", "lib64/pgsql", "lib/pgsql", "lib", "lib64"];
+    let plain = plain.map(|below| prefix.join(below));
+    plain.into_iter().chain(iter::once_with(move || versioned(fs, &prefix.join("lib"))).flatten())
+}
+
+/// Homebrew's formulas of one major: lib/postgresql@15 and share/postgresql@15. Directories are listed only where the plain
+/// names lead to nothing.
+fn versioned(fs: &dyn Fs, directory: &Path) -> Vec<PathBuf> {
+    let entries = fs.read_dir(directory).unwrap_or_default();
+    let names = entries.into_iter().map(|entry| entry.name);
+    let names = names.filter(|name| name.as_encoded_bytes().starts_with(b"postgresql@"));
+    names.map(|name| directory.join(name)).collect()
+}
+
+/// Where a prefix may have its shared files.
+fn sharedirs(fs: &dyn Fs, prefix: &Path) -> Vec<PathBuf> {
     let mut shares = ["share/postgresql", "share/pgsql", "share"].map(|below| prefix.join(below)).to_vec();
-    shares.extend(versioned("share"));
-    // Debian: /usr/lib/postgresql/15 keeps its shared files in /usr/share/postgresql/15.
+    shares.extend(versioned(fs, &prefix.join("share")));
     // A relative prefix, the empty one too, says nothing of the directories above it.
     let here = if prefix.as_os_str().is_empty() { Path::new(".") } else { prefix };
     let whole = fs.canonicalize(here).unwrap_or_else(|_| prefix.to_owned());
@@ -197,89 +203,14 @@ fn with_directories(fs: &dyn Fs, prefix: &Path, server: PathBuf) -> Installation
         {
             shares.push(usr.join("share").join(name));
         }
+        // Debian: /usr/lib/postgresql/15 keeps its shared files in /usr/share/postgresql/15.
         if let (Some(version), Some(lib)) = (prefix.file_name(), prefix.ancestors().nth(2))
             && let Some(usr) = lib.parent().filter(|_| lib.ends_with("lib"))
         {
             shares.push(usr.join("share/postgresql").join(version));
         }
     }
-    let sharedir = ["postgres.bki", "extension"]
-        .into_iter()
-        .find_map(|marker| shares.iter().find(|candidate| is_marked(candidate, marker)).cloned());
-    Installation { server, pkglibdir, sharedir }
-}
-
-/// Whether a path has the place of a directory in which a server looks for modules or extensions, or of one above
-/// it in the same prefix: `lib/postgresql/17`, `share/extension`, `bin/../lib`.
-pub(super) fn is_layout_directory(fs: &dyn Fs, path: &Path) -> bool {
-    let mut names = path.iter().rev().map(std::ffi::OsStr::as_encoded_bytes);
-    let [Some(name), above, further] = [names.next(), names.next(), names.next()] else { return false };
-    let is_part = |name: Option<&[u8]>| matches!(name, Some(b"lib" | b"lib64" | b"share"));
-    match name {
-        b"extension" => is_part(above) || above.is_some_and(is_product) || above.is_some_and(is_number),
-        b"lib" | b"lib64" | b"share"
-            if above.is_some_and(is_number)
-                || above.is_some_and(is_product)
-                || above.is_some_and(|name| name.starts_with(b"pgsql-")) =>
-        {
-            true
-        }
-        b"lib" | b"lib64" | b"share" => path.parent().is_some_and(|prefix| at_prefix(fs, prefix).is_some()),
-        name if is_number(name) => above.is_some_and(is_product) && is_part(further),
-        name => is_product(name) && is_part(above),
-    }
-}
-
-/// The directory above a file whose name is that of a `pkglibdir`, and the major version that the name says:
-/// `lib/postgresql/17/lib`, `pgsql-17/lib`, `lib/postgresql17`, `lib64/pgsql`. By the names alone: for trees that hold
-/// modules and neither a server nor a control file.
-pub(crate) fn named_pkglibdir(file: &Path) -> Option<(&Path, Option<u32>)> {
-    fn name(path: Option<&Path>) -> &[u8] {
-        path.and_then(Path::file_name).map_or(&[], std::ffi::OsStr::as_encoded_bytes)
-    }
-    let number = |name: &[u8]| std::str::from_utf8(name).ok()?.parse::<u32>().ok();
-    let after = |name: &[u8], product: &str, separator: &str| {
-        number(name.strip_prefix(product.as_bytes())?.strip_prefix(separator.as_bytes())?)
-    };
-    let product = |name: &[u8]| match name {
-        b"postgresql" | b"pgsql" => Some(None),
-        _ => ["@", "-", ""]
-            .iter()
-            .find_map(|separator| {
-                after(name, "postgresql", separator).or_else(|| after(name, "pgsql", separator))
-            })
-            .map(Some),
-    };
-    let is_lib = |name: &[u8]| matches!(name, b"lib" | b"lib64");
-    file.ancestors().skip(1).find_map(|directory| {
-        let (own, above) = (name(Some(directory)), directory.parent());
-        if is_lib(own) {
-            let further = above.and_then(Path::parent);
-            let major = number(name(above)).filter(|_| product(name(further)).is_some()).map(Some);
-            return Some((directory, major.or_else(|| product(name(above)))?));
-        }
-        if !is_lib(name(above)) {
-            return None;
-        }
-        // /usr/lib/postgresql holds the prefixes of several majors on Debian.
-        let below = file.strip_prefix(directory).ok()?.iter().next()?;
-        number(below.as_encoded_bytes()).is_none().then_some(())?;
-        Some((directory, product(own)?))
-    })
-}
-
-/// The root of a staging tree (DESTDIR) in which an absolute symbolic link finds what it is meant for: the nearest
-/// directory above it below which its target is, where it leads nowhere from here.
-pub(crate) fn staged_root(fs: &dyn Fs, path: &Path) -> Option<PathBuf> {
-    let target = fs.read_link(path).ok().filter(|target| target.is_absolute())?;
-    if is_there(fs, path) {
-        return None;
-    }
-    let below = target.strip_prefix("/").ok()?;
-    // /usr/lib/x.so is no stage for a link to /lib/y.so.
-    let is_root = |above: &&Path| above.parent().is_some() && !above.ends_with("usr");
-    let above = path.ancestors().skip(1).filter(is_root);
-    above.into_iter().find(|above| is_there(fs, &above.join(below))).map(Path::to_owned)
+    shares
 }
 
 fn is_file(fs: &dyn Fs, path: &Path) -> bool {
@@ -293,28 +224,14 @@ fn is_there(fs: &dyn Fs, path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_names_of_a_pkglibdir_say_its_major() {
-        let named = |path: &str| {
-            named_pkglibdir(Path::new(path)).map(|(path, major)| (path.display().to_string(), major))
-        };
-        let found = |path: &str, major| Some((path.to_owned(), major));
-        assert_eq!(
-            named("/d/usr/lib/postgresql/17/lib/x.so"),
-            found("/d/usr/lib/postgresql/17/lib", Some(17))
-        );
-        assert_eq!(named("/usr/pgsql-16/lib/sub/x.so"), found("/usr/pgsql-16/lib", Some(16)));
-        assert_eq!(named("/usr/lib/postgresql17/x.so"), found("/usr/lib/postgresql17", Some(17)));
-        assert_eq!(named("/p/lib/postgresql@18/x.so"), found("/p/lib/postgresql@18", Some(18)));
-        assert_eq!(named("/usr/lib64/pgsql/x.so"), found("/usr/lib64/pgsql", None));
-        assert_eq!(named("/usr/lib/postgresql/17/bin/postgres"), None);
-        assert_eq!(named("/pg/lib/x.so"), None);
-    }
     use crate::fs::MemoryFs;
 
     fn installation(fs: &MemoryFs, path: &str) -> Installation {
         find_installation(fs, Path::new(path)).unwrap()
+    }
+
+    fn parts(server: &str, pkglibdir: &str, sharedir: &str) -> Installation {
+        Installation { server: server.into(), pkglibdir: pkglibdir.into(), sharedir: Some(sharedir.into()) }
     }
 
     #[test]
@@ -323,10 +240,14 @@ mod tests {
             .file("/usr/lib/postgresql/15/bin/postgres", "")
             .file("/usr/lib/postgresql/15/lib/plpgsql.so", "")
             .file("/usr/share/postgresql/15/postgres.bki", "");
-        let found = installation(&fs, "/usr/lib/postgresql/15/lib");
-        assert_eq!(found.server, Path::new("/usr/lib/postgresql/15/bin/postgres"));
-        assert_eq!(found.pkglibdir, Path::new("/usr/lib/postgresql/15/lib"));
-        assert_eq!(found.sharedir.as_deref(), Some(Path::new("/usr/share/postgresql/15")));
+        assert_eq!(
+            installation(&fs, "/usr/lib/postgresql/15/lib"),
+            parts(
+                "/usr/lib/postgresql/15/bin/postgres",
+                "/usr/lib/postgresql/15/lib",
+                "/usr/share/postgresql/15"
+            )
+        );
     }
 
     #[test]
@@ -336,9 +257,14 @@ mod tests {
             .file("/opt/pg/15/lib/plpgsql.so", "")
             .symlink("/usr/lib/postgresql", "/opt/pg")
             .file("/usr/share/postgresql/15/postgres.bki", "");
-        let found = installation(&fs, "/usr/lib/postgresql/15");
-        assert_eq!(found.pkglibdir, Path::new("/usr/lib/postgresql/15/lib"));
-        assert_eq!(found.sharedir.as_deref(), Some(Path::new("/usr/share/postgresql/15")));
+        assert_eq!(
+            installation(&fs, "/usr/lib/postgresql/15"),
+            parts(
+                "/usr/lib/postgresql/15/bin/postgres",
+                "/usr/lib/postgresql/15/lib",
+                "/usr/share/postgresql/15"
+            )
+        );
     }
 
     #[test]
@@ -351,10 +277,12 @@ mod tests {
         let fs = major(major(MemoryFs::new(), 15), 16)
             .symlink("/usr/bin/postgres", "../libexec/postgresql16/postgres")
             .file("/usr/lib/libz.so.1", "");
-        let of = |major: u32| Installation {
-            server: format!("/usr/libexec/postgresql{major}/postgres").into(),
-            pkglibdir: format!("/usr/lib/postgresql{major}").into(),
-            sharedir: Some(format!("/usr/share/postgresql{major}").into()),
+        let of = |major: u32| {
+            parts(
+                &format!("/usr/libexec/postgresql{major}/postgres"),
+                &format!("/usr/lib/postgresql{major}"),
+                &format!("/usr/share/postgresql{major}"),
+            )
         };
         assert_eq!(installation(&fs, "/usr/lib/postgresql15/x.so"), of(15));
         assert_eq!(installation(&fs, "/usr/share/postgresql15/extension"), of(15));
@@ -402,78 +330,27 @@ mod tests {
     }
 
     #[test]
-    fn directories_of_the_layout_are_known_by_their_place() {
-        let fs = MemoryFs::new().file("/opt/pg/bin/postgres", "");
-        let is = |path: &str| is_layout_directory(&fs, Path::new(path));
-        for path in [
-            "/usr/lib/postgresql",
-            "/usr/lib/postgresql/15",
-            "/usr/lib/postgresql/15/lib",
-            "/usr/share/postgresql/15/extension",
-            "/usr/lib64/pgsql",
-            "/usr/lib/postgresql17",
-            "/opt/homebrew/lib/postgresql@15",
-            "/usr/pgsql-17/lib",
-            "/volume/share/extension",
-            "/opt/pg/lib",
-        ] {
-            assert!(is(path), "{path}");
-        }
-        for path in [
-            "/lib",
-            "/usr/lib",
-            "/usr/lib/x86_64-linux-gnu",
-            "/home/me/15",
-            "/src/postgresql",
-            "/a/extension",
-        ] {
-            assert!(!is(path), "{path}");
-        }
-    }
-
-    #[test]
-    fn a_stage_is_where_an_absolute_link_finds_its_target() {
-        let fs = MemoryFs::new()
-            .file("/stage/usr/lib/x/x-1.so", "")
-            .symlink("/stage/usr/lib/pg/x.so", "/usr/lib/x/x-1.so")
-            .symlink("/stage/usr/lib/pg/gone.so", "/usr/lib/x/x-2.so")
-            .symlink("/stage/usr/lib/pg/near.so", "../gone.so")
-            .file("/usr/lib/y.so", "")
-            .symlink("/usr/lib/pg/broken.so", "/lib/y.so")
-            .symlink("/usr/lib/pg/y.so", "/usr/lib/y.so");
-        let root = |path: &str| staged_root(&fs, Path::new(path));
-        assert_eq!(root("/stage/usr/lib/pg/x.so"), Some("/stage".into()));
-        for path in [
-            "/stage/usr/lib/pg/gone.so",
-            "/stage/usr/lib/pg/near.so",
-            "/usr/lib/pg/broken.so",
-            "/usr/lib/pg/y.so",
-        ] {
-            assert_eq!(root(path), None, "{path}");
-        }
-    }
-
-    #[test]
     fn fedora() {
         let fs = MemoryFs::new()
             .file("/usr/bin/postgres", "")
             .file("/usr/lib/libz.so.1", "")
             .file("/usr/lib64/pgsql/plpgsql.so", "")
             .file("/usr/share/pgsql/postgres.bki", "");
-        let found = installation(&fs, "/usr/lib64/pgsql");
-        assert_eq!(found.pkglibdir, Path::new("/usr/lib64/pgsql"));
-        assert_eq!(found.sharedir.as_deref(), Some(Path::new("/usr/share/pgsql")));
+        assert_eq!(
+            installation(&fs, "/usr/lib64/pgsql"),
+            parts("/usr/bin/postgres", "/usr/lib64/pgsql", "/usr/share/pgsql")
+        );
     }
 
     #[test]
     fn homebrew_of_one_major() {
+        let keg = |below: &str| format!("/opt/homebrew/Cellar/postgresql@15/15.20/{below}");
+        let [server, lib, share] = ["bin/postgres", "lib/postgresql@15", "share/postgresql@15"].map(keg);
         let fs = MemoryFs::new()
-            .file("/opt/homebrew/Cellar/postgresql@15/15.20/bin/postgres", "")
-            .file("/opt/homebrew/Cellar/postgresql@15/15.20/lib/postgresql@15/plpgsql.so", "")
-            .file("/opt/homebrew/Cellar/postgresql@15/15.20/share/postgresql@15/postgres.bki", "");
-        let found = installation(&fs, "/opt/homebrew/Cellar/postgresql@15/15.20");
-        assert!(found.pkglibdir.ends_with("15.20/lib/postgresql@15"), "{found:?}");
-        assert!(found.sharedir.is_some_and(|share| share.ends_with("15.20/share/postgresql@15")));
+            .file(&server, "")
+            .file(format!("{lib}/plpgsql.so"), "")
+            .file(format!("{share}/postgres.bki"), "");
+        assert_eq!(installation(&fs, &keg("")), parts(&server, &lib, &share));
     }
 
     #[test]
@@ -482,9 +359,10 @@ mod tests {
             .file("/opt/pg/bin/postgres", "")
             .file("/opt/pg/lib/postgresql/plpgsql.so", "")
             .file("/opt/pg/share/postgresql/postgres.bki", "");
-        let found = installation(&fs, "/opt/pg/lib/postgresql/plpgsql.so");
-        assert_eq!(found.pkglibdir, Path::new("/opt/pg/lib/postgresql"));
-        assert_eq!(found.sharedir.as_deref(), Some(Path::new("/opt/pg/share/postgresql")));
+        assert_eq!(
+            installation(&fs, "/opt/pg/lib/postgresql/plpgsql.so"),
+            parts("/opt/pg/bin/postgres", "/opt/pg/lib/postgresql", "/opt/pg/share/postgresql")
+        );
     }
 
     #[test]
