@@ -3,14 +3,16 @@
 //! image volumes (one directory per extension with `share/extension` and `lib`), and one directory per
 //! extension with its control file, `sql` and `lib`.
 
+mod near;
+
 use std::path::{Path, PathBuf};
 
+use self::near::{installation_of, is_same, layout_of, libraries_near, stage_of};
 use super::inventory::Surroundings;
 use super::library_path::control_directories;
-use super::name::{ControlName, control_name, script_name};
 use super::tree::{ControlDirectory, ScriptLayout};
-use crate::discover::{Installation, find_installation};
-use crate::fs::{DirEntry, FileKind, Fs};
+use crate::discover::Installation;
+use crate::fs::{FileKind, Fs};
 use crate::name::path_bytes;
 
 /// The settings that say where a server looks.
@@ -66,6 +68,55 @@ impl Site {
     };
 }
 
+/// Finds the places, given the directories below the roots that hold control files.
+pub(super) fn find_places(around: &Surroundings<'_>, settings: &SearchSettings, major: u32) -> Places {
+    let server = ServerDirectories::new(around.installation, settings);
+    let mut below = below_roots(around, &server, major);
+    let is_path_given = settings.extension_control_path.is_some() && major >= 18;
+    let mut control = std::mem::take(&mut below.control);
+    if is_path_given {
+        // What the setting names is one installation, with what is staged for it.
+        control.clear();
+    }
+    let path = settings.extension_control_path.as_deref().unwrap_or_default();
+    let given = control_directories(server.sharedir.as_deref(), path.as_bytes(), major);
+    control.extend(given.into_iter().map(|path| ControlDirectory {
+        path,
+        layout: ScriptLayout::Beside,
+        is_setting: true,
+        site: 0,
+    }));
+    let view = ServerView::new(around.fs, settings, server);
+    Places { control, sites: sites(&below, &view, is_path_given, major) }
+}
+
+/// The server's own directories, as the settings give them or else the installation.
+struct ServerDirectories {
+    sharedir: Option<PathBuf>,
+    pkglibdir: Option<PathBuf>,
+}
+
+impl ServerDirectories {
+    fn new(installation: Option<&Installation>, settings: &SearchSettings) -> Self {
+        let sharedir = installation.and_then(|found| found.sharedir.clone());
+        let pkglibdir = installation.map(|found| found.pkglibdir.clone());
+        Self {
+            sharedir: settings.sharedir.clone().or(sharedir),
+            pkglibdir: settings.pkglibdir.clone().or(pkglibdir),
+        }
+    }
+}
+
+/// What the control directories below the roots are.
+#[derive(Default)]
+struct Below<'a> {
+    control: Vec<ControlDirectory>,
+    /// Those with a site of their own; the first of them has the number 1.
+    own: Vec<Own<'a>>,
+    /// The module directories of those that the server sees where they are, in path order.
+    volumes: Vec<PathBuf>,
+}
+
 /// A control directory below the roots with a site of its own.
 struct Own<'a> {
     directory: &'a Path,
@@ -74,161 +125,133 @@ struct Own<'a> {
     sharedir: Option<PathBuf>,
 }
 
-/// Where the scripts of the extensions of a directory are: beside the control files, or in `sql`. The source tree of an
-/// extension that is built with PGXS usually has them beside and keeps its regression tests in `sql`.
-fn layout_of(fs: &dyn Fs, directory: &Path) -> ScriptLayout {
-    let sql = fs.read_dir(&directory.join("sql")).unwrap_or_default();
-    if sql.is_empty() || directory.ends_with("extension") {
-        return ScriptLayout::Beside;
-    }
-    let beside = fs.read_dir(directory).unwrap_or_default();
-    let name = |entry: &DirEntry| path_bytes(Path::new(&entry.name)).to_vec();
-    let beside: Vec<Vec<u8>> = beside.iter().map(name).collect();
-    let extensions: Vec<&[u8]> = beside
-        .iter()
-        .filter_map(|file| match control_name(file)? {
-            ControlName::Primary(extension) => Some(extension),
-            ControlName::Secondary(..) => None,
-        })
-        .collect();
-    let is_script =
-        |file: &Vec<u8>| extensions.iter().any(|extension| script_name(extension, file).is_some());
-    if beside.iter().any(is_script) && !sql.iter().map(name).any(|file| is_script(&file)) {
-        ScriptLayout::Beside
-    } else {
-        ScriptLayout::SqlSubdirectory
-    }
-}
-
-/// Finds the places, given the directories below the roots that hold control files.
-pub(super) fn find_places(around: &Surroundings<'_>, settings: &SearchSettings, major: u32) -> Places {
-    let (fs, installation) = (around.fs, around.installation);
-    let sharedir =
-        settings.sharedir.clone().or_else(|| installation.and_then(|found| found.sharedir.clone()));
-    let pkglibdir = settings.pkglibdir.clone().or_else(|| installation.map(|found| found.pkglibdir.clone()));
-    let system = sharedir.as_ref().map(|sharedir| sharedir.join("extension"));
+fn below_roots<'a>(around: &Surroundings<'a>, server: &ServerDirectories, major: u32) -> Below<'a> {
+    let fs = around.fs;
+    let system = server.sharedir.as_ref().map(|sharedir| sharedir.join("extension"));
     let is_directory = |path: &Path| fs.metadata(path).is_ok_and(|found| found.kind == FileKind::Directory);
-    let is_path_given = settings.extension_control_path.is_some() && major >= 18;
-
-    let mut found = Places::default();
-    let mut volumes: Vec<PathBuf> = Vec::new();
-    let mut own: Vec<Own<'_>> = Vec::new();
+    let mut below = Below::default();
     for directory in around.control_directories {
         if system.as_ref().is_some_and(|system| is_same(fs, directory, system)) {
-            continue; // it comes last, below
+            continue; // it is the last of those that the settings give
         }
-        let layout = layout_of(fs, directory);
         let near = || libraries_near(directory).into_iter().find(|path| is_directory(path));
-        let stage = stage_of(directory, sharedir.as_deref(), pkglibdir.as_deref());
+        let stage = stage_of(directory, server.sharedir.as_deref(), server.pkglibdir.as_deref());
         // Before 18 a server finds a control file nowhere but in its own directory: what is elsewhere is on its
         // way there.
-        let site = if let Some(other) = installation_of(fs, directory) {
-            own.push(Own { directory, libdir: Some(other.pkglibdir), sharedir: other.sharedir });
-            own.len()
+        let own = if let Some(other) = installation_of(fs, directory) {
+            Some(Own { directory, libdir: Some(other.pkglibdir), sharedir: other.sharedir })
         } else if stage.is_some() || system.is_none() || major < 18 {
             let libdir = stage.filter(|path| is_directory(path)).or_else(near);
-            own.push(Own { directory, libdir, sharedir: None });
-            own.len()
+            Some(Own { directory, libdir, sharedir: None })
         } else {
-            volumes.extend(near());
-            0
+            below.volumes.extend(near());
+            None
         };
-        found.control.push(ControlDirectory { path: directory.clone(), layout, is_setting: false, site });
+        let is_own = own.is_some();
+        below.own.extend(own);
+        below.control.push(ControlDirectory {
+            path: directory.clone(),
+            layout: layout_of(fs, directory),
+            is_setting: false,
+            site: if is_own { below.own.len() } else { 0 },
+        });
     }
-    if is_path_given {
-        // What the setting names is one installation, with what is staged for it.
-        found.control.clear();
-    }
-    let path = settings.extension_control_path.as_deref().unwrap_or_default();
-    let given = control_directories(sharedir.as_deref(), path.as_bytes(), major);
-    found.control.extend(given.into_iter().map(|path| ControlDirectory {
-        path,
-        layout: ScriptLayout::Beside,
-        is_setting: true,
-        site: 0,
-    }));
+    below.volumes.sort();
+    below.volumes.dedup();
+    below
+}
 
-    // The directories of a profile, or of a server of which a package's tree is the root, hold what the package
-    // brings; what every server ships tells the whole installation.
-    let is_there = |directory: &Option<PathBuf>, names: &[&str]| {
-        let directory = directory.as_ref();
-        directory.is_some_and(|path| names.iter().any(|name| fs.metadata(&path.join(name)).is_ok()))
-    };
-    let has_all_modules =
-        settings.pkglibdir.is_some() || is_there(&pkglibdir, &["plpgsql.so", "plpgsql.dylib"]);
-    let has_all_extensions =
-        settings.sharedir.is_some() || is_there(&sharedir, &["postgres.bki", "extension/plpgsql.control"]);
-    let searched = |directories: &[PathBuf]| match &settings.dynamic_library_path {
-        Some(path) => path.clone().into_bytes(),
-        None => {
-            let directories = directories.iter().map(|directory| path_bytes(directory));
-            directories.chain([&b"$libdir"[..]]).collect::<Vec<_>>().join(&b':')
+/// What the extensions of every site see of the server.
+struct ServerView<'a> {
+    settings: &'a SearchSettings,
+    directories: ServerDirectories,
+    has_all_extensions: bool,
+    has_all_modules: bool,
+}
+
+impl<'a> ServerView<'a> {
+    fn new(fs: &dyn Fs, settings: &'a SearchSettings, directories: ServerDirectories) -> Self {
+        // The directories of a profile, or of a server of which a package's tree is the root, hold what the package
+        // brings; what every server ships tells the whole installation.
+        let has = |directory: &Option<PathBuf>, names: &[&str]| {
+            let directory = directory.as_ref();
+            directory.is_some_and(|path| names.iter().any(|name| fs.metadata(&path.join(name)).is_ok()))
+        };
+        let ServerDirectories { sharedir, pkglibdir } = &directories;
+        Self {
+            has_all_extensions: settings.sharedir.is_some()
+                || has(sharedir, &["postgres.bki", "extension/plpgsql.control"]),
+            has_all_modules: settings.pkglibdir.is_some() || has(pkglibdir, &["plpgsql.so", "plpgsql.dylib"]),
+            settings,
+            directories,
         }
-    };
-    let site_of = |own_first: Vec<PathBuf>, directories: &[PathBuf]| Site {
-        libdirs: distinct(own_first.into_iter().chain(pkglibdir.clone())),
-        dynamic_library_path: searched(directories),
-        sharedir: sharedir.clone(),
-        is_installation: false,
-        has_all_extensions,
-        has_all_modules,
-    };
-    volumes.sort();
-    volumes.dedup();
-    let staged = |all: bool| own.iter().filter(move |own| all && own.sharedir.is_none());
-    // Without control files of the tree's own, nothing tells what else `$libdir` could be.
-    let for_server = staged(is_path_given || system.is_none()).filter_map(|own| own.libdir.clone()).collect();
-    found.sites.push(site_of(for_server, &volumes));
-    if !is_path_given {
-        let named = settings.dynamic_library_path.as_deref().unwrap_or_default();
-        let is_named =
-            |path: &Path| named.as_bytes().split(|&b| b == b':').any(|piece| piece == path_bytes(path));
-        // `--pkglibdir` alone says what `$libdir` is.
-        let is_libdir_given = sharedir.is_none() && settings.pkglibdir.is_some();
-        for site in &own {
-            let near = site.libdir.iter().cloned();
-            if site.sharedir.is_some() {
-                found.sites.push(Site {
-                    libdirs: near.collect(),
-                    dynamic_library_path: searched(&[]),
-                    sharedir: site.sharedir.clone(),
-                    is_installation: true,
-                    has_all_extensions: true,
-                    has_all_modules: true,
-                });
-                continue;
+    }
+
+    /// A site whose modules are in `libdirs` before the server's; `volumes` are searched where no setting says what is.
+    fn site(&self, libdirs: Vec<PathBuf>, volumes: &[PathBuf]) -> Site {
+        Site {
+            libdirs: distinct(libdirs.into_iter().chain(self.directories.pkglibdir.clone())),
+            dynamic_library_path: self.searched(volumes),
+            sharedir: self.directories.sharedir.clone(),
+            is_installation: false,
+            has_all_extensions: self.has_all_extensions,
+            has_all_modules: self.has_all_modules,
+        }
+    }
+
+    fn searched(&self, volumes: &[PathBuf]) -> Vec<u8> {
+        match &self.settings.dynamic_library_path {
+            Some(path) => path.clone().into_bytes(),
+            None => {
+                let volumes = volumes.iter().map(|directory| path_bytes(directory));
+                volumes.chain([&b"$libdir"[..]]).collect::<Vec<_>>().join(&b':')
             }
-            // A package may leave its modules to another one beside it, which goes to the same directory.
-            let others = staged(true).filter(|other| is_for_same_directory(site, other));
-            let libdirs = near.chain(others.filter_map(|other| other.libdir.clone()));
-            let libdirs = libdirs.filter(|path| !is_libdir_given && !is_named(path)).collect();
-            let is_searched = system.is_none() && major >= 18;
-            let along = site.libdir.iter().filter(|_| is_searched || is_libdir_given).cloned();
-            found.sites.push(site_of(libdirs, &along.collect::<Vec<_>>()));
         }
     }
-    found
 }
 
-fn is_same(fs: &dyn Fs, a: &Path, b: &Path) -> bool {
-    a == b || matches!((fs.metadata(a), fs.metadata(b)), (Ok(a), Ok(b)) if a.id == b.id)
-}
-
-fn distinct(paths: impl Iterator<Item = PathBuf>) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = Vec::new();
-    for path in paths {
-        if !found.contains(&path) {
-            found.push(path);
+/// The sites: the server's, and where no setting says that there is no other, those of the control directories.
+fn sites(below: &Below<'_>, view: &ServerView<'_>, is_path_given: bool, major: u32) -> Vec<Site> {
+    let (own, settings) = (&below.own, view.settings);
+    let has_system = view.directories.sharedir.is_some();
+    let staged = || own.iter().filter(|own| own.sharedir.is_none());
+    // Without control files of the tree's own, nothing tells what else `$libdir` could be.
+    let for_server = if is_path_given || !has_system {
+        staged().filter_map(|own| own.libdir.clone()).collect()
+    } else {
+        Vec::new()
+    };
+    let mut found = vec![view.site(for_server, &below.volumes)];
+    if is_path_given {
+        return found;
+    }
+    let named = settings.dynamic_library_path.as_deref().unwrap_or_default();
+    let is_named =
+        |path: &Path| named.as_bytes().split(|&b| b == b':').any(|piece| piece == path_bytes(path));
+    // `--pkglibdir` alone says what `$libdir` is.
+    let is_libdir_given = !has_system && settings.pkglibdir.is_some();
+    for site in own {
+        let near = site.libdir.iter().cloned();
+        if site.sharedir.is_some() {
+            found.push(Site {
+                libdirs: near.collect(),
+                dynamic_library_path: view.searched(&[]),
+                sharedir: site.sharedir.clone(),
+                is_installation: true,
+                has_all_extensions: true,
+                has_all_modules: true,
+            });
+            continue;
         }
+        // A package may leave its modules to another one beside it, which goes to the same directory.
+        let others = staged().filter(|other| is_for_same_directory(site, other));
+        let libdirs = near.chain(others.filter_map(|other| other.libdir.clone()));
+        let libdirs = libdirs.filter(|path| !is_libdir_given && !is_named(path)).collect();
+        let is_searched = !has_system && major >= 18;
+        let along = site.libdir.iter().filter(|_| is_searched || is_libdir_given).cloned();
+        found.push(view.site(libdirs, &along.collect::<Vec<_>>()));
     }
     found
-}
-
-/// The installation of which a directory is the one with the control files.
-fn installation_of(fs: &dyn Fs, directory: &Path) -> Option<Installation> {
-    let found = find_installation(fs, directory)?;
-    let system = found.sharedir.as_ref()?.join("extension");
-    is_same(fs, &system, directory).then_some(found)
 }
 
 /// Whether the modules of two control directories lie in the same direction: `../../../lib/postgresql/17/lib` from
@@ -242,57 +265,20 @@ fn is_for_same_directory(one: &Own<'_>, other: &Own<'_>) -> bool {
     one.libdir.is_none() || way(one) == way(other)
 }
 
-/// The module directory of a staging tree: `/stage/usr/lib/postgresql/17/lib` for
-/// `/stage/usr/share/postgresql/17/extension`, where the server has the two below `usr` or any other prefix.
-fn stage_of(directory: &Path, sharedir: Option<&Path>, pkglibdir: Option<&Path>) -> Option<PathBuf> {
-    let (system, pkglibdir) = (sharedir?.join("extension"), pkglibdir?);
-    let whole = system.strip_prefix("/").ok().zip(pkglibdir.strip_prefix("/").ok());
-    let prefix = system.ancestors().find(|above| pkglibdir.starts_with(above))?;
-    let below = |above: &Path| Some((system.strip_prefix(above).ok()?, pkglibdir.strip_prefix(above).ok()?));
-    // `share/extension` and `lib` alone are those of an image volume too: the prefix has to have the same name.
-    let tails = below(prefix).filter(|(share, _)| share.components().count() > 2);
-    let tails = tails.or_else(|| below(prefix.parent()?).filter(|(share, _)| share.components().count() > 2));
-    for (share, lib) in [whole, tails].into_iter().flatten() {
-        if directory.ends_with(share) {
-            let stage = directory.ancestors().nth(share.components().count())?;
-            return Some(stage.join(lib));
+fn distinct(paths: impl Iterator<Item = PathBuf>) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = Vec::new();
+    for path in paths {
+        if !found.contains(&path) {
+            found.push(path);
         }
     }
-    None
-}
-
-/// Where the modules of a control directory can be, nearest first.
-fn libraries_near(directory: &Path) -> Vec<PathBuf> {
-    let mut near = Vec::new();
-    if directory.ends_with("extension")
-        && let Some(share) = directory.parent()
-    {
-        // VOLUME/share/extension and VOLUME/lib; PREFIX/share/postgresql/extension and PREFIX/lib/postgresql.
-        for (above, below) in [(1, "lib/postgresql"), (1, "lib"), (2, "lib/postgresql"), (2, "lib")] {
-            near.extend(share.ancestors().nth(above).map(|prefix| prefix.join(below)));
-        }
-        // Fedora: usr/share/pgsql/extension and usr/lib64/pgsql; openSUSE: usr/share/postgresql17/extension and
-        // usr/lib/postgresql17/lib64; Alpine: the same and usr/lib/postgresql17.
-        if let (Some(name), Some(prefix)) = (share.file_name(), share.ancestors().nth(2)) {
-            let own = [("lib", "lib64"), ("lib", "lib"), ("lib64", ""), ("lib", "")];
-            let own = own.map(|(lib, below)| prefix.join(lib).join(name).join(below));
-            near.splice(0..0, own);
-        }
-        // STAGE/usr/share/postgresql/17/extension and STAGE/usr/lib/postgresql/17/lib.
-        if let (Some(version), Some(usr)) = (share.file_name(), share.ancestors().nth(3)) {
-            near.insert(0, usr.join("lib/postgresql").join(version).join("lib"));
-        }
-    } else {
-        near.push(directory.join("lib"));
-        near.push(directory.to_owned());
-    }
-    near
+    found
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::discover::{Installation, discover};
+    use crate::discover::discover;
     use crate::fs::MemoryFs;
 
     fn debian() -> (MemoryFs, Installation) {
