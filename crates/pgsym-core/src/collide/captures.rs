@@ -9,7 +9,7 @@ use super::Judgement;
 use super::universe::{Member, MemberId, Universe};
 use crate::model::{Binding, Symbol, SymbolKind, Visibility};
 use crate::name::Name;
-use crate::resolve::{Process, accepting, references};
+use crate::resolve::{Process, Wanted, references};
 use crate::tree::Tree;
 
 /// Why a reference is captured.
@@ -124,11 +124,9 @@ impl Victim<'_> {
                 continue;
             }
             takers.clear();
-            takers.extend(accepting(
-                definers.iter().map(|&id| (id, &*universe.get(id).module)),
-                symbol,
-                libc,
-            ));
+            let wanted = Wanted::of(symbol, libc);
+            let taken_from = |&id| Some((id, wanted.find(&universe.get(id).module)?));
+            takers.extend(definers.iter().filter_map(taken_from));
             let company = company.get_or_insert_with(|| self.company(server, universe));
             let is_server = |id: MemberId| universe.get(id).is_server;
             let place = |id: MemberId| company.get(id.index()).copied().flatten();

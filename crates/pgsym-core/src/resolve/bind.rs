@@ -6,16 +6,12 @@
 //! that each earlier `dlopen` brought, then what its own `dlopen` brings. Since PostgreSQL opens with RTLD_GLOBAL, the
 //! last part joins the same list.
 
-use std::sync::Arc;
-
 use object::elf;
 
 use super::environment::Libc;
 use super::process::{Object, ObjectId, Process};
 use super::scope::Scope;
-use crate::model::{
-    Binding as Strength, Module, NameHash, Symbol, SymbolKind, SymbolTable, SymbolUse, Table, Visibility,
-};
+use crate::model::{Binding as Strength, Module, NameHash, Symbol, SymbolKind, SymbolUse, Table, Visibility};
 use crate::name::Name;
 
 /// One symbol that an object's relocations refer to.
@@ -62,9 +58,10 @@ impl Binding<'_> {
     }
 }
 
-/// The version that a reference asks for.
+/// What a reference asks for, to be looked up in one module after the other.
 #[derive(Clone, Copy)]
-struct Wanted<'p> {
+pub(crate) struct Wanted<'p> {
+    libc: Libc,
     name: &'p [u8],
     hashes: NameHash,
     version: Option<&'p Name>,
@@ -79,13 +76,14 @@ struct Wanted<'p> {
 const BASE_INDICES: u16 = 3;
 
 impl<'p> Wanted<'p> {
-    fn of(symbol: Symbol<'p>, libc: Libc) -> Self {
+    pub(crate) fn of(symbol: Symbol<'p>, libc: Libc) -> Self {
         let version = match libc {
             Libc::Glibc(..) => symbol.version(),
             Libc::Musl => None,
         };
         let name = symbol.name();
         Self {
+            libc,
             name,
             hashes: NameHash::of(name),
             version: version.map(|version| version.name),
@@ -94,8 +92,47 @@ impl<'p> Wanted<'p> {
         }
     }
 
-    fn by_dlsym(name: &'p [u8]) -> Self {
-        Self { name, hashes: NameHash::of(name), version: None, is_hidden: false, first_index: 2 }
+    fn by_dlsym(name: &'p [u8], libc: Libc) -> Self {
+        Self { libc, name, hashes: NameHash::of(name), version: None, is_hidden: false, first_index: 2 }
+    }
+
+    /// The symbol of a module that answers (`check_match` along one hash chain).
+    pub(crate) fn find(self, module: &Module) -> Option<Symbol<'_>> {
+        let table = module.symbols.get()?;
+        let has_versions = module.elf().is_some_and(|elf| elf.has_version_symbols);
+        let mut default: Option<Symbol<'_>> = None;
+        let mut defaults = 0;
+        for symbol in table.candidates_named(self.name, self.hashes) {
+            if !is_usable_kind(symbol.kind(), self.libc) || !symbol.is_defined() {
+                continue;
+            }
+            let index = symbol.version_word() & 0x7fff;
+            let is_hidden = symbol.version_word() & 0x8000 != 0;
+            let accepted = match (self.libc, self.version) {
+                // gnu_lookup, ldso/dynlink.c: `dso->versym[i] >= 0`.
+                (Libc::Musl, _) => !has_versions || !is_hidden,
+                (Libc::Glibc(..), _) if !has_versions => true,
+                (Libc::Glibc(..), Some(version)) => match symbol.version() {
+                    Some(defined) => defined.name == version,
+                    // An unversioned (base) definition serves a versioned reference.
+                    None => !self.is_hidden && !is_hidden,
+                },
+                (Libc::Glibc(..), None) if index < self.first_index => true,
+                (Libc::Glibc(..), None) => {
+                    if !is_hidden {
+                        defaults += 1;
+                        default.get_or_insert(symbol);
+                    }
+                    false
+                }
+            };
+            if accepted {
+                return symbol.is_export().then_some(symbol);
+            }
+        }
+        // "If we have seen exactly one versioned symbol while we are looking for an unversioned symbol […] we still
+        // accept this symbol."
+        default.filter(|symbol| defaults == 1 && symbol.is_export())
     }
 }
 
@@ -127,7 +164,7 @@ impl Process {
     /// The definition that a name, without a version, leads to in the scope of an object: what `dlsym` on the program's
     /// handle would give.
     pub fn lookup(&self, scope: &[ObjectId], name: &[u8]) -> Option<Definition<'_>> {
-        let wanted = Wanted::by_dlsym(name);
+        let wanted = Wanted::by_dlsym(name, self.env().libc);
         scope.iter().find_map(|&id| self.definition_in(id, wanted))
     }
 
@@ -188,9 +225,7 @@ impl Process {
 
     /// `do_lookup_x` for one object.
     fn definition_in<'p>(&'p self, id: ObjectId, wanted: Wanted<'_>) -> Option<Definition<'p>> {
-        let module: &'p Arc<Module> = self.object(id)?.module();
-        let symbol = find(module, wanted, self.env().libc)?;
-        Some(Definition { object: id, symbol })
+        Some(Definition { object: id, symbol: wanted.find(self.object(id)?.module())? })
     }
 }
 
@@ -228,66 +263,14 @@ fn is_symbolic(object: &Object) -> bool {
     object.module().elf().is_some_and(|elf_file| elf_file.flags & elf::DF_SYMBOLIC.0 != 0)
 }
 
-/// Those of `modules` whose definition a reference would take if it met it, each with the definition.
-pub(crate) fn accepting<'m, K>(
-    modules: impl Iterator<Item = (K, &'m Module)>,
-    reference: Symbol<'_>,
-    libc: Libc,
-) -> impl Iterator<Item = (K, Symbol<'m>)> {
-    let wanted = Wanted::of(reference, libc);
-    modules.filter_map(move |(key, module)| Some((key, find(module, wanted, libc)?)))
-}
-
-/// Whether a reference would take a definition of `module` if it met it, versions included.
+/// The definition of `module` that a reference would take if it met it, versions included.
 pub fn accepts<'m>(module: &'m Module, reference: Symbol<'_>, libc: Libc) -> Option<Symbol<'m>> {
-    find(module, Wanted::of(reference, libc), libc)
+    Wanted::of(reference, libc).find(module)
 }
 
 /// The symbol of a module that `dlsym` finds by a name, if it comes to ask that module.
 pub fn dlsym<'m>(module: &'m Module, name: &[u8], libc: Libc) -> Option<Symbol<'m>> {
-    find(module, Wanted::by_dlsym(name), libc)
-}
-
-/// The symbol of a module that answers a reference (`check_match` along one hash chain).
-fn find<'m>(module: &'m Module, wanted: Wanted<'_>, libc: Libc) -> Option<Symbol<'m>> {
-    let table: &'m SymbolTable = module.symbols.get()?;
-    let has_versions = module.elf().is_some_and(|elf| elf.has_version_symbols);
-    let mut default: Option<Symbol<'m>> = None;
-    let mut defaults = 0;
-    for symbol in table.candidates_named(wanted.name, wanted.hashes) {
-        if !is_usable_kind(symbol.kind(), libc) || !symbol.is_defined() {
-            continue;
-        }
-        let index = symbol.version_word() & 0x7fff;
-        let is_hidden = symbol.version_word() & 0x8000 != 0;
-        let accepted = match (libc, wanted.version) {
-            // gnu_lookup, ldso/dynlink.c: `dso->versym[i] >= 0`.
-            (Libc::Musl, _) => !has_versions || !is_hidden,
-            (Libc::Glibc(..), _) if !has_versions => true,
-            (Libc::Glibc(..), Some(version)) => match symbol.version() {
-                Some(defined) => defined.name == version,
-                // An unversioned (base) definition serves a versioned reference.
-                None => !wanted.is_hidden && !is_hidden,
-            },
-            (Libc::Glibc(..), None) => {
-                if index < wanted.first_index {
-                    true
-                } else {
-                    if !is_hidden {
-                        defaults += 1;
-                        default.get_or_insert(symbol);
-                    }
-                    false
-                }
-            }
-        };
-        if accepted {
-            return symbol.is_export().then_some(symbol);
-        }
-    }
-    // "If we have seen exactly one versioned symbol while we are looking for an unversioned symbol […] we still
-    // accept this symbol."
-    default.filter(|symbol| defaults == 1 && symbol.is_export())
+    Wanted::by_dlsym(name, libc).find(module)
 }
 
 /// ALLOWED_STT; OK_TYPES of musl (ldso/dynlink.c), which knows no indirect functions.

@@ -23,7 +23,7 @@ mod verify;
 mod versions;
 
 pub use bind::{Binding, Definition, PassedOver, Reference, accepts, dlsym};
-pub(crate) use bind::{accepting, references};
+pub(crate) use bind::{Wanted, references};
 pub use cache::{LD_SO_CACHE, LdSoCache};
 pub use elements::{Meaning, SearchDirectory, SearchElement};
 pub use environment::{CpuLevel, LegacyNames, Libc, LoaderEnv, LoaderOptions, usual_interpreter};
