@@ -1,13 +1,12 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::check::{Severity, Sink, TreeCx, declare_rule};
-use crate::model::SymbolKind;
 use crate::name::{Shown, shown_path};
 use crate::postgres::Verdict;
-use crate::resolve::LoadErrorKind;
+use crate::resolve::{LoadErrorKind, Process};
 use crate::rules::evidence::{base_name, count, listed};
-use crate::tree::Role;
+use crate::tree::{Role, Tree, TreeFile};
 
 declare_rule! {
     /// A symbol that the module imports is defined neither by the server nor by what the module brings.
@@ -52,12 +51,15 @@ declare_rule! {
     }
 }
 
-/// The unresolved symbols of one object, by those whom they keep from loading.
+/// The unresolved symbols of one object.
 struct Unresolved {
-    symbols: BTreeMap<String, Option<SymbolKind>>,
+    /// As they are told, versions included.
+    symbols: BTreeSet<String>,
+    /// Modules of the tree that define one of them.
     providers: BTreeSet<String>,
     /// Files of the tree that bring the object, in path order.
     files: Vec<usize>,
+    /// What the server says of the first of them.
     said: Option<String>,
     /// Whether a later minor release of the server may have them all.
     is_in_doubt: bool,
@@ -66,6 +68,13 @@ struct Unresolved {
 fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     let tree = cx.tree();
     let Some(server) = tree.process() else { return };
+    for (path, unresolved) in unresolved_objects(tree, server) {
+        report(tree, &path, &unresolved, sink);
+    }
+}
+
+/// The objects with unresolved symbols, by their paths.
+fn unresolved_objects(tree: &Tree, server: &Process) -> BTreeMap<PathBuf, Unresolved> {
     let mut objects: BTreeMap<PathBuf, Unresolved> = BTreeMap::new();
     for (index, file) in tree.files().iter().enumerate() {
         let Some(load) = file.load.as_ref().filter(|_| file.role == Role::Module) else { continue };
@@ -79,7 +88,7 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
             let path = tree.find(object.id()).map_or_else(|| object.path(), |own| &own.path);
             for binding in bindings.iter().filter(|binding| binding.is_unresolved()) {
                 let entry = objects.entry(path.to_owned()).or_insert_with(|| Unresolved {
-                    symbols: BTreeMap::new(),
+                    symbols: BTreeSet::new(),
                     providers: BTreeSet::new(),
                     files: Vec::new(),
                     said: None,
@@ -92,7 +101,7 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
                 let symbol = binding.reference.symbol;
                 let version =
                     symbol.version().map_or_else(String::new, |version| format!("@{}", version.name));
-                entry.symbols.insert(format!("{}{version}", Shown(symbol.name())), Some(symbol.kind()));
+                entry.symbols.insert(format!("{}{version}", Shown(symbol.name())));
                 let modules = tree.providers(symbol, file).filter(|other| other.role == Role::Module);
                 entry.providers.extend(modules.map(|other| base_name(&other.path)));
                 if entry.said.is_none()
@@ -103,70 +112,67 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
             }
         }
     }
-    for (path, unresolved) in objects {
-        let Some(first) = unresolved.files.first().and_then(|&index| tree.files().get(index)) else {
-            continue;
-        };
-        let is_own = tree.files().iter().any(|file| file.path == path);
-        let subject = unresolved.symbols.keys().next().cloned().unwrap_or_default();
-        let more = unresolved.symbols.len() - 1;
-        let names =
-            if more == 0 { subject.clone() } else { format!("{subject} and {}", count(more, "more symbol")) };
-        let who = if is_own { String::new() } else { format!(" of {}", shown_path(&path)) };
-        let verb = if more == 0 { "is" } else { "are" };
-        let mut finding = sink.finding(
-            if is_own { &path } else { &first.path },
-            &subject,
-            if unresolved.is_in_doubt {
-                format!(
-                    "{names}{who} {verb} defined by nothing that is loaded before: only a server of a later minor \
-                     release may have what the built-in one lacks."
-                )
-            } else {
-                format!(
-                    "{names}{who} {verb} defined by nothing that is loaded before: the server cannot load the module."
-                )
-            },
-        );
-        if unresolved.is_in_doubt {
-            finding = finding.severity(Severity::Warning);
-        }
-        if more > 0 {
-            finding = finding.evidence("symbols", listed(unresolved.symbols.keys()));
-        }
-        if unresolved.files.len() > 1 {
-            let files = unresolved.files.iter().filter_map(|&index| tree.files().get(index));
-            finding = finding.evidence("modules", listed(files.map(|file| base_name(&file.path))));
-        }
-        if let Some(said) = unresolved.said {
-            finding = finding.evidence("the server", said);
-        }
-        let help = match unresolved.providers.iter().next() {
-            Some(provider) => {
-                finding = finding.evidence(
-                    "defined by",
-                    format!("{}, which would have to be loaded first", listed(&unresolved.providers)),
-                );
-                let module = base_name(&first.path);
-                format!(
-                    "shared_preload_libraries = '{},{}'",
-                    provider.trim_end_matches(".so"),
-                    module.trim_end_matches(".so")
-                )
-            }
-            None => {
-                let help = "link the library that defines it, or build for this major version of the server";
-                match tree.server().and_then(|server| server.facts.version.as_ref()) {
-                    Some(version) if unresolved.is_in_doubt => format!(
-                        "name your server with --server, in the place of the built-in {version}; if it has it not: \
-                         {help}"
-                    ),
-                    _ => help.to_owned(),
-                }
-            }
-        };
-        sink.report(finding.help(help));
+    objects
+}
+
+fn report(tree: &Tree, path: &Path, unresolved: &Unresolved, sink: &mut Sink<'_>) {
+    let Unresolved { symbols, providers, said, is_in_doubt, .. } = unresolved;
+    let files: Vec<&TreeFile> =
+        unresolved.files.iter().filter_map(|&index| tree.files().get(index)).collect();
+    let (Some(first), Some(subject)) = (files.first(), symbols.first()) else { return };
+    let is_own = tree.files().iter().any(|file| file.path == path);
+    let more = symbols.len() - 1;
+    let names =
+        if more == 0 { subject.clone() } else { format!("{subject} and {}", count(more, "more symbol")) };
+    let who = if is_own { String::new() } else { format!(" of {}", shown_path(path)) };
+    let verb = if more == 0 { "is" } else { "are" };
+    let leads = if *is_in_doubt {
+        "only a server of a later minor release may have what the built-in one lacks."
+    } else {
+        "the server cannot load the module."
+    };
+    let mut finding = sink.finding(
+        if is_own { path } else { &first.path },
+        subject,
+        format!("{names}{who} {verb} defined by nothing that is loaded before: {leads}"),
+    );
+    if *is_in_doubt {
+        finding = finding.severity(Severity::Warning);
     }
+    if more > 0 {
+        finding = finding.evidence("symbols", listed(symbols));
+    }
+    if files.len() > 1 {
+        finding = finding.evidence("modules", listed(files.iter().map(|file| base_name(&file.path))));
+    }
+    if let Some(said) = said {
+        finding = finding.evidence("the server", said.clone());
+    }
+    let help = match providers.first() {
+        Some(provider) => {
+            finding = finding.evidence(
+                "defined by",
+                format!("{}, which would have to be loaded first", listed(providers)),
+            );
+            let module = base_name(&first.path);
+            format!(
+                "shared_preload_libraries = '{},{}'",
+                provider.trim_end_matches(".so"),
+                module.trim_end_matches(".so")
+            )
+        }
+        None => {
+            let help = "link the library that defines it, or build for this major version of the server";
+            match tree.server().and_then(|server| server.facts.version.as_ref()) {
+                Some(version) if *is_in_doubt => format!(
+                    "name your server with --server, in the place of the built-in {version}; if it has it not: \
+                     {help}"
+                ),
+                _ => help.to_owned(),
+            }
+        }
+    };
+    sink.report(finding.help(help));
 }
 
 #[cfg(test)]
