@@ -6,6 +6,7 @@
 
 mod compare;
 mod describe;
+mod generate;
 mod lay;
 mod predict;
 mod random;
@@ -115,7 +116,7 @@ fn work(
         if seed >= arguments.seed.saturating_add(arguments.count) {
             break;
         }
-        let tree = describe::generate(seed, arguments.family, as_text(&root)?, makers);
+        let tree = generate::generate(seed, arguments.family, as_text(&root)?, makers);
         let (real, differences) =
             examine(&tree, &root, &mut toolchain).with_context(|| format!("seed {seed}"))?;
         if let Some(directory) = &arguments.records {
@@ -163,7 +164,7 @@ fn complain(
     fs::create_dir_all(&home)?;
     let root = home.join("tree");
     // The same seed below another root: the paths inside change, nothing else.
-    let tree = describe::generate(tree.seed, arguments.family, as_text(&root)?, makers);
+    let tree = generate::generate(tree.seed, arguments.family, as_text(&root)?, makers);
     let tree = shrink::shrink(&tree, |candidate| {
         examine(candidate, &root, toolchain).is_ok_and(|(_, differences)| !differences.is_empty())
     });
