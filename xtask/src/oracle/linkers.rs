@@ -160,14 +160,12 @@ fn check(place: &Place, case: &Case, linker: LinkerSetup) -> anyhow::Result<Stri
     let directory = place.directory.join(case.name);
     write_crate(place, case, &directory)?;
     let manifest = directory.join(case.manifest);
-    let build: &[&str] = if case.is_release { &["build", "--release"] } else { &["build"] };
-    let profile = if case.is_release { "release" } else { "debug" };
-    let module = place.module(profile, case.library);
+    let module = place.module(if case.is_release { "release" } else { "debug" }, case.library);
     // A module of another linker must not be taken for this one's.
     if module.exists() {
         fs::remove_file(&module)?;
     }
-    let output = place.cargo(build, &manifest, linker)?;
+    let output = place.cargo(&case.cargo("build"), &manifest, linker)?;
     let words = String::from_utf8_lossy(&output.stderr);
     match (case.expected)(linker.name) {
         Expected::Fails(message) => {
@@ -190,33 +188,44 @@ fn check(place: &Place, case: &Case, linker: LinkerSetup) -> anyhow::Result<Stri
         }
         Expected::Exports(names) => {
             ensure!(output.status.success(), "does not build:\n{words}");
-            let exports = read_module(&module)?;
-            let seen: Vec<&str> = exports.exports.keys().map(String::as_str).collect();
-            ensure!(seen == names, "exports {seen:?}\ninstead of {names:?}");
-            let versioned = exports.exports.values().flatten().next();
-            ensure!(versioned.is_none(), "a version was attached: {versioned:?}");
-            let mark = match (case.own_mark)(linker.name) {
-                Some(mark) => Some(mark),
-                None if case.forces_nothing => linker.mark,
-                None => linker.mark.or(Some(BUNDLED_LLD)),
-            };
-            if let Some(mark) = mark {
-                let bytes = fs::read(&module)?;
-                let is_marked = bytes.windows(mark.len()).any(|window| window == mark.as_bytes());
-                ensure!(is_marked, "was not linked by the linker that leaves {mark:?}");
-            }
-            let test: &[&str] = if case.is_release { &["test", "--release"] } else { &["test"] };
-            let output = place.cargo(test, &manifest, linker)?;
-            let words = format!(
-                "{}{}",
-                String::from_utf8_lossy(&output.stdout),
-                String::from_utf8_lossy(&output.stderr)
-            );
-            ensure!(output.status.success(), "cargo test fails:\n{words}");
-            ensure!(words.contains("test result: ok. "), "cargo test ran nothing:\n{words}");
+            check_exports(&module, names)?;
+            check_mark(&module, case, linker)?;
+            check_tests(&place.cargo(&case.cargo("test"), &manifest, linker)?)?;
             Ok(format!("{} exports, tests pass", names.len()))
         }
     }
+}
+
+fn check_exports(module: &Path, names: &[&str]) -> anyhow::Result<()> {
+    let exports = read_module(module)?;
+    let seen: Vec<&str> = exports.exports.keys().map(String::as_str).collect();
+    ensure!(seen == names, "exports {seen:?}\ninstead of {names:?}");
+    let versioned = exports.exports.values().flatten().next();
+    ensure!(versioned.is_none(), "a version was attached: {versioned:?}");
+    Ok(())
+}
+
+/// Whether the module was linked by the linker that the case should have been linked by.
+fn check_mark(module: &Path, case: &Case, linker: LinkerSetup) -> anyhow::Result<()> {
+    let mark = match (case.own_mark)(linker.name) {
+        Some(mark) => Some(mark),
+        None if case.forces_nothing => linker.mark,
+        None => linker.mark.or(Some(BUNDLED_LLD)),
+    };
+    if let Some(mark) = mark {
+        let bytes = fs::read(module)?;
+        let is_marked = bytes.windows(mark.len()).any(|window| window == mark.as_bytes());
+        ensure!(is_marked, "was not linked by the linker that leaves {mark:?}");
+    }
+    Ok(())
+}
+
+fn check_tests(output: &Output) -> anyhow::Result<()> {
+    let words =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    ensure!(output.status.success(), "cargo test fails:\n{words}");
+    ensure!(words.contains("test result: ok. "), "cargo test ran nothing:\n{words}");
+    Ok(())
 }
 
 /// Writes the files of a case, with the workspace's lock file, so that nothing new has to be downloaded.

@@ -20,6 +20,13 @@ pub(crate) struct Case {
     pub(crate) expected: fn(&str) -> Expected,
 }
 
+impl Case {
+    /// The words for cargo: a command, and the profile.
+    pub(crate) fn cargo(&self, command: &'static str) -> Vec<&'static str> {
+        if self.is_release { vec![command, "--release"] } else { vec![command] }
+    }
+}
+
 /// What must come out of a case.
 pub(crate) enum Expected {
     /// The module exports exactly these names, sorted.
