@@ -14,6 +14,7 @@ mod exports;
 mod extension;
 mod file;
 mod gone;
+mod hardening;
 mod magic;
 mod module;
 mod pair;

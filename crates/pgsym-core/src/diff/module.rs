@@ -1,16 +1,13 @@
-//! What changed in one file beside its exports and its magic block: whether it loads, what it needs, how it may be mapped.
+//! What changed in one file beside its exports, its magic block and how it may be mapped: whether it loads, what it needs.
 
 use std::collections::BTreeMap;
 
-use object::elf;
-
 use super::change::{Change, ChangeKind};
-use super::{Sides, magic};
+use super::{Sides, hardening, magic};
 use crate::check::Severity;
-use crate::model::{Module, Relro, SearchPath, Table};
+use crate::model::{Module, SearchPath, Table};
 use crate::name::Name;
 use crate::postgres::{Magic, PgFacts};
-use crate::resolve::{CpuLevel, needed_level};
 use crate::rules::symbols::is_of_c_library;
 use crate::tree::{LoadOutcome, Role, TreeFile};
 
@@ -28,7 +25,7 @@ pub(super) fn compare(sides: &Sides<'_>, old: &TreeFile, new: &TreeFile) -> Vec<
         changes.extend(soname(old, old_module, new_module));
         needed(sides, old_module, new, new_module, &mut changes);
         changes.extend(search_path(old_module, new_module));
-        hardening(old_module, new_module, &mut changes);
+        changes.extend(hardening::compare(old_module, new_module));
     }
     changes
 }
@@ -214,92 +211,6 @@ fn search_path(old: &Module, new: &Module) -> Option<Change> {
         ),
     };
     Some(Change::new(ChangeKind::SearchPath, Severity::Info, message).values(from, to))
-}
-
-/// How the file may be mapped, and on which processor: the severities are those of the audit's rules.
-fn hardening(old: &Module, new: &Module, changes: &mut Vec<Change>) {
-    let (Some(old_elf), Some(new_elf)) = (old.elf(), new.elf()) else { return };
-    let mut state = |kind, worse: Severity, is_worse: bool, from: &str, to: &str, message: &str| {
-        if from != to {
-            let severity = if is_worse { worse } else { Severity::Info };
-            let change = Change::new(kind, severity, message);
-            changes.push(change.values(Some(from.to_owned()), Some(to.to_owned())));
-        }
-    };
-    let stack =
-        |module: &Module| if module.wants_executable_stack() { "executable" } else { "not executable" };
-    let asks = new.wants_executable_stack();
-    let message = if asks {
-        "It asks for an executable stack now: the whole process gets one, and glibc 2.41 and later refuse the file."
-    } else {
-        "It asks for no executable stack any more."
-    };
-    state(ChangeKind::ExecutableStack, Severity::Warning, asks, stack(old), stack(new), message);
-
-    // Nothing is known of relocations that could not be read.
-    let text = |elf_file: &crate::model::Elf| {
-        let is_announced = elf_file.flags & elf::DF_TEXTREL.0 != 0;
-        let relocations = elf_file.relocations.get()?;
-        Some(match (is_announced, relocations.text) {
-            (true, _) => "yes",
-            (false, Some(_)) => "yes, without DF_TEXTREL",
-            (false, None) => "no",
-        })
-    };
-    if let (Some(from), Some(to)) = (text(old_elf), text(new_elf)) {
-        let (worse, message) = match to {
-            "no" => (Severity::Info, "Relocations do not write into code any more."),
-            "yes" => (
-                Severity::Warning,
-                "Relocations write into code now: where SELinux forbids that, the file does not load.",
-            ),
-            // elf/dl-reloc.c makes code writable for DF_TEXTREL alone.
-            _ => (
-                Severity::Error,
-                "Relocations write into code now, and no DF_TEXTREL says so: the process that loads the file dies with \
-                 SIGSEGV.",
-            ),
-        };
-        state(ChangeKind::TextRelocations, worse, true, from, to, message);
-    }
-
-    let relro = |relro: Relro| match relro {
-        Relro::None => "none",
-        Relro::Partial => "partial",
-        Relro::Full => "full",
-    };
-    let (from, to) = (relro(old_elf.relro), relro(new_elf.relro));
-    let message = format!("RELRO was {from} and is {to}.");
-    state(ChangeKind::Relro, Severity::Info, false, from, to, &message);
-
-    let tls = |elf_file: &crate::model::Elf| {
-        let relocations = elf_file.relocations.get()?.static_tls > 0;
-        let is_static = relocations || elf_file.flags & elf::DF_STATIC_TLS.0 != 0;
-        Some(if is_static && elf_file.tls.is_some_and(|tls| tls.size > 0) { "yes" } else { "no" })
-    };
-    if let (Some(from), Some(to)) = (tls(old_elf), tls(new_elf)) {
-        let message = if to == "yes" {
-            "Its thread-local variables must lie in the static TLS block now, the small reserve that all modules share."
-        } else {
-            "Its thread-local variables need no static TLS block any more."
-        };
-        state(ChangeKind::StaticTls, Severity::Warning, to == "yes", from, to, message);
-    }
-
-    let is_known = |table: &Table<_>| table.error().is_none();
-    if is_known(&old_elf.properties) && is_known(&new_elf.properties) {
-        let level = |elf_file| needed_level(elf_file).unwrap_or(CpuLevel::V1);
-        let (before, after) = (level(old_elf), level(new_elf));
-        // x86-64-v2 is missing on processors before 2009 alone.
-        let worse = if after >= CpuLevel::V3 { Severity::Warning } else { Severity::Info };
-        let (from, to) = (before.to_string(), after.to_string());
-        let message = if after > before {
-            format!("It is for processors of {to} now, and was for {from}: older ones cannot load it.")
-        } else {
-            format!("It is for processors of {to} now, and was for {from}.")
-        };
-        state(ChangeKind::IsaLevel, worse, after > before, &from, &to, &message);
-    }
 }
 
 /// What a table could not be read for, once for each file and side: nothing is said of what it holds.
