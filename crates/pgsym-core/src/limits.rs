@@ -5,9 +5,6 @@
 //! has 152,000 dynamic symbols (libLLVM), 20 MB of dynamic strings and 12,000 version records; each bound is
 //! at least eight times what was met.
 
-/// Program headers of one file. `e_phnum` is 16 bits wide, and glibc reads all of them; real files have 14.
-pub const PROGRAM_HEADERS: usize = u16::MAX as usize;
-
 /// Bytes of zeros behind a segment's file bytes that a table may go on in: a `.dynamic` that ends there ends with DT_NULL.
 /// One page, since no table lies there, and a segment's memory may be as long as it likes.
 pub const ZERO_FILLED_BYTES: u64 = 4_096;

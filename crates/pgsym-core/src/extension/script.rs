@@ -49,7 +49,7 @@ pub struct Script {
     pub unread: Option<Position>,
 }
 
-/// The file's bytes, up to [`limits::SCRIPT_BYTES`].
+/// The file's bytes; a file of more than [`limits::SCRIPT_BYTES`] is an error.
 pub fn read_script(fs: &dyn Fs, path: &Path) -> Result<Vec<u8>, FileError> {
     read_text(fs, path, limits::SCRIPT_BYTES)
 }

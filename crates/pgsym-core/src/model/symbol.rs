@@ -128,7 +128,7 @@ pub struct SymbolVersion<'a> {
     pub name: &'a Name,
     /// The top bit of versym: `name@V`, which unversioned references do not find.
     pub is_hidden: bool,
-    /// The verneed record it belongs to, for an import.
+    /// For an import: index into [`Elf::version_needs`](super::Elf::version_needs) of the record that names the version.
     pub need: Option<u32>,
 }
 

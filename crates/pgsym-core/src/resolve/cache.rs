@@ -67,7 +67,8 @@ impl LdSoCache {
         }
     }
 
-    /// Parses the bytes of a cache.
+    /// Parses the bytes of a cache. Fails where they are of neither format, end too early, or have more than
+    /// [`limits::LD_SO_CACHE_ENTRIES`] entries.
     pub fn parse(bytes: &[u8], target: Target) -> Result<Self, FileError> {
         let start = new_header(bytes)?;
         let bytes = bytes.get(start..).unwrap_or_default();

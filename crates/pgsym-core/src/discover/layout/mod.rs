@@ -60,7 +60,8 @@ impl<'a> Installations<'a> {
     }
 }
 
-/// What `--server` names: the binary, a prefix, or a `pg_config` beside the binary.
+/// What `--server` names: the binary, a prefix, or a `pg_config` beside the binary. An error says what is at the path
+/// instead; whether the file is a server is not looked at here.
 pub fn server_at(fs: &dyn Fs, path: &Path) -> Result<Installation, Error> {
     let refuse = |seen: &str| Error::Path {
         what: "no PostgreSQL server at",

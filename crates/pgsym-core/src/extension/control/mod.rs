@@ -130,14 +130,19 @@ impl ControlError {
     }
 }
 
-/// Reads the primary control file at `path` for a server of this major version.
+/// Reads the primary control file at `path`, and what it includes, for a server of this major version.
+///
+/// # Errors
+///
+/// What stops CREATE EXTENSION first: the file is not there or cannot be read, the text is none of a configuration file, a
+/// parameter or its value is wrong, or a bound of pgsym is reached.
 pub fn read_primary(fs: &dyn Fs, path: &Path, major: u32) -> Result<Control, ControlError> {
     let mut control = Control::default();
     ControlFile { path, role: ControlRole::Primary, major }.read(fs, &mut control)?;
     Ok(control)
 }
 
-/// Overlays the secondary file at `path`, which need not exist.
+/// Overlays the secondary file at `path`, which need not exist. Errors are those of [`read_primary`].
 pub fn read_secondary(
     fs: &dyn Fs,
     path: &Path,
@@ -152,7 +157,8 @@ pub fn read_secondary(
     Ok(control)
 }
 
-/// Reads one control file from its bytes, with no file to include from: an `include` is an error.
+/// Reads one control file from its bytes, with no file to include from: an `include` is an error as any parameter that no
+/// server knows. `path` is what places and messages call it.
 pub fn parse_control(bytes: &[u8], path: &Path, major: u32) -> Result<Control, ControlError> {
     let file = ControlFile { path, role: ControlRole::Primary, major };
     let mut control = Control::default();

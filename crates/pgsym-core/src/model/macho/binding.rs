@@ -45,11 +45,6 @@ impl MachExport {
     pub fn is_weak_definition(&self) -> bool {
         self.flags.contains(macho::EXPORT_SYMBOL_FLAGS_WEAK_DEFINITION)
     }
-
-    /// Whether another library defines it.
-    pub fn is_reexport(&self) -> bool {
-        matches!(self.target, ExportTarget::Reexport { .. })
-    }
 }
 
 /// What an export leads to.

@@ -34,7 +34,7 @@ use crate::model::{
 use crate::postgres::{self, Image, PgFacts};
 use crate::source::{Nearby, Source, read_range};
 
-/// Reads an ELF file.
+/// Reads an ELF file; errors are those of [`parse`](super::parse()).
 pub fn parse(
     path: &Path,
     metadata: Metadata,

@@ -42,7 +42,7 @@ pub fn is_macho(first: &[u8]) -> bool {
 }
 
 /// Reads a Mach-O file: of a fat one the first slice that can be read, with the others in
-/// [`MachO::further_slices`].
+/// [`MachO::further_slices`]. Errors are those of [`parse`](super::parse()), of the first slice where none can be read.
 pub fn parse(
     path: &Path,
     metadata: Metadata,
