@@ -30,16 +30,14 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(self) -> anyhow::Result<Status> {
         let output = Output::new(&self.common)?;
+        let of_list = || format!("cannot read the list of exports {}", self.map.display());
         let text = read_whole(&self.map, limits::TEXT_FILE_BYTES)
             .and_then(|bytes| String::from_utf8(bytes).context("it is not UTF-8"))
-            .with_context(|| format!("cannot read the list of exports {}", self.map.display()))?;
-        let intended = ListFormat::guess(&text)
-            .read(&text)
-            .with_context(|| format!("cannot read the list of exports {}", self.map.display()))?;
-        let bytes = read_whole(&self.module, limits::LINK_INPUT_BYTES)
-            .with_context(|| format!("cannot read the module {}", self.module.display()))?;
-        let exports = ModuleExports::read(&bytes)
-            .with_context(|| format!("cannot read the module {}", self.module.display()))?;
+            .with_context(of_list)?;
+        let intended = ListFormat::guess(&text).read(&text).with_context(of_list)?;
+        let of_module = || format!("cannot read the module {}", self.module.display());
+        let bytes = read_whole(&self.module, limits::LINK_INPUT_BYTES).with_context(of_module)?;
+        let exports = ModuleExports::read(&bytes).with_context(of_module)?;
         let verdict = exports.compare(intended.iter().map(String::as_str));
         let document = Verification::new(&self.module, &self.map, &verdict, self.allow_extra);
         output.write(&document)?;
