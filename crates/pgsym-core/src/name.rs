@@ -145,6 +145,17 @@ pub(crate) fn count(number: usize, noun: &str) -> String {
     format!("{number} {plural}")
 }
 
+/// "a, b and 3 more": the first `most` names, and the number of the others.
+#[cfg(feature = "audit")]
+pub(crate) fn listed(names: impl IntoIterator<Item = impl ToString>, most: usize) -> String {
+    let mut names = names.into_iter();
+    let shown: Vec<String> = names.by_ref().take(most).map(|name| name.to_string()).collect();
+    match names.count() {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::dependencies::SearchedPlace;
 use super::document::Document;
 use super::field::{Field, key};
-use super::text::{Palette, count, paint, write_labelled};
+use super::text::{Palette, count, listed, paint, write_labelled};
 use crate::collide::{
     Capture, Cause, Collisions, Copies, Judgement, MemberId, NameCollision, Outvoted, Searched, Versions,
 };
@@ -310,21 +310,10 @@ impl SymbolCollision {
             _ => format!("when {} is loaded first", self.taken.words()),
         };
         write_labelled(out, palette, 4, "when", &order)?;
-        let names: Vec<String> = self
-            .symbols
-            .iter()
-            .take(SHOWN)
-            .map(|symbol| {
-                if symbol.kind == "data" {
-                    format!("{} (data)", symbol.name)
-                } else {
-                    symbol.name.to_string()
-                }
-            })
-            .collect();
-        let more = self.symbols.len().saturating_sub(SHOWN);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        write_labelled(out, palette, 4, "symbols", &format!("{}{more}", names.join(", ")))?;
+        let names = self.symbols.iter().map(|symbol| {
+            if symbol.kind == "data" { format!("{} (data)", symbol.name) } else { symbol.name.to_string() }
+        });
+        write_labelled(out, palette, 4, "symbols", &listed(names, SHOWN))?;
         writeln!(out)
     }
 }

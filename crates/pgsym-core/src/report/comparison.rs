@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::audit::{AuditEvidence, AuditServer, write_told};
 use super::document::Document;
 use super::field::{Field, key};
-use super::text::{LABEL, Palette, count, paint, write_in_column, write_wrapped};
+use super::text::{LABEL, Palette, count, listed, paint, write_in_column, write_wrapped};
 use super::verbatim::verbatim;
 use crate::check::Severity;
 use crate::diff::{Change, Diff, Side, diff};
@@ -250,12 +250,8 @@ impl ChangeEntry {
     }
 
     fn write_head(&self, out: &mut dyn Write, palette: &Palette) -> io::Result<()> {
-        let style = match self.level {
-            Severity::Error => palette.error,
-            Severity::Warning => palette.warning,
-            Severity::Info => palette.info,
-        };
-        writeln!(out, "  {} {}", paint(style, self.severity), paint(palette.heading, self.change))
+        let severity = paint(palette.of(self.level), self.severity);
+        writeln!(out, "  {severity} {}", paint(palette.heading, self.change))
     }
 
     fn write_text(&self, out: &mut dyn Write, palette: &Palette) -> io::Result<()> {
@@ -341,11 +337,7 @@ impl Comparison {
             let Some((_, change)) = files.first() else { continue };
             change.write_head(out, palette)?;
             write_wrapped(out, 4, &change.message)?;
-            let names = files.iter().take(FILES_PER_CHANGE).map(|(file, _)| file.path.to_string());
-            let mut list = names.collect::<Vec<_>>().join(", ");
-            if files.len() > FILES_PER_CHANGE {
-                list += &format!(" and {} more", files.len() - FILES_PER_CHANGE);
-            }
+            let list = listed(files.iter().map(|(file, _)| &file.path), FILES_PER_CHANGE);
             write_in_column(out, palette, (6, LABEL), &count(files.len(), "file"), &list)?;
         }
         Ok(())
@@ -360,13 +352,7 @@ impl Comparison {
         if errors + warnings + infos == 0 {
             return writeln!(out, "{what} on both sides: {}", paint(palette.good, "no change"));
         }
-        writeln!(
-            out,
-            "{what} on both sides: {}, {}, {}",
-            paint(if errors > 0 { palette.error } else { palette.good }, count(errors, "error")),
-            paint(if warnings > 0 { palette.warning } else { palette.good }, count(warnings, "warning")),
-            count(infos, "note"),
-        )
+        writeln!(out, "{what} on both sides: {}", palette.severities(errors, warnings, infos))
     }
 }
 

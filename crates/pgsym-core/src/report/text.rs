@@ -5,7 +5,8 @@ use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 
-pub(super) use crate::name::count;
+use crate::check::Severity;
+pub(super) use crate::name::{count, listed};
 
 /// Columns of a line of text. Words longer than that stay whole.
 pub const WIDTH: usize = 80;
@@ -38,6 +39,26 @@ impl Palette {
             heading: Style::new().bold(),
             dim: Style::new().dimmed(),
         }
+    }
+
+    /// The style of a severity's word.
+    pub(super) fn of(&self, severity: Severity) -> Style {
+        match severity {
+            Severity::Error => self.error,
+            Severity::Warning => self.warning,
+            Severity::Info => self.info,
+        }
+    }
+
+    /// "1 error, 2 warnings, 3 notes".
+    pub(super) fn severities(&self, errors: usize, warnings: usize, infos: usize) -> String {
+        let or_good = |number, style| if number > 0 { style } else { self.good };
+        format!(
+            "{}, {}, {}",
+            paint(or_good(errors, self.error), count(errors, "error")),
+            paint(or_good(warnings, self.warning), count(warnings, "warning")),
+            count(infos, "note")
+        )
     }
 }
 

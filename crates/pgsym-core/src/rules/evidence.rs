@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::check::Finding;
 use crate::model::Dependency;
-use crate::name::{Shown, path_bytes, shown_path};
+use crate::name::{self, Shown, path_bytes, shown_path};
 use crate::resolve::{Outcome, Probe, Process, Via};
 use crate::tree::{Role, Tree, TreeFile};
 
@@ -20,12 +20,9 @@ pub(crate) fn base_name(path: &Path) -> String {
         .map_or_else(|| shown_path(path).to_string(), |name| Shown(name.as_encoded_bytes()).to_string())
 }
 
-/// `a, b and 3 more`.
+/// [`name::listed`] with as many names as an evidence line has.
 pub(crate) fn listed(names: impl IntoIterator<Item = impl ToString>) -> String {
-    let mut names = names.into_iter();
-    let shown: Vec<String> = names.by_ref().take(LISTED).map(|name| name.to_string()).collect();
-    let rest = names.count();
-    if rest > 0 { format!("{} and {rest} more", shown.join(", ")) } else { shown.join(", ") }
+    name::listed(names, LISTED)
 }
 
 /// `.dynamic[7] DT_NEEDED libpq.so.5`.

@@ -6,9 +6,8 @@ use std::io::{self, Write};
 
 use super::super::document::Document;
 use super::super::field::{Field, key};
-use super::super::text::{LABEL, Palette, count, paint, write_in_column, write_wrapped};
+use super::super::text::{LABEL, Palette, count, listed, paint, write_in_column, write_wrapped};
 use super::{Audit, AuditEvidence, AuditFinding, AuditServer, AuditSummary};
-use crate::check::Severity;
 use crate::discover::short_path;
 use crate::name::{Name, bytes_as_path, path_bytes};
 
@@ -69,11 +68,7 @@ impl Audit {
                 paint(palette.info, "info"),
                 paint(palette.heading, name)
             )?;
-            let mut list = files.iter().take(FILES_PER_RULE).cloned().collect::<Vec<_>>().join(", ");
-            if files.len() > FILES_PER_RULE {
-                list += &format!(" and {} more", files.len() - FILES_PER_RULE);
-            }
-            write_wrapped(out, 4, &list)?;
+            write_wrapped(out, 4, &listed(&files, FILES_PER_RULE))?;
         }
         Ok(())
     }
@@ -119,13 +114,7 @@ impl Audit {
         if self.findings.is_empty() {
             write!(out, "{what}: {}", paint(palette.good, "nothing found"))?;
         } else {
-            write!(
-                out,
-                "{what}: {}, {}, {}",
-                paint(if errors > 0 { palette.error } else { palette.good }, count(errors, "error")),
-                paint(if warnings > 0 { palette.warning } else { palette.good }, count(warnings, "warning")),
-                count(infos, "note"),
-            )?;
+            write!(out, "{what}: {}", palette.severities(errors, warnings, infos))?;
         }
         if suppressed > 0 {
             write!(out, " ({suppressed} allowed)")?;
@@ -156,15 +145,10 @@ impl AuditServer {
 
 impl AuditFinding {
     fn write_text(&self, out: &mut dyn Write, palette: &Palette) -> io::Result<()> {
-        let style = match self.level {
-            Severity::Error => palette.error,
-            Severity::Warning => palette.warning,
-            Severity::Info => palette.info,
-        };
         writeln!(
             out,
             "  {} {} {}",
-            paint(style, self.severity),
+            paint(palette.of(self.level), self.severity),
             self.code,
             paint(palette.heading, self.name)
         )?;

@@ -3,7 +3,7 @@ use crate::check::{Sink, TreeCx, declare_rule};
 use crate::extension::ExtensionRecord;
 use crate::extension::tree::Plan;
 use crate::name::{Shown, shown_path};
-use crate::rules::evidence::base_name;
+use crate::rules::evidence::{base_name, listed};
 
 declare_rule! {
     /// There is no script that installs the default version, and no chain of updates to it.
@@ -44,9 +44,6 @@ declare_rule! {
     }
 }
 
-/// Versions that a finding lists.
-const LISTED: usize = 8;
-
 fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     let inventory = cx.tree().inventory();
     for record in inventory.in_scope() {
@@ -62,13 +59,9 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
             Ok(_) => finding.evidence("looked in", shown_path(&extension.script_directory)),
             Err(error) => finding.evidence("looked in", error),
         };
-        let known: Vec<String> =
-            extension.graph.versions().map(|version| Shown(version).to_string()).collect();
-        if !known.is_empty() {
-            let shown = known.get(..LISTED.min(known.len())).unwrap_or_default().join(", ");
-            let more = known.len().saturating_sub(LISTED);
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            finding = finding.evidence("versions", format!("{shown}{more}"));
+        let versions = || extension.graph.versions().map(Shown);
+        if versions().next().is_some() {
+            finding = finding.evidence("versions", listed(versions()));
         }
         finding = server_says(finding, &extension.plan_error().unwrap_or_default());
         let is_link_to_it = |other: &&ExtensionRecord| {

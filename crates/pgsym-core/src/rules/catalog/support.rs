@@ -8,7 +8,7 @@ use crate::check::{Finding, Severity, Sink, TreeCx};
 use crate::extension::control::{ControlError, ControlErrorKind};
 use crate::extension::script::Position;
 use crate::extension::{ExtensionRecord, Function};
-use crate::name::{Shown, shown_path};
+use crate::name::{Shown, listed, shown_path};
 pub(super) use crate::rules::evidence::name_root;
 
 /// A finding about an extension's control file.
@@ -92,11 +92,7 @@ pub(super) fn on_functions<'t>(
 
 /// The first few function names, for a sentence.
 pub(super) fn names(functions: &[&Function]) -> String {
-    let shown: Vec<String> = functions.iter().take(3).map(|f| Shown(&f.prosrc).to_string()).collect();
-    match functions.len().saturating_sub(shown.len()) {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
-    }
+    listed(functions.iter().map(|function| Shown(&function.prosrc)), 3)
 }
 
 #[cfg(test)]
