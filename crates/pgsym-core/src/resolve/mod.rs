@@ -16,6 +16,7 @@ mod relocation;
 mod scope;
 mod search_list;
 mod settled;
+mod static_tls;
 mod store;
 mod token;
 mod trace;
@@ -37,7 +38,6 @@ pub(crate) use glibc::read_only_dynamic;
 pub(crate) use isa::needed_level;
 pub(crate) use musl::interpreter as musl_interpreter;
 pub(crate) use packed::{PackedTable, passed_over};
-#[cfg(feature = "audit")]
-pub(crate) use relocation::{STATIC_TLS_RESERVE, STATIC_TLS_SURPLUS};
+pub(crate) use static_tls::{STATIC_TLS_RESERVE, STATIC_TLS_SURPLUS};
 pub(crate) use token::has_malformed_token;
 pub(crate) use versions::{UNANNOUNCED_RELR, UNLOADED, lacks_abi_dt_relr, unloaded_file};
