@@ -147,14 +147,12 @@ fn below_roots<'a>(around: &Surroundings<'a>, server: &ServerDirectories, major:
             below.volumes.extend(near());
             None
         };
-        let is_own = own.is_some();
-        below.own.extend(own);
-        below.control.push(ControlDirectory {
-            path: directory.clone(),
-            layout: layout_of(fs, directory),
-            is_setting: false,
-            site: if is_own { below.own.len() } else { 0 },
+        let site = own.map_or(0, |own| {
+            below.own.push(own);
+            below.own.len()
         });
+        let layout = layout_of(fs, directory);
+        below.control.push(ControlDirectory { path: directory.clone(), layout, is_setting: false, site });
     }
     below.volumes.sort();
     below.volumes.dedup();
