@@ -92,13 +92,11 @@ fn scan(text: &[u8], dialect: Dialect) -> ScriptFacts {
     let mut statements = Statements::new(text, dialect);
     let mut marks = text.find_iter(MARK).peekable();
     while let Some(statement) = statements.next() {
-        let mut scanned = match first_word(text, &statement) {
-            // An older server knows no statement of this name.
-            Some("merge") if dialect.is_before(15) => {
-                head_error(text, &statements).map_or(Ok(()), |error| Err(error.into()))
-            }
-            Some(first) => scan_statement(text, first, &statement, &statements, &mut facts),
-            None => head_error(text, &statements).map_or(Ok(()), |error| Err(error.into())),
+        let current = Current { text, statement: &statement, statements: &statements };
+        let mut scanned = match current.first_word() {
+            // An older server knows no MERGE.
+            Some(first) if first != "merge" || !dialect.is_before(15) => current.scan(first, &mut facts),
+            _ => current.head_error().map_or(Ok(()), |error| Err(error.into())),
         };
         while marks.next_if(|&mark| mark < statement.start).is_some() {}
         if marks.peek().is_some_and(|&mark| mark < statement.end)
@@ -184,152 +182,164 @@ const FIRST_WORDS: [&str; 55] = [
     "with",
 ];
 
-/// The one of [`FIRST_WORDS`] that a statement begins with.
-fn first_word(text: &[u8], statement: &Statement) -> Option<&'static str> {
-    let written = statement.word(text, 0)?;
-    let written = written.iter().map(u8::to_ascii_lowercase);
-    let found = FIRST_WORDS.binary_search_by(|word| word.bytes().cmp(written.clone()));
-    FIRST_WORDS.get(found.ok()?).copied()
+/// The statement that was cut last.
+#[derive(Clone, Copy)]
+struct Current<'s, 'a> {
+    text: &'a [u8],
+    statement: &'s Statement,
+    statements: &'s Statements<'a>,
 }
 
-/// A statement that begins as none does: the usual sign of a `;` too many.
-fn head_error(text: &[u8], statements: &Statements<'_>) -> Option<SyntaxError> {
-    let first = statements.first_token()?;
-    let is_told_elsewhere = matches!(first.kind, TokenKind::Stray | TokenKind::Unterminated(_));
-    if first.kind == TokenKind::Sign(b'(') || is_told_elsewhere {
-        return None;
+impl<'s> Current<'s, '_> {
+    fn cursor(self) -> Option<Cursor<'s>> {
+        self.statements.cursor()
     }
-    Some(near(text, first))
-}
 
-fn scan_statement(
-    text: &[u8],
-    first: &str,
-    statement: &Statement,
-    statements: &Statements<'_>,
-    facts: &mut ScriptFacts,
-) -> Result<(), RoutineError> {
-    let offset = statement.start;
-    let second_is = |word: &str| {
-        statement.word(text, 1).is_some_and(|written| written.eq_ignore_ascii_case(word.as_bytes()))
-    };
-    match first {
-        "create" => return scan_create(text, statement, statements, facts),
-        "alter" | "drop" if refused(first, statement, statements, facts) => {}
-        "alter" | "drop" if second_is("operator") => facts.declarations.push(Declaration::OtherOperators),
-        // `RemoveFuncStmt` of the grammar, which is read whole: scripts that forget the `;` behind one are found.
-        "drop" if second_is("function") || second_is("procedure") || second_is("routine") => {
-            if let Some(mut cursor) = statements.cursor() {
-                let change = read_change(&mut cursor).filter(|_| cursor.is_at_end());
-                let change = change.ok_or_else(|| statements.stopped(&cursor, statement))?;
-                facts.declarations.push(Declaration::Change(change));
-            }
+    fn begins_with(self, words: &[&str]) -> bool {
+        self.statement.begins_with(self.text, words)
+    }
+
+    fn creates(self, kind: &str) -> bool {
+        self.statement.creates(self.text, kind)
+    }
+
+    fn word_is(self, index: usize, word: &str) -> bool {
+        let written = self.statement.word(self.text, index);
+        written.is_some_and(|written| written.eq_ignore_ascii_case(word.as_bytes()))
+    }
+
+    /// The one of [`FIRST_WORDS`] that it begins with.
+    fn first_word(self) -> Option<&'static str> {
+        let written = self.statement.word(self.text, 0)?;
+        let written = written.iter().map(u8::to_ascii_lowercase);
+        let found = FIRST_WORDS.binary_search_by(|word| word.bytes().cmp(written.clone()));
+        FIRST_WORDS.get(found.ok()?).copied()
+    }
+
+    /// The error of a statement that begins as none does: the usual sign of a `;` too many.
+    fn head_error(self) -> Option<SyntaxError> {
+        let first = self.statements.first_token()?;
+        let is_told_elsewhere = matches!(first.kind, TokenKind::Stray | TokenKind::Unterminated(_));
+        if first.kind == TokenKind::Sign(b'(') || is_told_elsewhere {
+            return None;
         }
-        "alter" | "drop" | "set" => {
-            facts.allows_system_changes |= first == "set"
-                && (1..3).any(|index| {
-                    let word = statement.word(text, index);
-                    word.is_some_and(|word| word.eq_ignore_ascii_case(b"allow_system_table_mods"))
-                });
-            if let Some(mut cursor) = statements.cursor() {
-                let setting = standard_conforming_strings(&mut cursor);
-                cursor.seek(0);
-                let change = || read_change(&mut cursor).map(Declaration::Change);
-                facts.declarations.extend(setting.or_else(change));
+        Some(near(self.text, first))
+    }
+
+    fn scan(self, first: &str, facts: &mut ScriptFacts) -> Result<(), RoutineError> {
+        let offset = self.statement.start;
+        let second_is = |word: &str| self.word_is(1, word);
+        match first {
+            "create" => return self.create(facts),
+            "alter" | "drop" if self.record_refused(first, facts) => {}
+            "alter" | "drop" if second_is("operator") => {
+                facts.declarations.push(Declaration::OtherOperators);
             }
-        }
-        "do" => return scan_do(statement, statements, facts),
-        "load" => {
-            if let Some(mut cursor) = statements.cursor() {
-                cursor.take();
-                if let Some(Ok(file)) = cursor.string() {
-                    facts.declarations.push(Declaration::Load { file, offset });
+            // `RemoveFuncStmt` of the grammar, which is read whole: scripts that forget the `;` behind one are found.
+            "drop" if second_is("function") || second_is("procedure") || second_is("routine") => {
+                if let Some(mut cursor) = self.cursor() {
+                    let change = read_change(&mut cursor).filter(|_| cursor.is_at_end());
+                    let change = change.ok_or_else(|| self.statements.stopped(&cursor, self.statement))?;
+                    facts.declarations.push(Declaration::Change(change));
                 }
             }
+            "alter" | "drop" | "set" => {
+                facts.allows_system_changes |=
+                    first == "set" && (1..3).any(|index| self.word_is(index, "allow_system_table_mods"));
+                if let Some(mut cursor) = self.cursor() {
+                    let setting = standard_conforming_strings(&mut cursor);
+                    cursor.seek(0);
+                    let change = || read_change(&mut cursor).map(Declaration::Change);
+                    facts.declarations.extend(setting.or_else(change));
+                }
+            }
+            "do" => return self.run_code(facts),
+            "load" => {
+                if let Some(mut cursor) = self.cursor() {
+                    cursor.take();
+                    if let Some(Ok(file)) = cursor.string() {
+                        facts.declarations.push(Declaration::Load { file, offset });
+                    }
+                }
+            }
+            // `TransactionStmt` of the grammar.
+            "abort" | "begin" | "commit" | "end" | "release" | "rollback" | "savepoint" => {
+                facts.declarations.push(transaction_control(offset));
+            }
+            "prepare" | "start" if second_is("transaction") => {
+                facts.declarations.push(transaction_control(offset));
+            }
+            "cluster" | "discard" | "reindex" | "vacuum" => {
+                self.record_refused(first, facts);
+            }
+            _ => {}
         }
-        // `TransactionStmt` of the grammar.
-        "abort" | "begin" | "commit" | "end" | "release" | "rollback" | "savepoint" => {
-            facts.declarations.push(transaction_control(offset));
-        }
-        "prepare" | "start" if second_is("transaction") => {
-            facts.declarations.push(transaction_control(offset));
-        }
-        "cluster" | "discard" | "reindex" | "vacuum" => {
-            refused(first, statement, statements, facts);
-        }
-        _ => {}
+        Ok(())
     }
-    Ok(())
+
+    fn create(self, facts: &mut ScriptFacts) -> Result<(), RoutineError> {
+        let offset = self.statement.start;
+        if self.creates("function") || self.creates("procedure") {
+            let mut routine = read_routine(self.statements, self.statement)?;
+            if routine.c_link().is_none()
+                && let Some((body, _)) = routine.definition.take()
+            {
+                facts.dynamic.extend(dynamic_routines(&body, offset));
+            }
+            facts.declarations.push(Declaration::Create(routine));
+        } else if self.begins_with(&["create", "operator"]) {
+            let new = self.cursor().and_then(|mut cursor| read_operator(&mut cursor, offset));
+            facts.declarations.extend(new.map(Declaration::CreateOperator));
+        } else if self.creates("type") || self.begins_with(&["create", "domain"]) {
+            let new = self.cursor().and_then(|mut cursor| read_type(&mut cursor));
+            facts.declarations.extend(new.map(Declaration::CreateType));
+        } else if !(facts.allows_system_changes && self.begins_with(&["create", "schema"])) {
+            self.record_refused("create", facts);
+        }
+        Ok(())
+    }
+
+    /// DO.
+    fn run_code(self, facts: &mut ScriptFacts) -> Result<(), RoutineError> {
+        let offset = self.statement.start;
+        let Some(mut cursor) = self.cursor() else { return Ok(()) };
+        let inline =
+            read_inline(&mut cursor).map_err(|stop| stop.error(&cursor, self.statements, self.statement))?;
+        if let Some(message) = inline.refusal {
+            facts.declarations.push(Declaration::Refused { message, offset });
+        }
+        if let Some(language) = inline.language {
+            facts.declarations.push(Declaration::Do { language, offset });
+        }
+        if let Some(body) = inline.code {
+            if body.to_ascii_lowercase().find("operator").is_some() {
+                facts.declarations.push(Declaration::OtherOperators);
+            }
+            facts.dynamic.extend(dynamic_routines(&body, offset));
+        }
+        Ok(())
+    }
+
+    /// Records a statement that is one of those of `refused.rs`; false for any other.
+    fn record_refused(self, first: &str, facts: &mut ScriptFacts) -> bool {
+        let offset = self.statement.start;
+        let found = self.cursor().and_then(|mut cursor| read_refused(first, &mut cursor));
+        let declaration = match found {
+            None => return false,
+            Some(Found::Refused(message)) => Declaration::Refused { message, offset },
+            Some(Found::Extension { name, is_if_missing, is_language }) => {
+                Declaration::CreateExtension { name, is_if_missing, is_language, offset }
+            }
+            Some(Found::Language(name)) => Declaration::CreateLanguage(name),
+        };
+        facts.declarations.push(declaration);
+        true
+    }
 }
 
 fn transaction_control(offset: usize) -> Declaration {
     let message = "transaction control statements are not allowed within an extension script".to_owned();
     Declaration::Refused { message, offset }
-}
-
-/// Whether the statement is one of those of `refused.rs`, which are recorded.
-fn refused(first: &str, statement: &Statement, statements: &Statements<'_>, facts: &mut ScriptFacts) -> bool {
-    let offset = statement.start;
-    let found = statements.cursor().and_then(|mut cursor| read_refused(first, &mut cursor));
-    let declaration = match found {
-        None => return false,
-        Some(Found::Refused(message)) => Declaration::Refused { message, offset },
-        Some(Found::Extension { name, is_if_missing, is_language }) => {
-            Declaration::CreateExtension { name, is_if_missing, is_language, offset }
-        }
-        Some(Found::Language(name)) => Declaration::CreateLanguage(name),
-    };
-    facts.declarations.push(declaration);
-    true
-}
-
-fn scan_do(
-    statement: &Statement,
-    statements: &Statements<'_>,
-    facts: &mut ScriptFacts,
-) -> Result<(), RoutineError> {
-    let offset = statement.start;
-    let Some(mut cursor) = statements.cursor() else { return Ok(()) };
-    let inline = read_inline(&mut cursor).map_err(|stop| stop.error(&cursor, statements, statement))?;
-    if let Some(message) = inline.refusal {
-        facts.declarations.push(Declaration::Refused { message, offset });
-    }
-    if let Some(language) = inline.language {
-        facts.declarations.push(Declaration::Do { language, offset });
-    }
-    if let Some(body) = inline.code {
-        if body.to_ascii_lowercase().find("operator").is_some() {
-            facts.declarations.push(Declaration::OtherOperators);
-        }
-        facts.dynamic.extend(dynamic_routines(&body, offset));
-    }
-    Ok(())
-}
-
-fn scan_create(
-    text: &[u8],
-    statement: &Statement,
-    statements: &Statements<'_>,
-    facts: &mut ScriptFacts,
-) -> Result<(), RoutineError> {
-    if statement.creates(text, "function") || statement.creates(text, "procedure") {
-        let mut routine = read_routine(statements, statement)?;
-        if routine.c_link().is_none()
-            && let Some((body, _)) = routine.definition.take()
-        {
-            facts.dynamic.extend(dynamic_routines(&body, statement.start));
-        }
-        facts.declarations.push(Declaration::Create(routine));
-    } else if statement.begins_with(text, &["create", "operator"]) {
-        let new = statements.cursor().and_then(|mut cursor| read_operator(&mut cursor, statement.start));
-        facts.declarations.extend(new.map(Declaration::CreateOperator));
-    } else if statement.creates(text, "type") || statement.begins_with(text, &["create", "domain"]) {
-        let new = statements.cursor().and_then(|mut cursor| read_type(&mut cursor));
-        facts.declarations.extend(new.map(Declaration::CreateType));
-    } else if !(facts.allows_system_changes && statement.begins_with(text, &["create", "schema"])) {
-        refused("create", statement, statements, facts);
-    }
-    Ok(())
 }
 
 /// `SET standard_conforming_strings`.
