@@ -68,8 +68,8 @@ pub fn parse(
     let dynamic = Dynamic::read(memory, &segments);
     match &dynamic {
         Ok(Some(dynamic)) => dynamic_tables(memory, &segments, dynamic, facets, &mut module, &mut detail),
-        Ok(None) => without_dynamic(facets, &mut module, &mut detail),
-        Err(error) => unreadable_dynamic(error, facets, &mut module, &mut detail),
+        Ok(None) => without_dynamic(None, facets, &mut module, &mut detail),
+        Err(error) => without_dynamic(Some(error), facets, &mut module, &mut detail),
     }
     module.kind = kind(header.kind, detail.flags_1);
     if facets.has(Facets::SECTIONS) {
@@ -153,21 +153,24 @@ fn dynamic_tables(
     }
     if facets.has(Facets::RELOCATIONS) {
         let tables = relocations.get_or_insert_with(|| Tables::read(memory, dynamic));
-        let symbols = match &module.symbols {
-            Table::Read(symbols) => Ok(symbols.len()),
-            Table::Unreadable(error) => Err(error.clone()),
-            Table::NotRead | Table::Absent => Ok(0),
-        };
-        detail.relocations = match (tables, symbols) {
-            (Ok(tables), Ok(symbols)) => {
-                let packed_constructors = packed::constructors(tables, dynamic);
-                let summary = tables.summary(segments, symbols);
-                summary.map(|summary| Relocations { packed_constructors, ..summary }).into()
-            }
-            (Err(error), _) => Table::Unreadable(error.clone()),
-            (_, Err(error)) => Table::Unreadable(error),
-        };
+        detail.relocations = relocation_facts(tables, dynamic, segments, &module.symbols);
     }
+}
+
+fn relocation_facts(
+    tables: &Result<Tables, FileError>,
+    dynamic: &Dynamic,
+    segments: &[Segment],
+    symbols: &Table<SymbolTable>,
+) -> Table<Relocations> {
+    let (tables, count) = match (tables, symbols) {
+        (Err(error), _) => return Table::Unreadable(error.clone()),
+        (_, Table::Unreadable(error)) => return Table::Unreadable(error.clone()),
+        (Ok(tables), Table::Read(symbols)) => (tables, symbols.len()),
+        (Ok(tables), Table::NotRead | Table::Absent) => (tables, 0),
+    };
+    let packed_constructors = packed::constructors(tables, dynamic);
+    tables.summary(segments, count).map(|summary| Relocations { packed_constructors, ..summary }).into()
 }
 
 /// Reads the symbols, and for lack of another count the relocations before them.
@@ -227,40 +230,26 @@ fn postgres_facts(
     }
 }
 
-/// A static program or a relocatable file: nothing of it is dynamic.
-fn without_dynamic(facets: Facets, module: &mut Module, detail: &mut Elf) {
-    detail.dynamic = Table::Absent;
+/// A file without a `.dynamic` that can be read: there is none, as in a static program or a relocatable file, or its `error`
+/// takes everything along that it would have pointed at.
+fn without_dynamic(error: Option<&FileError>, facets: Facets, module: &mut Module, detail: &mut Elf) {
+    fn nothing<T>(error: Option<&FileError>) -> Table<T> {
+        error.map_or(Table::Absent, |error| Table::Unreadable(error.clone()))
+    }
+    module.dependencies = nothing(error);
+    detail.dynamic = nothing(error);
     if facets.has(Facets::LINK) {
-        detail.version_needs = Table::Absent;
-        detail.version_definitions = Table::Absent;
+        detail.version_needs = nothing(error);
+        detail.version_definitions = nothing(error);
     }
     if facets.has(Facets::SYMBOLS) {
-        module.symbols = Table::Absent;
+        module.symbols = nothing(error);
     }
     if facets.has(Facets::POSTGRES) {
-        module.postgres = Table::Absent;
+        module.postgres = nothing(error);
     }
     if facets.has(Facets::RELOCATIONS) {
-        detail.relocations = Table::Absent;
-    }
-}
-
-/// A `.dynamic` that cannot be read takes everything it would have pointed at with it.
-fn unreadable_dynamic(error: &FileError, facets: Facets, module: &mut Module, detail: &mut Elf) {
-    module.dependencies = Table::Unreadable(error.clone());
-    detail.dynamic = Table::Unreadable(error.clone());
-    if facets.has(Facets::LINK) {
-        detail.version_needs = Table::Unreadable(error.clone());
-        detail.version_definitions = Table::Unreadable(error.clone());
-    }
-    if facets.has(Facets::SYMBOLS) {
-        module.symbols = Table::Unreadable(error.clone());
-    }
-    if facets.has(Facets::POSTGRES) {
-        module.postgres = Table::Unreadable(error.clone());
-    }
-    if facets.has(Facets::RELOCATIONS) {
-        detail.relocations = Table::Unreadable(error.clone());
+        detail.relocations = nothing(error);
     }
 }
 
