@@ -320,8 +320,7 @@ impl SymbolCollision {
 
 impl Side {
     fn base(&self) -> String {
-        crate::name::Name::from(self.path.as_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default())
-            .to_string()
+        self.path.base_name().to_string()
     }
 
     /// The file, and who brings it where that is somebody else.

@@ -42,6 +42,11 @@ impl<K> Field<K> {
     pub fn as_bytes(&self) -> &[u8] {
         self.name.as_ref().map_or(&[], Name::as_bytes)
     }
+
+    /// What stands behind the last slash of a path.
+    pub(super) fn base_name(&self) -> Name {
+        Name::from(self.as_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default())
+    }
 }
 
 impl<K> From<&[u8]> for Field<K> {

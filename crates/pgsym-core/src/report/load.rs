@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::audit::Verdict;
 use super::document::Document;
 use super::field::{Field, key};
-use super::text::{Palette, count, paint, write_labelled};
+use super::text::{Palette, count, none_taken, paint, write_labelled};
 use crate::error::FileErrorKind;
 use crate::name::{Name, Shown, path_bytes};
 use crate::postgres;
@@ -115,11 +115,7 @@ fn server_words(tree: &Tree) -> String {
     let Some(server) = tree.server() else {
         return match tree.other_servers() {
             [] => "none: each file is its own process".to_owned(),
-            [first, ..] => format!(
-                "none taken of {}, such as {}: name one with --server PATH",
-                tree.other_servers().len(),
-                Name::from(path_bytes(&tree.shown(first)))
-            ),
+            others @ [first, ..] => none_taken(others.len(), Name::from(path_bytes(&tree.shown(first)))),
         };
     };
     let version = server.facts.version.as_deref().unwrap_or("of unknown version");
@@ -336,10 +332,7 @@ impl LoadedModule {
             }
         }
         for cause in &self.causes {
-            let by = Name::from(
-                cause.requested_by.as_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default(),
-            );
-            let mut text = format!("{}, needed by {by}", cause.subject);
+            let mut text = format!("{}, needed by {}", cause.subject, cause.requested_by.base_name());
             if !cause.provided_by.is_empty() {
                 text.push_str(&format!(
                     "; provided by {}, which is not loaded yet",

@@ -152,6 +152,11 @@ pub(super) fn pad_to(line: &mut String, start: usize, columns: usize) {
     line.extend(std::iter::repeat_n(' ', columns.saturating_sub(taken).max(1)));
 }
 
+/// Why no server is known where there are several.
+pub(super) fn none_taken(number: usize, first: impl Display) -> String {
+    format!("none taken of {number}, such as {first}: name one with --server PATH")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

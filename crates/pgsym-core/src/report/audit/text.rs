@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use super::super::document::Document;
 use super::super::field::{Field, key};
-use super::super::text::{LABEL, Palette, count, listed, paint, write_in_column, write_wrapped};
+use super::super::text::{LABEL, Palette, count, listed, none_taken, paint, write_in_column, write_wrapped};
 use super::{Audit, AuditEvidence, AuditFinding, AuditServer, AuditSummary};
 use crate::discover::short_path;
 use crate::name::{Name, bytes_as_path, path_bytes};
@@ -86,12 +86,9 @@ impl Audit {
                     writeln!(out, "        not taken: {}{more} (--server PATH)", other.path)?;
                 }
             }
-            (None, [first, ..]) => writeln!(
-                out,
-                "server  none taken of {}, such as {}: name one with --server PATH",
-                self.other_servers.len(),
-                first.path
-            )?,
+            (None, others @ [first, ..]) => {
+                writeln!(out, "server  {}", none_taken(others.len(), &first.path))?;
+            }
             (None, []) => writeln!(
                 out,
                 "server  none found: what modules import from it is not checked (--server PATH)"
