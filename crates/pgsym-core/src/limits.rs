@@ -85,8 +85,12 @@ pub const ENTRY_POINT_BYTES: usize = 128;
 /// Bytes of `ld.so.cache`; a full Debian desktop has 150 KB.
 pub const LD_SO_CACHE_BYTES: u64 = 64 << 20;
 
-/// Entries of `ld.so.cache`.
-pub const LD_SO_CACHE_ENTRIES: usize = 1 << 20;
+/// Entries of `ld.so.cache`; a full Debian desktop has 3,000.
+pub const LD_SO_CACHE_ENTRIES: usize = 1 << 16;
+
+/// Bytes of a soname or path in `ld.so.cache`: PATH_MAX of Linux, since what is longer opens nothing. Entries may share
+/// their strings, so that all of them together can be longer than the file.
+pub const LD_SO_CACHE_STRING_BYTES: usize = 4096;
 
 /// Bytes of a small text file read whole (`ld-musl-*.path`, `ld.so.conf`, a list of exports).
 pub const TEXT_FILE_BYTES: u64 = 1 << 20;

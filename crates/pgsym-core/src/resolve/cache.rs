@@ -1,30 +1,36 @@
 //! `/etc/ld.so.cache`, read natively in both formats (glibc: sysdeps/generic/dl-cache.h). It answers a soname with
 //! one path; the loader trusts it for where, and nothing else.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::ops::Range;
+use std::path::Path;
 
+use bstr::ByteSlice as _;
 use object::elf;
 
 use crate::error::FileError;
 use crate::fs::Fs;
 use crate::limits;
-use crate::model::{Class, Endian, Table, Target};
-use crate::name::{Name, path_from_bytes};
+use crate::model::{Class, Endian, NameHash, Table, Target};
+use crate::name::{Name, bytes_as_path};
 
 /// Where ldconfig puts the cache.
 pub const LD_SO_CACHE: &str = "/etc/ld.so.cache";
 
 /// The entries of a cache that fit one machine.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct LdSoCache {
-    entries: HashMap<Name, Vec<Entry>>,
+    /// The bytes that offsets count from.
+    bytes: Box<[u8]>,
+    /// By the hash of the soname; of one hash in the order of the file.
+    entries: Vec<Entry>,
 }
 
-/// One entry.
+/// One entry. A run asks for a few hundred of a thousand: names and paths stay where they stand in the file.
 #[derive(Debug, Clone)]
 struct Entry {
-    path: PathBuf,
+    hash: u32,
+    soname: Range<usize>,
+    path: Range<usize>,
     /// The `glibc-hwcaps` subdirectory that it is for.
     hwcaps: Option<Name>,
 }
@@ -85,7 +91,7 @@ impl LdSoCache {
         let count = word.u32(20).ok_or_else(truncated)? as usize;
         check_count(count)?;
         let hwcaps = word.u32(32).map(|offset| hwcaps_list(&word, offset as usize)).unwrap_or_default();
-        let mut cache = Self::default();
+        let mut entries = Vec::with_capacity(count.min(bytes.len() / NEW_ENTRY));
         for index in 0..count {
             let at = NEW_HEADER + index * NEW_ENTRY;
             let (Some(flags), Some(key), Some(value), Some(hwcap)) =
@@ -106,9 +112,9 @@ impl LdSoCache {
                 // A legacy hwcap bit: no distribution that modelled servers run on writes them any more.
                 continue;
             };
-            cache.add(&word, flags, key, value, subdirectory, target);
+            entries.extend(word.entry(flags, key, value, subdirectory, target));
         }
-        Ok(cache)
+        Ok(Self::new(bytes, entries))
     }
 
     fn parse_old(bytes: &[u8], target: Target) -> Result<Self, FileError> {
@@ -118,54 +124,45 @@ impl LdSoCache {
         check_count(count)?;
         let strings = OLD_HEADER + count * OLD_ENTRY;
         let words = Words { bytes: bytes.get(strings..).unwrap_or_default(), endian: target.endian };
-        let mut cache = Self::default();
+        let mut entries = Vec::with_capacity(count.min(bytes.len() / OLD_ENTRY));
         for index in 0..count {
             let at = OLD_HEADER + index * OLD_ENTRY;
             let (Some(flags), Some(key), Some(value)) = (word.u32(at), word.u32(at + 4), word.u32(at + 8))
             else {
                 return Err(FileError::too_short("the cache ends inside its entries").at(at as u64));
             };
-            cache.add(&words, flags, key, value, None, target);
+            entries.extend(words.entry(flags, key, value, None, target));
         }
-        Ok(cache)
+        Ok(Self::new(words.bytes, entries))
     }
 
-    fn add(
-        &mut self,
-        word: &Words<'_>,
-        flags: u32,
-        key: u32,
-        value: u32,
-        hwcaps: Option<Name>,
-        target: Target,
-    ) {
-        // An entry whose strings lie outside is skipped, as `_dl_cache_verify_ptr` makes the loader do.
-        let (Some(key), Some(value)) = (word.string(key as usize), word.string(value as usize)) else {
-            return;
-        };
-        if flags == 1 || flags == cache_flags(target) {
-            let entry = Entry { path: path_from_bytes(value.to_vec()), hwcaps };
-            self.entries.entry(Name::from(key)).or_default().push(entry);
-        }
+    fn new(bytes: &[u8], mut entries: Vec<Entry>) -> Self {
+        entries.sort_by_key(|entry| entry.hash);
+        Self { bytes: bytes.into(), entries }
+    }
+
+    /// The entries of a soname, in the order of the file.
+    fn entries_of<'c>(&'c self, soname: &'c Name) -> impl Iterator<Item = &'c Entry> + Clone {
+        let hash = NameHash::of(soname.as_bytes()).gnu;
+        let start = self.entries.partition_point(|entry| entry.hash < hash);
+        let same_hash =
+            self.entries.get(start..).unwrap_or_default().iter().take_while(move |entry| entry.hash == hash);
+        same_hash.filter(|entry| self.bytes.get(entry.soname.clone()) == Some(soname.as_bytes()))
     }
 
     /// The path that the cache gives for a soname: the entry of the best supported `glibc-hwcaps` subdirectory, else
     /// the plain one (elf/dl-cache.c `search_cache`).
     pub fn lookup(&self, soname: &Name, hwcaps: &[Name]) -> Option<&Path> {
-        let entries = self.entries.get(soname)?;
         let rank = |entry: &&Entry| match &entry.hwcaps {
             Some(name) => hwcaps.iter().position(|supported| supported == name),
             None => Some(hwcaps.len()),
         };
         // `min_by_key` keeps the first of equals: the loader's choice among plain duplicates.
-        entries
-            .iter()
-            .filter(|entry| rank(entry).is_some())
-            .min_by_key(rank)
-            .map(|entry| entry.path.as_path())
+        let best = self.entries_of(soname).filter(|entry| rank(entry).is_some()).min_by_key(rank)?;
+        self.bytes.get(best.path.clone()).map(bytes_as_path)
     }
 
-    /// How many sonames it knows.
+    /// How many entries there are.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
@@ -225,8 +222,8 @@ fn hwcaps_list(word: &Words<'_>, offset: usize) -> Vec<Name> {
     };
     let (Some(at), Some(size)) = (word.u32(section + 8), word.u32(section + 12)) else { return Vec::new() };
     (0..size as usize / 4)
-        .map_while(|index| word.string(word.u32(at as usize + index * 4)? as usize))
-        .map(Name::from)
+        .map_while(|index| word.string(word.u32(at as usize + index * 4)?))
+        .filter_map(|place| word.bytes.get(place).map(Name::from))
         .collect()
 }
 
@@ -251,7 +248,7 @@ struct Words<'a> {
     endian: Endian,
 }
 
-impl<'a> Words<'a> {
+impl Words<'_> {
     fn u32(&self, at: usize) -> Option<u32> {
         let word = self.bytes.get(at..at.checked_add(4)?)?.try_into().ok()?;
         Some(match self.endian {
@@ -268,10 +265,23 @@ impl<'a> Words<'a> {
         })
     }
 
-    fn string(&self, at: usize) -> Option<&'a [u8]> {
+    /// Where the string at an offset stands, without its zero byte.
+    fn string(&self, at: u32) -> Option<Range<usize>> {
+        let at = at as usize;
         let bytes = self.bytes.get(at..)?;
-        let window = bytes.get(..limits::NAME_BYTES).unwrap_or(bytes);
-        window.get(..window.iter().position(|&byte| byte == 0)?)
+        let window = bytes.get(..limits::LD_SO_CACHE_STRING_BYTES).unwrap_or(bytes);
+        Some(at..at + window.find_byte(0)?)
+    }
+
+    /// An entry that a machine takes. One whose strings lie outside is skipped, as `_dl_cache_verify_ptr` makes the loader
+    /// do.
+    fn entry(&self, flags: u32, key: u32, value: u32, hwcaps: Option<Name>, target: Target) -> Option<Entry> {
+        if flags != 1 && flags != cache_flags(target) {
+            return None;
+        }
+        let soname = self.string(key)?;
+        let hash = NameHash::of(self.bytes.get(soname.clone())?).gnu;
+        Some(Entry { hash, soname, path: self.string(value)?, hwcaps })
     }
 }
 
@@ -332,6 +342,45 @@ mod tests {
         let name = Name::from("libz.so.1");
         assert_eq!(cache.lookup(&name, &[]), Some(Path::new("/lib/libz.so.1")));
         assert_eq!(cache.lookup(&name, &[Name::from("x86-64-v3")]), Some(Path::new("/lib/v3/libz.so.1")));
+    }
+
+    #[test]
+    fn of_one_soname_the_first_in_the_file_is_taken() {
+        let entries = [
+            (0x0303, 0, "libz.so.1", "/a/libz.so.1"),
+            (0x0303, 0, "liba.so.1", "/a/liba.so.1"),
+            (0x0303, 0, "libz.so.1", "/b/libz.so.1"),
+            (0x0303, 0, "", "/c/libz.so.1"),
+        ];
+        let cache = LdSoCache::parse(&cache(&entries, "x86-64-v3"), Target::X86_64).unwrap();
+        let lookup = |soname: &str| cache.lookup(&Name::from(soname), &[]);
+        assert_eq!(lookup("libz.so.1"), Some(Path::new("/a/libz.so.1")));
+        assert_eq!(lookup("liba.so.1"), Some(Path::new("/a/liba.so.1")));
+        assert_eq!(lookup("libb.so.1"), None);
+    }
+
+    #[test]
+    fn a_hostile_cache_costs_no_more_than_its_bytes() {
+        // Each soname is one more suffix of the same long string.
+        let string = limits::LD_SO_CACHE_STRING_BYTES - 1;
+        let strings_at = NEW_HEADER + string * NEW_ENTRY;
+        let mut bytes = NEW_MAGIC.to_vec();
+        for word in [string as u32, 0, 2, 0, 0, 0, 0] {
+            bytes.extend_from_slice(&word.to_le_bytes());
+        }
+        for index in 0..string {
+            for word in [0x0303, (strings_at + index) as u32, strings_at as u32, 0, 0, 0] {
+                bytes.extend_from_slice(&u32::to_le_bytes(word));
+            }
+        }
+        bytes.extend(std::iter::repeat_n(b'a', string));
+        bytes.push(0);
+        let cache = LdSoCache::parse(&bytes, Target::X86_64).unwrap();
+        assert_eq!(cache.len(), string);
+        assert!(cache.bytes.len() + size_of_val(&*cache.entries) < 4 * bytes.len());
+        // The path of all of them, one byte longer, opens nothing.
+        bytes.splice(strings_at..strings_at, [b'a']);
+        assert!(LdSoCache::parse(&bytes, Target::X86_64).unwrap().is_empty());
     }
 
     #[test]
