@@ -1,7 +1,7 @@
 //! The binaries behind what scripts declare: each library is looked for once.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bstr::ByteSlice;
@@ -98,9 +98,14 @@ pub(super) fn library_at(
         dlsuffix: dlsuffix(around.is_macos, major),
         major,
     };
-    find_library(around.fs, &settings, loader, name, |path| {
+    let mut library = find_library(around.fs, &settings, loader, name, |path| {
         open(&[path.to_owned()]).pop().unwrap_or_default()
-    })
+    });
+    if site.is_path_assumed {
+        let directory = library.path().and_then(Path::parent).map(Path::to_owned);
+        library.hidden.retain(|hidden| hidden.parent() == directory.as_deref());
+    }
+    library
 }
 
 pub(super) fn functions(

@@ -1,7 +1,8 @@
 //! Where control files, scripts and modules are looked for: the settings where they are given, and otherwise the
 //! layouts that are recognised below the roots — an installation, a package's staging tree beside the installed server,
 //! image volumes (one directory per extension with `share/extension` and `lib`), and one directory per
-//! extension with its control file, `sql` and `lib`.
+//! extension with its control file, `sql` and `lib`. What the server itself sees is what its settings say, and without any
+//! that is its own two directories, whatever else lies below the roots.
 
 mod near;
 
@@ -39,13 +40,16 @@ pub struct Places {
 
 /// What the extensions of one installation see: of two with one name at one site the earlier hides the later. A
 /// staging tree is a site of its own, whose files stand in front of the server's, as the finished installation will hold
-/// both; so is each installation below the roots that is not the server's.
+/// both; so is an image volume, whose files the server finds by settings that nobody told, and each installation below the
+/// roots that is not the server's.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Site {
     /// What `$libdir` stands for, in search order; empty when no installation says it and none can be guessed.
     pub libdirs: Vec<PathBuf>,
     /// `dynamic_library_path`.
     pub dynamic_library_path: Vec<u8>,
+    /// Whether that is the path which its layout asks for, in an order that no setting said: nothing hides anything.
+    pub is_path_assumed: bool,
     /// `pg_config --sharedir` of its server, where that is known.
     pub sharedir: Option<PathBuf>,
     /// Whether it is an installation with a server of its own, which sees nothing of the other sites.
@@ -61,6 +65,7 @@ impl Site {
     pub(super) const NOTHING: Self = Self {
         libdirs: Vec::new(),
         dynamic_library_path: Vec::new(),
+        is_path_assumed: false,
         sharedir: None,
         is_installation: false,
         has_all_extensions: false,
@@ -71,15 +76,21 @@ impl Site {
 /// Finds the places, given the directories below the roots that hold control files.
 pub(super) fn find_places(around: &Surroundings<'_>, settings: &SearchSettings, major: u32) -> Places {
     let server = ServerDirectories::new(around.installation, settings);
-    let mut below = below_roots(around, &server, major);
+    let Below { mut control, own } = below_roots(around, &server, major);
     let is_path_given = settings.extension_control_path.is_some() && major >= 18;
-    let mut control = std::mem::take(&mut below.control);
     if is_path_given {
         // What the setting names is one installation, with what is staged for it.
         control.clear();
     }
     let path = settings.extension_control_path.as_deref().unwrap_or_default();
     let given = control_directories(server.sharedir.as_deref(), path.as_bytes(), major);
+    let is_given =
+        |own: &&Own<'_>| is_path_given && given.iter().any(|path| is_same(around.fs, path, own.directory));
+    // Whoever names the control files of a volume, and not its modules, is taken to have named both.
+    let named = own.iter().filter(|own| own.kind == Kind::Volume).filter(is_given);
+    let mut volumes: Vec<PathBuf> = named.filter_map(|own| own.libdir.clone()).collect();
+    volumes.sort();
+    volumes.dedup();
     control.extend(given.into_iter().map(|path| ControlDirectory {
         path,
         layout: ScriptLayout::Beside,
@@ -87,7 +98,7 @@ pub(super) fn find_places(around: &Surroundings<'_>, settings: &SearchSettings, 
         site: 0,
     }));
     let view = ServerView::new(around.fs, settings, server);
-    Places { control, sites: sites(&below, &view, is_path_given, major) }
+    Places { control, sites: sites(&own, &volumes, &view, is_path_given, major) }
 }
 
 /// The server's own directories, as the settings give them or else the installation.
@@ -111,18 +122,28 @@ impl ServerDirectories {
 #[derive(Default)]
 struct Below<'a> {
     control: Vec<ControlDirectory>,
-    /// Those with a site of their own; the first of them has the number 1.
+    /// Each with a site of its own; the first of them has the number 1.
     own: Vec<Own<'a>>,
-    /// The module directories of those that the server sees where they are, in path order.
-    volumes: Vec<PathBuf>,
 }
 
-/// A control directory below the roots with a site of its own.
+/// A control directory below the roots that is not the server's.
 struct Own<'a> {
     directory: &'a Path,
     libdir: Option<PathBuf>,
-    /// Of an installation with a server.
-    sharedir: Option<PathBuf>,
+    kind: Kind,
+}
+
+/// What such a directory is.
+#[derive(PartialEq, Eq)]
+enum Kind {
+    /// That of an installation with a server of its own, and this sharedir.
+    Installation(Option<PathBuf>),
+    /// What is on its way into the server's directories.
+    Stage,
+    /// `VOLUME/share/extension`, which a server since 18 reads from where it is, given the settings.
+    Volume,
+    /// Some other place, which no setting of a server that has its own leads to: a source tree.
+    Source,
 }
 
 fn below_roots<'a>(around: &Surroundings<'a>, server: &ServerDirectories, major: u32) -> Below<'a> {
@@ -136,26 +157,25 @@ fn below_roots<'a>(around: &Surroundings<'a>, server: &ServerDirectories, major:
         }
         let near = || libraries_near(directory).into_iter().find(|path| is_directory(path));
         let stage = stage_of(directory, server.sharedir.as_deref(), server.pkglibdir.as_deref());
-        // Before 18 a server finds a control file nowhere but in its own directory: what is elsewhere is on its
-        // way there.
-        let own = if let Some(other) = installation_of(fs, directory) {
-            Some(Own { directory, libdir: Some(other.pkglibdir), sharedir: other.sharedir })
-        } else if stage.is_some() || system.is_none() || major < 18 {
-            let libdir = stage.filter(|path| is_directory(path)).or_else(near);
-            Some(Own { directory, libdir, sharedir: None })
-        } else {
-            below.volumes.extend(near());
-            None
+        let is_stage = stage.is_some();
+        let (libdir, kind) = match installation_of(fs, directory) {
+            Some(other) => (Some(other.pkglibdir), Kind::Installation(other.sharedir)),
+            None => {
+                // A server finds a control file nowhere but in its own directory, and since 18 in `DIR/extension` of each
+                // directory that a setting names: what is elsewhere is on its way there.
+                let kind = match () {
+                    () if is_stage || system.is_none() || major < 18 => Kind::Stage,
+                    () if directory.ends_with("extension") => Kind::Volume,
+                    () => Kind::Source,
+                };
+                (stage.filter(|path| is_directory(path)).or_else(near), kind)
+            }
         };
-        let site = own.map_or(0, |own| {
-            below.own.push(own);
-            below.own.len()
-        });
+        below.own.push(Own { directory, libdir, kind });
         let layout = layout_of(fs, directory);
-        below.control.push(ControlDirectory { path: directory.clone(), layout, is_setting: false, site });
+        let (path, site) = (directory.clone(), below.own.len());
+        below.control.push(ControlDirectory { path, layout, is_setting: false, site });
     }
-    below.volumes.sort();
-    below.volumes.dedup();
     below
 }
 
@@ -190,6 +210,7 @@ impl<'a> ServerView<'a> {
         Site {
             libdirs: distinct(libdirs.into_iter().chain(self.directories.pkglibdir.clone())),
             dynamic_library_path: self.searched(volumes),
+            is_path_assumed: self.settings.dynamic_library_path.is_none(),
             sharedir: self.directories.sharedir.clone(),
             is_installation: false,
             has_all_extensions: self.has_all_extensions,
@@ -209,17 +230,20 @@ impl<'a> ServerView<'a> {
 }
 
 /// The sites: the server's, and where no setting says that there is no other, those of the control directories.
-fn sites(below: &Below<'_>, view: &ServerView<'_>, is_path_given: bool, major: u32) -> Vec<Site> {
-    let (own, settings) = (&below.own, view.settings);
+fn sites(
+    own: &[Own<'_>],
+    volumes: &[PathBuf],
+    view: &ServerView<'_>,
+    is_path_given: bool,
+    major: u32,
+) -> Vec<Site> {
+    let settings = view.settings;
     let has_system = view.directories.sharedir.is_some();
-    let staged = || own.iter().filter(|own| own.sharedir.is_none());
+    let staged = own.iter().filter(|own| own.kind == Kind::Stage);
     // Without control files of the tree's own, nothing tells what else `$libdir` could be.
-    let for_server = if is_path_given || !has_system {
-        staged().filter_map(|own| own.libdir.clone()).collect()
-    } else {
-        Vec::new()
-    };
-    let mut found = vec![view.site(for_server, &below.volumes)];
+    let is_staged_seen = is_path_given || !has_system;
+    let for_server = staged.filter(|_| is_staged_seen).filter_map(|own| own.libdir.clone()).collect();
+    let mut found = vec![view.site(for_server, volumes)];
     if is_path_given {
         return found;
     }
@@ -230,11 +254,12 @@ fn sites(below: &Below<'_>, view: &ServerView<'_>, is_path_given: bool, major: u
     let is_libdir_given = !has_system && settings.pkglibdir.is_some();
     for site in own {
         let near = site.libdir.iter().cloned();
-        if site.sharedir.is_some() {
+        if let Kind::Installation(sharedir) = &site.kind {
             found.push(Site {
                 libdirs: near.collect(),
                 dynamic_library_path: view.searched(&[]),
-                sharedir: site.sharedir.clone(),
+                is_path_assumed: settings.dynamic_library_path.is_none(),
+                sharedir: sharedir.clone(),
                 is_installation: true,
                 has_all_extensions: true,
                 has_all_modules: true,
@@ -242,8 +267,14 @@ fn sites(below: &Below<'_>, view: &ServerView<'_>, is_path_given: bool, major: u
             continue;
         }
         // A package may leave its modules to another one beside it, which goes to the same directory.
-        let others = staged().filter(|other| is_for_same_directory(site, other));
-        let libdirs = near.chain(others.filter_map(|other| other.libdir.clone()));
+        let others = own.iter().filter(|other| other.kind == site.kind);
+        let others = others.filter(|other| is_for_same_directory(site, other));
+        let libdirs = distinct(near.chain(others.filter_map(|other| other.libdir.clone())));
+        if site.kind == Kind::Volume {
+            found.push(view.site(Vec::new(), &libdirs));
+            continue;
+        }
+        let libdirs = libdirs.into_iter();
         let libdirs = libdirs.filter(|path| !is_libdir_given && !is_named(path)).collect();
         let is_searched = !has_system && major >= 18;
         let along = site.libdir.iter().filter(|_| is_searched || is_libdir_given).cloned();
@@ -275,6 +306,8 @@ fn distinct(paths: impl Iterator<Item = PathBuf>) -> Vec<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use bstr::ByteSlice as _;
+
     use super::*;
     use crate::discover::discover;
     use crate::fs::MemoryFs;
@@ -442,15 +475,17 @@ mod tests {
     }
 
     #[test]
-    fn image_volumes_are_searched_in_order() {
+    fn image_volumes_see_each_other_and_the_server_sees_those_of_its_settings() {
         let (fs, installation) = debian();
         let fs = fs
             .file("/extensions/b/share/extension/b.control", "")
             .file("/extensions/b/lib/b.so", "")
             .file("/extensions/a/share/extension/a.control", "")
             .file("/extensions/a/lib/a.so", "");
-        let places =
-            find_at(&fs, &["/extensions".into()], Some(&installation), &SearchSettings::default(), 18);
+        let find = |settings: &SearchSettings| {
+            find_at(&fs, &["/extensions".into()], Some(&installation), settings, 18)
+        };
+        let places = find(&SearchSettings::default());
         assert_eq!(
             controls(&places),
             [
@@ -459,8 +494,44 @@ mod tests {
                 "/usr/share/postgresql/17/extension"
             ]
         );
-        assert_eq!(sites(&places), [0, 0, 0]);
-        assert_eq!(places.sites[0].dynamic_library_path, b"/extensions/a/lib:/extensions/b/lib:$libdir");
+        assert_eq!(sites(&places), [1, 2, 0]);
+        let paths: Vec<_> =
+            places.sites.iter().map(|site| site.dynamic_library_path.to_str_lossy()).collect();
+        assert_eq!(
+            paths,
+            [
+                "$libdir",
+                "/extensions/a/lib:/extensions/b/lib:$libdir",
+                "/extensions/b/lib:/extensions/a/lib:$libdir"
+            ]
+        );
+        assert!(places.sites.iter().all(|site| site.libdirs == [installation.pkglibdir.clone()]));
+        let named = SearchSettings {
+            extension_control_path: Some("$system:/extensions/b/share".into()),
+            ..SearchSettings::default()
+        };
+        assert_eq!(find(&named).sites[0].dynamic_library_path, b"/extensions/b/lib:$libdir");
+        let named =
+            SearchSettings { dynamic_library_path: Some("$libdir:/extensions/a/lib".into()), ..named };
+        assert_eq!(find(&named).sites[0].dynamic_library_path, b"$libdir:/extensions/a/lib");
+    }
+
+    #[test]
+    fn a_source_tree_beside_the_server_is_out_of_its_reach() {
+        let (fs, installation) = debian();
+        let fs = fs.file("/usr/src/zz/zz.control", "").file("/usr/src/zz/zz.so", "");
+        for major in [17, 18] {
+            let settings = SearchSettings::default();
+            let places = find_at(&fs, &["/usr".into()], Some(&installation), &settings, major);
+            assert_eq!(sites(&places), [1, 0], "{major}");
+            let both = [PathBuf::from("/usr/src/zz"), installation.pkglibdir.clone()];
+            assert_eq!(
+                (&*places.sites[0].libdirs, &*places.sites[1].libdirs),
+                (&both[1..], &both[..]),
+                "{major}"
+            );
+            assert!(places.sites.iter().all(|site| site.dynamic_library_path == b"$libdir"), "{major}");
+        }
     }
 
     #[test]

@@ -7,9 +7,10 @@ declare_rule! {
     ///
     /// ## What it checks
     ///
-    /// The directories of extension_control_path (18 and later), or the image volumes that were recognised
-    /// and the server's own directory: whether two of them hold the same extension. A staging tree hides
-    /// nothing: its files take the place of the installed ones.
+    /// The directories of extension_control_path (18 and later), as `--extension-control-path` tells them:
+    /// whether two of them hold the same extension. A staging tree hides nothing: its files take the place of
+    /// the installed ones. Nor does an image volume or a source tree that no setting names: the server's own
+    /// default is its own directory alone.
     ///
     /// ## Why it matters
     ///

@@ -8,6 +8,7 @@ declare_rule! {
     ///
     /// For each library that SQL names: whether a later directory of dynamic_library_path holds another
     /// file of the same name. A staging tree's module hides nothing: it takes the place of the installed one.
+    /// Nor does one in an image volume, unless `--dynamic-library-path` says what comes first.
     ///
     /// ## Why it matters
     ///
@@ -109,6 +110,33 @@ pub(crate) mod tests {
         // By either of the two names.
         let missing = ("PGS611", std::path::PathBuf::from("/stage/opt/lib/x.so"));
         assert_eq!(codes(upgrade("r_old", "r_new")), [missing.clone(), missing]);
+    }
+
+    #[test]
+    fn what_lies_elsewhere_in_the_image_of_18_neither_hides_nor_helps() {
+        let image = |installed: &[&str], place: &str, control: &str| {
+            case()
+                .major(18)
+                .extension("module_pathname = '$libdir/x'", &function("f", "MODULE_PATHNAME"))
+                .functions("/pg/lib/other.so", installed)
+                .file(&format!("{control}/x.control"), "default_version = 1\nmodule_pathname = '$libdir/x'")
+                .file(&format!("{control}/x--1.sql"), function("f", "MODULE_PATHNAME"))
+                .functions(place, &["f"])
+                .roots(&["/"])
+        };
+        let codes = |case: Case| {
+            let codes = case.run_all().iter().map(|finding| finding.rule.code).collect::<Vec<_>>();
+            codes.into_iter().filter(|code| code.starts_with("PGS6")).collect::<Vec<_>>()
+        };
+        for (place, control) in [
+            ("/usr/src/x/x.so", "/usr/src/x"),
+            ("/volume/lib/x.so", "/volume/share/extension"),
+            ("/opt/share/postgresql/x/lib/x.so", "/opt/share/postgresql/x"),
+        ] {
+            assert_eq!(codes(image(&[], place, control)), ["PGS610"], "{control}");
+            let whole = image(&[], place, control).functions("/pg/lib/x.so", &["f"]);
+            assert_eq!(codes(whole), [""; 0], "{control}");
+        }
     }
 
     #[test]
