@@ -242,6 +242,22 @@ mod tests {
     }
 
     #[test]
+    fn the_links_of_alternatives_are_no_control_files() {
+        let fs = MemoryFs::new()
+            .file("/i/usr/share/postgresql/17/extension/x-3.control", "")
+            .symlink(
+                "/i/usr/share/postgresql/17/extension/x.control",
+                "/i/etc/alternatives/postgresql-17-x.control",
+            )
+            .symlink(
+                "/i/etc/alternatives/postgresql-17-x.control",
+                "/i/usr/share/postgresql/17/extension/x-3.control",
+            );
+        assert_eq!(found(&fs, "/i").1, ["/i/usr/share/postgresql/17/extension"]);
+        assert_eq!(found(&fs, "/i/etc").1, [""; 0]);
+    }
+
+    #[test]
     fn a_file_of_an_extension_leads_to_its_control_file() {
         let fs = MemoryFs::new()
             .file("/s/extension/x-y.control", "")

@@ -85,7 +85,7 @@ impl<'a> Search<'a> {
     /// Keeps what is of interest in what a walk meets.
     pub(super) fn meet(&self, place: Place<'_>, met: Met<'_>) {
         let name = path_bytes(Path::new(place.name));
-        if matches!(control_name(name), Some(ControlName::Primary(_))) {
+        if matches!(control_name(name), Some(ControlName::Primary(_))) && !is_alternatives(place.directory) {
             self.found().control_directories.insert(place.directory.to_owned());
         }
         let is_wanted = || is_library_name(name);
@@ -255,6 +255,12 @@ impl<'a> Search<'a> {
             || format!("a symbolic link to the directory {}, which is not entered", shown_path(&target));
         (!is_walked).then(|| FileError::new(FileErrorKind::LinkedDirectory, message()))
     }
+}
+
+/// Whether a directory is the one of update-alternatives(1), whose links have names of its own: that of PostGIS's control
+/// file is one of a server's share directory by way of it, and no server lists this directory.
+fn is_alternatives(directory: &Path) -> bool {
+    directory.ends_with("etc/alternatives")
 }
 
 impl Looked {

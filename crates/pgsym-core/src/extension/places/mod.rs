@@ -12,7 +12,7 @@ use self::near::{installation_of, is_same, layout_of, libraries_near, stage_of};
 use super::inventory::Surroundings;
 use super::library_path::control_directories;
 use super::tree::{ControlDirectory, ScriptLayout};
-use crate::discover::Installation;
+use crate::discover::{Installation, has_library_name};
 use crate::fs::{FileKind, Fs};
 use crate::name::path_bytes;
 
@@ -76,12 +76,18 @@ impl Site {
 /// Finds the places, given the directories below the roots that hold control files.
 pub(super) fn find_places(around: &Surroundings<'_>, settings: &SearchSettings, major: u32) -> Places {
     let server = ServerDirectories::new(around.installation, settings);
-    let Below { mut control, own } = below_roots(around, &server, major);
+    let own = below_roots(around, &server, major);
     let is_path_given = settings.extension_control_path.is_some() && major >= 18;
-    if is_path_given {
-        // What the setting names is one installation, with what is staged for it.
-        control.clear();
-    }
+    // What the setting names is one installation, with what is staged for it.
+    let with_sites = own.iter().enumerate().filter(|_| !is_path_given);
+    let mut control: Vec<ControlDirectory> = with_sites
+        .map(|(index, own)| ControlDirectory {
+            path: own.directory.to_owned(),
+            layout: layout_of(around.fs, own.directory),
+            is_setting: false,
+            site: index + 1,
+        })
+        .collect();
     let path = settings.extension_control_path.as_deref().unwrap_or_default();
     let given = control_directories(server.sharedir.as_deref(), path.as_bytes(), major);
     let is_given =
@@ -118,15 +124,7 @@ impl ServerDirectories {
     }
 }
 
-/// What the control directories below the roots are.
-#[derive(Default)]
-struct Below<'a> {
-    control: Vec<ControlDirectory>,
-    /// Each with a site of its own; the first of them has the number 1.
-    own: Vec<Own<'a>>,
-}
-
-/// A control directory below the roots that is not the server's.
+/// A control directory below the roots that is not the server's; each has a site of its own, the first of them number 1.
 struct Own<'a> {
     directory: &'a Path,
     libdir: Option<PathBuf>,
@@ -146,11 +144,11 @@ enum Kind {
     Source,
 }
 
-fn below_roots<'a>(around: &Surroundings<'a>, server: &ServerDirectories, major: u32) -> Below<'a> {
+fn below_roots<'a>(around: &Surroundings<'a>, server: &ServerDirectories, major: u32) -> Vec<Own<'a>> {
     let fs = around.fs;
     let system = server.sharedir.as_ref().map(|sharedir| sharedir.join("extension"));
     let is_directory = |path: &Path| fs.metadata(path).is_ok_and(|found| found.kind == FileKind::Directory);
-    let mut below = Below::default();
+    let mut own: Vec<Own<'_>> = Vec::new();
     for directory in around.control_directories {
         if system.as_ref().is_some_and(|system| is_same(fs, directory, system)) {
             continue; // it is the last of those that the settings give
@@ -171,12 +169,37 @@ fn below_roots<'a>(around: &Surroundings<'a>, server: &ServerDirectories, major:
                 (stage.filter(|path| is_directory(path)).or_else(near), kind)
             }
         };
-        below.own.push(Own { directory, libdir, kind });
-        let layout = layout_of(fs, directory);
-        let (path, site) = (directory.clone(), below.own.len());
-        below.control.push(ControlDirectory { path, layout, is_setting: false, site });
+        own.push(Own { directory, libdir, kind });
     }
-    below
+    let servers: Vec<PathBuf> = own
+        .iter()
+        .filter(|own| matches!(own.kind, Kind::Installation(_)))
+        .map(|own| own.directory.to_owned())
+        .chain(system)
+        .collect();
+    own.retain(|own| !is_out_of_reach(around, own.directory, &servers));
+    own
+}
+
+/// Whether no server of a tree comes to the control files of a directory: it is none that a server could search, and nothing
+/// was built there. Such are the test fixtures of a package and sources that were left behind, found on a walk over a whole
+/// image. Where no server belongs to the walk, they are what was asked about.
+fn is_out_of_reach(around: &Surroundings<'_>, directory: &Path, servers: &[PathBuf]) -> bool {
+    if directory.ends_with("extension") {
+        return false;
+    }
+    let fs = around.fs;
+    let canonical = |path: &Path| fs.canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let is_walked_with_server = around.roots.iter().filter(|root| directory.starts_with(root)).any(|root| {
+        let root = canonical(root);
+        servers.iter().any(|server| canonical(server).starts_with(&root))
+    });
+    let has_modules = || {
+        let files =
+            libraries_near(directory).into_iter().filter_map(|path| fs.read_dir(&path).ok()).flatten();
+        files.into_iter().any(|file| has_library_name(Path::new(&file.name)))
+    };
+    is_walked_with_server && !has_modules()
 }
 
 /// What the extensions of every site see of the server.
@@ -574,5 +597,27 @@ mod tests {
         // Without a server there is no `$system`; the rest is searched all the same.
         let settings = SearchSettings { sharedir: None, ..settings };
         assert_eq!(controls(&find_at(&fs, &["/usr".into()], None, &settings, 18)), ["/y/extension"]);
+    }
+
+    #[test]
+    fn fixtures_of_a_whole_image_are_no_extensions() {
+        let (fs, installation) = debian();
+        let fs = fs
+            .file("/usr/share/postgresql-common/t/foo/foo.control", "")
+            .file("/usr/share/postgresql-common/t/foo/foo--1.sql", "")
+            .file("/opt/pair/pair.control", "")
+            .file("/opt/pair/lib/pair.so", "");
+        let find = |root: &str, installation: Option<&Installation>| {
+            let settings = SearchSettings::default();
+            let places = find_at(&fs, &[root.into()], installation, &settings, 17);
+            controls(&places).iter().map(|path| (*path).to_owned()).collect::<Vec<_>>()
+        };
+        let (fixture, system) = ("/usr/share/postgresql-common/t/foo", "/usr/share/postgresql/17/extension");
+        assert_eq!(find("/", Some(&installation)), ["/opt/pair", system]);
+        // Where several servers are there, none is taken.
+        assert_eq!(find("/", None), ["/opt/pair", system]);
+        // Asked about by itself, it is what the question is about.
+        assert_eq!(find(fixture, Some(&installation)), [fixture, system]);
+        assert_eq!(find("/usr/share/postgresql-common", None), [fixture]);
     }
 }
