@@ -7,7 +7,7 @@ use object::elf;
 use super::in_place::{is_in_place_of_module, module_directories, no_shared_object};
 use super::read_only_dynamic::read_only;
 use crate::check::{Finding, ModuleCx, Severity, Sink, TreeCx, declare_rule};
-use crate::discover::{Format, has_library_name, staged_root};
+use crate::discover::{Format, has_library_name, named_pkglibdir, staged_root};
 use crate::error::{FileError, FileErrorKind};
 use crate::model::{Module, Segment};
 use crate::name::shown_path;
@@ -49,7 +49,8 @@ declare_rule! {
     /// to. A linker script (`libx.so` as text) is good to know, since the linker wants it; where the loader meets it,
     /// `bad-candidate` tells. FIFOs, sockets and devices are not opened. Files of debug information that was split from a
     /// binary (`x.so.debug`) are left alone where no server takes them for modules. Windows binaries are counted, once.
-    /// An absolute link that finds its target in the staging tree around it is a warning: `--root` tells where the tree is
+    /// A link `libx.so` without its target is good to know where no server takes files for modules: a package with headers has
+    /// it for the linker, and the target is in the package of the library. An absolute link that finds its target in the staging tree around it is a warning: `--root` tells where the tree is
     /// meant to stand.
     ///
     /// ## References
@@ -110,7 +111,12 @@ fn check_file(
     }
     if let Err(error) = file.module.as_ref().map(|_| ()).and_then(|()| file.format.as_ref().map(|_| ())) {
         if error.kind != FileErrorKind::Limit && !met.contains(cx.path()) {
-            sink.report(whole_file(cx, sink, error));
+            let is_development_link = is_development_link(cx, error, module_directories);
+            sink.report(if is_development_link {
+                development_link(cx, sink)
+            } else {
+                whole_file(cx, sink, error)
+            });
         }
         return;
     }
@@ -193,6 +199,31 @@ fn cut_off(cx: &ModuleCx<'_>, sink: &Sink<'_>, module: &Module) -> Option<Findin
             .severity(severity)
             .help("build or install the file again"),
     )
+}
+
+/// Whether a symbolic link that leads nowhere is there for a linker: `libx.so` of a package with headers, whose target is in
+/// another one. Where the server takes files for modules, it would meet it.
+fn is_development_link(cx: &ModuleCx<'_>, error: &FileError, module_directories: &HashSet<&Path>) -> bool {
+    let path = cx.path();
+    let is_library = base_name(path).starts_with("lib");
+    let has_no_version = path.extension().is_some_and(|suffix| suffix == "so" || suffix == "dylib");
+    let is_module = || {
+        let directory = path.parent();
+        cx.file().is_named
+            || directory.is_some_and(|directory| module_directories.contains(directory))
+            || named_pkglibdir(path).map(|(pkglibdir, _)| pkglibdir) == directory
+    };
+    let is_link_to_nothing = error.kind == FileErrorKind::Io(io::ErrorKind::NotFound)
+        && staged_root(cx.tree().store().fs(), path).is_none();
+    is_link_to_nothing && is_library && has_no_version && !is_module()
+}
+
+fn development_link(cx: &ModuleCx<'_>, sink: &Sink<'_>) -> Finding {
+    let target = cx.tree().store().fs().read_link(cx.path());
+    let target = target.map_or_else(|_| String::new(), |target| format!(" {}", shown_path(&target)));
+    let message = format!("The symbolic link leads to{target}, which is not here: only a linker follows it.");
+    let finding = sink.finding(cx.path(), base_name(cx.path()), message).severity(Severity::Info);
+    finding.help("see that whoever builds against the package gets the library too")
 }
 
 fn whole_file(cx: &ModuleCx<'_>, sink: &Sink<'_>, error: &FileError) -> Finding {
@@ -325,6 +356,20 @@ pub(crate) mod tests {
             finding.texts("the server"),
             ["ERROR:  could not access file \"/pg/lib/x.so\": No such file or directory"]
         );
+    }
+
+    #[test]
+    fn a_development_link_is_good_to_know_where_no_module_belongs() {
+        let severity = |link: &str, target: &str| {
+            let tree = Case::new().fs(|fs| fs.symlink(link, target)).roots(&["/dev", "/pg/lib"]);
+            tree.fs(|fs| fs.directory("/dev")).one(&UNREADABLE_FILE).severity
+        };
+        assert_eq!(severity("/dev/usr/lib/x86_64-linux-gnu/libx.so", "libx.so.5.15"), Severity::Info);
+        assert_eq!(severity("/dev/usr/lib/libx.dylib", "libx.5.dylib"), Severity::Info);
+        // No linker follows these, and here a server would.
+        assert_eq!(severity("/dev/usr/lib/x86_64-linux-gnu/x.so", "gone.so"), Severity::Error);
+        assert_eq!(severity("/dev/usr/lib/postgresql/17/lib/libx.so", "libx.so.5.15"), Severity::Error);
+        assert_eq!(severity("/pg/lib/libx.so", "libx.so.5.15"), Severity::Error);
     }
 
     #[test]
