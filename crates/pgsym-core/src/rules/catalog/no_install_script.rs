@@ -1,8 +1,8 @@
 use super::support::{on_control, server_says};
 use crate::check::{Sink, TreeCx, declare_rule};
 use crate::extension::ExtensionRecord;
-use crate::extension::tree::Plan;
-use crate::name::{Shown, shown_path};
+use crate::extension::tree::{Extension, Plan};
+use crate::name::{Shown, bytes_as_path, shown_path};
 use crate::rules::evidence::{base_name, listed};
 
 declare_rule! {
@@ -30,7 +30,8 @@ declare_rule! {
     ///
     /// ## What it cannot see
     ///
-    /// Scripts that are made when the package is installed.
+    /// Scripts that are made when the package is installed. In a whole image it is silent about control files that none
+    /// of its servers comes to: the links in `/etc/alternatives`, test fixtures and sources that were not built.
     ///
     /// ## References
     ///
@@ -74,9 +75,30 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
                 "{} is this file too: keep it by that name alone, where the server lists it",
                 base_name(&link.extension.control_path)
             ),
-            None => "ship the script, or drop the control file: LOAD needs none".to_owned(),
+            None => match script_of_other_name(cx, extension, version) {
+                Some((script, owner)) => format!(
+                    "{script} is there, which is for {owner}: install this file as {owner}.control, as packages of several \
+                     versions do by update-alternatives, or rename the script"
+                ),
+                None => "ship the script, or drop the control file: LOAD needs none".to_owned(),
+            },
         }));
     }
+}
+
+/// The script of the same version for an extension that has no control file, and of whose name this one is `NAME-…`, with
+/// that name: Debian's postgis-3.control stands beside postgis--3.3.2.sql, and is postgis.control once it is installed.
+fn script_of_other_name(cx: &TreeCx<'_>, extension: &Extension, version: &[u8]) -> Option<(String, String)> {
+    let names = (0..extension.name.len()).rev().filter(|&at| extension.name.get(at) == Some(&b'-'));
+    names.filter_map(|at| extension.name.get(..at)).find_map(|owner| {
+        let script = [owner, b"--", version, b".sql"].concat();
+        let control = [owner, b".control"].concat();
+        let directory = extension.control_path.parent()?;
+        let fs = cx.tree().store().fs();
+        let is_script = fs.metadata(&extension.script_directory.join(bytes_as_path(&script))).is_ok();
+        let is_free = fs.symlink_metadata(&directory.join(bytes_as_path(&control))).is_err();
+        (is_script && is_free).then(|| (Shown(&script).to_string(), Shown(owner).to_string()))
+    })
 }
 
 #[cfg(test)]
@@ -121,6 +143,24 @@ pub(crate) mod tests {
             findings[0].help,
             "x.control is this file too: keep it by that name alone, where the server lists it"
         );
+    }
+
+    #[test]
+    fn a_control_file_that_waits_for_its_name_is_told_so() {
+        // Debian's postgresql-15-postgis-3-scripts as it is packed.
+        let help = |name: &str| {
+            let case = case()
+                .file("/pg/share/extension/my-gis-3.control", "default_version = '3.3.2'")
+                .file(&format!("/pg/share/extension/{name}--3.3.2.sql"), "");
+            case.run(&NO_INSTALL_SCRIPT)[0].help.clone()
+        };
+        assert_eq!(
+            help("my-gis"),
+            "my-gis--3.3.2.sql is there, which is for my-gis: install this file as my-gis.control, as packages of \
+             several versions do by update-alternatives, or rename the script"
+        );
+        assert!(help("my").starts_with("my--3.3.2.sql"));
+        assert!(help("other").starts_with("ship the script"));
     }
 
     #[test]
