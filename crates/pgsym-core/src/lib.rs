@@ -18,7 +18,9 @@
 //! # std::fs::write(directory.path().join("x.so"), object.build())?;
 //! let roots = [PathBuf::from("/usr/lib/postgresql/17/lib")];
 //! # let roots = [directory.path().to_owned()];
-//! let tree = Tree::load(Arc::new(RealFs::new()), &roots, Settings::default())?;
+//! // Relative paths stand in the working directory; without one they are refused.
+//! let settings = Settings { working_directory: std::env::current_dir().ok(), ..Settings::default() };
+//! let tree = Tree::load(Arc::new(RealFs::new()), &roots, settings)?;
 //! for file in tree.modules() {
 //!     let Ok(module) = &file.module else { continue };
 //!     println!("{}", file.path.display());

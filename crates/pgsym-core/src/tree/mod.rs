@@ -68,10 +68,12 @@ pub struct Tree {
 impl Tree {
     /// Finds, parses and resolves the files below `roots`.
     ///
-    /// Fails only when the question cannot be answered: a root that does not exist, a server that is none. A broken
+    /// Fails only when the question cannot be answered: a root that does not exist, or is relative without
+    /// [`Settings::working_directory`]; a server that is none. A broken
     /// file is a file of the tree like any other.
     #[expect(clippy::needless_pass_by_value, reason = "the tree keeps it")]
     pub fn load(fs: Arc<dyn Fs>, roots: &[PathBuf], mut settings: Settings) -> Result<Self, Error> {
+        settings.refuse_relative(roots)?;
         settings.stand(&*fs)?;
         let roots = Roots::new(&*fs, roots, settings.working_directory.as_deref());
         let Discovery { mut candidates, control_directories, linked, windows } = discover(&*fs, &roots)?;

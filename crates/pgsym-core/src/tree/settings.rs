@@ -29,8 +29,8 @@ pub struct Settings {
     pub max_glibc: Option<(u32, u32)>,
     /// How much of control files and scripts is read, and where the server looks for them.
     pub extensions: ExtensionSettings,
-    /// Where the relative ones of the given paths stand, those of these settings included. A server opens modules by
-    /// absolute path, so without this `$ORIGIN` of a module that was given by a relative path is not known.
+    /// Where the relative ones of the given paths stand, those of these settings included: an absolute directory, such as
+    /// [`std::env::current_dir`]. A server opens modules by absolute path, so without this a relative path is refused.
     pub working_directory: Option<PathBuf>,
     /// The architecture that universal files are loaded for; every one of the server's where none is named.
     pub arch: Option<MachArch>,
@@ -44,6 +44,29 @@ impl Settings {
     /// Where a path of the question stands.
     pub(super) fn standing(&self, fs: &dyn Fs, path: &Path) -> PathBuf {
         standing(fs, path, self.working_directory.as_deref())
+    }
+
+    /// Fails where a path of the question is relative and nothing says where it stands: what is above a module, and
+    /// what its `$ORIGIN` is, could not be told, and half of an answer looks like a whole one.
+    pub(super) fn refuse_relative(&self, roots: &[PathBuf]) -> Result<(), Error> {
+        let server = match &self.server {
+            ServerChoice::At(path) | ServerChoice::DetectOr(path) => Some(path),
+            ServerChoice::Detect | ServerChoice::Version(_) | ServerChoice::None => None,
+        };
+        let search = &self.extensions.search;
+        let directories = [&search.sharedir, &search.pkglibdir, &self.sdk].into_iter().flatten();
+        let stands = self.working_directory.as_ref().is_some_and(|directory| directory.is_absolute());
+        let relative = |path: &&PathBuf| !stands && path.is_relative();
+        match roots.iter().chain(server).chain(directories).find(relative) {
+            None => Ok(()),
+            Some(path) => Err(Error::Path {
+                what: "cannot place",
+                path: path.clone(),
+                seen: "it is relative, and Settings::working_directory is not the absolute directory in which it stands"
+                    .to_owned(),
+                advice: "name an absolute path, or set that",
+            }),
+        }
     }
 
     /// Makes every directory of these settings absolute. Fails where one is none.
@@ -149,4 +172,30 @@ pub enum ServerChoice {
     Version(u32),
     /// None: each file is its own process, as `ld.so --list` treats it.
     None,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs::MemoryFs;
+    use crate::tree::Tree;
+
+    #[test]
+    fn a_relative_path_that_stands_nowhere_is_refused() {
+        let load = |root: &str, settings: &Settings| {
+            let fs = MemoryFs::new().file("/srv/lib/x.so", "").file("lib/x.so", "");
+            Tree::load(Arc::new(fs), &[root.into()], settings.clone()).map(|tree| tree.files().len())
+        };
+        let nowhere = Settings::default();
+        let refused = load("lib", &nowhere).unwrap_err().to_string();
+        assert!(refused.contains("lib") && refused.contains("Settings::working_directory"), "{refused}");
+        assert!(load(".", &nowhere).is_err());
+        assert_eq!(load("/srv/lib", &nowhere).unwrap(), 1);
+        let of =
+            |directory: &str| Settings { working_directory: Some(directory.into()), ..Settings::default() };
+        assert_eq!(load("lib", &of("/srv")).unwrap(), 1);
+        assert!(load("lib", &of("srv")).is_err());
+        let server = Settings { server: ServerChoice::At("pg".into()), ..Settings::default() };
+        assert!(load("/srv/lib", &server).unwrap_err().to_string().contains("pg"));
+    }
 }
