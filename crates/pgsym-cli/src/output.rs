@@ -78,6 +78,13 @@ impl<'a> Output<'a> {
         }
     }
 
+    /// Says that there was nothing to answer about: the empty answer of a command that has no summary looks like no run.
+    pub(crate) fn note_nothing(&self, is_empty: bool) {
+        if is_empty && !self.common.quiet {
+            terminal::note("no binary is there: nothing was read");
+        }
+    }
+
     fn render<D: Document>(&self, document: &D, palette: &Palette, out: &mut dyn Write) -> io::Result<()> {
         match self.common.format {
             Format::Text => document.write_text(out, palette),
@@ -160,6 +167,11 @@ impl<'a> NamedFiles<'a> {
             .and_then(|found| found.windows.refuse(&roots, &found.candidates).map(|()| found))
             .map_err(|error| root.explain(error))?;
         Ok(Self { fs, facets, candidates: found.candidates })
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.candidates.is_empty()
     }
 
     /// Parses them, at a time as many as there are threads: the largest ones are neighbours (three libLLVM), and whoever

@@ -82,6 +82,11 @@ fn print_error(sentence: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{style}error{style:#}: {}", escaped(sentence));
 }
 
+/// Prints one sentence that is no error, where an answer would be empty.
+pub(crate) fn note(sentence: &str) {
+    let _ = writeln!(anstream::stderr().lock(), "{}", escaped(sentence));
+}
+
 /// Names inside errors come from the command line and from files.
 fn escaped(text: &str) -> String {
     text.lines()

@@ -46,6 +46,7 @@ impl Args {
             inspection.files.push(facts);
         }
         output.write(&inspection)?;
+        output.note_nothing(inspection.files.is_empty());
         crate::output::refuse_unread(&unread)?;
         Ok(Status::from_findings(is_doubtful))
     }

@@ -40,6 +40,7 @@ impl Args {
             FileSymbols::of_file(&file.path, &file.module, &wanted)
         };
         output.write(&Symbols { files: PerFile::new(|| files.read().flat_map(answer)) })?;
+        output.note_nothing(files.is_empty());
         crate::output::refuse_unread(&unread.borrow())?;
         Ok(Status::Clean)
     }

@@ -31,6 +31,7 @@ impl Args {
         let tree = output.load(&self.process, &self.paths, settings)?;
         let dependencies = Dependencies::new(&tree);
         output.write(&dependencies)?;
+        output.note_nothing(dependencies.files.is_empty());
         Ok(Status::from_findings(dependencies.has_missing()))
     }
 }

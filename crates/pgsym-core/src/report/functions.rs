@@ -35,6 +35,9 @@ pub struct Functions {
     /// Functions that installing a default version creates and does not keep, and that nothing backs: a line of text each.
     #[serde(skip)]
     passing: Vec<String>,
+    /// The extensions that the question is about, and how many of them were wanted.
+    #[serde(skip)]
+    extensions: (usize, usize),
 }
 
 /// One C function of an extension.
@@ -143,8 +146,12 @@ impl Functions {
     pub fn new(tree: &Tree, options: &FunctionsOptions<'_>) -> Self {
         let inventory = tree.inventory();
         let mut found = Self::default();
-        for record in inventory.in_scope().filter(|record| (options.extension)(&record.extension.name)) {
-            found.add(tree, record);
+        for record in inventory.in_scope() {
+            found.extensions.0 += 1;
+            if (options.extension)(&record.extension.name) {
+                found.extensions.1 += 1;
+                found.add(tree, record);
+            }
         }
         found
     }
@@ -324,6 +331,11 @@ impl Document for Functions {
             more => format!("; {} on the way not backed", count(more, "function")),
         };
         match self.functions.len() {
+            0 if self.extensions.0 == 0 => writeln!(out, "no extension is there: nothing was looked for"),
+            0 if self.extensions.1 == 0 => {
+                let others = count(self.extensions.0, "extension");
+                writeln!(out, "none of {others} has such a name: nothing was looked for")
+            }
             0 => writeln!(out, "no C function{passing}"),
             _ => writeln!(out, "{summary}, {failures}{passing}"),
         }

@@ -190,7 +190,7 @@ fn segment(encoding: Encoding, entry: &[u8]) -> Option<Segment> {
 }
 
 fn not_elf() -> FileError {
-    FileError::new(FileErrorKind::NotAnObject, "the file does not begin with \\x7fELF").at(0)
+    FileError::new(FileErrorKind::NotAnObject, "the file is neither ELF nor Mach-O").at(0)
 }
 
 fn cut_off() -> FileError {

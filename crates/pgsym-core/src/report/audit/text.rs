@@ -102,6 +102,9 @@ impl Audit {
 
     fn write_summary(&self, out: &mut dyn Write, palette: &Palette) -> io::Result<()> {
         let AuditSummary { files, modules, extensions, errors, warnings, infos, suppressed } = self.summary;
+        if files == 0 && extensions == 0 && self.findings.is_empty() && suppressed == 0 {
+            return writeln!(out, "no module, library or extension is there: nothing was checked");
+        }
         let mut what = count(modules, "module");
         for (number, noun) in [(files - modules, "other file"), (extensions, "extension")] {
             if number > 0 {
