@@ -41,7 +41,6 @@ impl Args {
         let tree = output.load(&self.process, &self.paths, settings)?;
         let why = Why::new(&tree, &Name::from(self.name.as_bytes()));
         output.write(&why)?;
-        let is_unknown = why.providers.is_empty() && why.symbols.is_empty();
-        Ok(Status::from_findings(is_unknown || why.has_missing()))
+        Ok(Status::from_findings(why.is_unasked() || why.has_missing()))
     }
 }

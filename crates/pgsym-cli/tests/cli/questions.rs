@@ -181,6 +181,61 @@ fn a_named_file_that_is_no_binary_is_refused_after_the_others_were_answered() {
 }
 
 #[test]
+fn where_nothing_is_there_the_answer_says_so() {
+    let tree = TreeBuilder::new().directory("empty").object("x/x.so", &module());
+    for (command, stdout, stderr) in [
+        ("audit", "no module, library or extension is there: nothing was checked", ""),
+        ("functions", "no extension is there: nothing was looked for", ""),
+        ("tree", "", "no binary is there: nothing was read"),
+        ("symbols", "", "no binary is there: nothing was read"),
+        ("inspect", "", "no binary is there: nothing was read"),
+    ] {
+        let run = pgsym_in(tree.root(), [command, "empty"]);
+        assert_eq!((run.status, &*run.stderr), (0, &*line(stderr)), "{command}");
+        assert!(run.stdout.ends_with(&line(stdout)), "{command}: {}", run.stdout);
+        let quiet = pgsym_in(tree.root(), [command, "empty", "--quiet"]);
+        assert_eq!((quiet.status, quiet.stdout, &*quiet.stderr), (0, run.stdout, ""), "{command}");
+    }
+    let module = pgsym_in(tree.root(), ["functions", "x"]);
+    assert_eq!(module.stdout, "no extension is there: nothing was looked for\n");
+}
+
+fn line(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!("{text}\n") }
+}
+
+#[test]
+fn a_file_that_is_no_binary_is_told_in_one_way() {
+    let tree = TreeBuilder::new()
+        .file("notes.txt", "only text, and long enough to hold the header of a binary file");
+    for command in ["inspect", "symbols"] {
+        let run = pgsym_in(tree.root(), [command, "notes.txt"]);
+        assert_eq!(run.status, 2, "{command}");
+        assert!(run.stderr.contains("the file is neither ELF nor Mach-O"), "{command}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn why_says_who_defines_a_symbol_that_nobody_asks_for() {
+    let tree = TreeBuilder::new()
+        .object("lib/x.so", &module().needed("libdep.so.1").runpath("$ORIGIN/deps"))
+        .object("lib/deps/libdep.so.1", &SharedObject::new().soname("libdep.so.1").export("dep_only"));
+    let ask = |name: &str, format: &str| pgsym_in(tree.root(), ["why", name, "lib/x.so", "--format", format]);
+    let own = ask("f", "text");
+    assert_eq!(
+        (own.status, &*own.stdout),
+        (
+            1,
+            "f is defined by lib/x.so\n  no reference here: only dlsym finds it, as the server does for C functions\n"
+        )
+    );
+    let of_dependency = ask("dep_only", "json");
+    let symbols = &of_dependency.json()["symbols"];
+    assert!(symbols[0]["path"].as_str().unwrap().ends_with("lib/deps/libdep.so.1"), "{symbols:#}");
+    assert_eq!((symbols.as_array().unwrap().len(), symbols[0]["users"].as_array().unwrap().len()), (1, 0));
+}
+
+#[test]
 fn why_is_status_1_where_nothing_asks() {
     let tree = faulty_tree();
     let root = tree.root().to_str().unwrap();

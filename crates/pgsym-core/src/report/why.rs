@@ -76,6 +76,11 @@ pub struct Link {
 }
 
 impl Why {
+    /// Whether nobody asks for it, though something may define it.
+    pub fn is_unasked(&self) -> bool {
+        self.providers.is_empty() && self.symbols.iter().all(|provider| provider.users.is_empty())
+    }
+
     /// Whether anybody asks and is not served: a library that is missing, a symbol that nothing defines.
     pub fn has_missing(&self) -> bool {
         self.providers.iter().any(|provider| provider.path.name().is_none())

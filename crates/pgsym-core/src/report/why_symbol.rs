@@ -1,7 +1,7 @@
 //! The part of `pgsym why` that is about symbols: who provides one to whom, and which other definitions were
 //! passed over on the way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use super::text::{Palette, count, paint, write_labelled};
 use super::why::is_server;
 use super::why_dyld;
 use crate::discover::short_path;
-use crate::model::{Binding, NameHash};
+use crate::model::{Binding, Module, NameHash};
 use crate::name::{Name, bytes_as_path, path_bytes};
 use crate::resolve::{ObjectId, Process};
 use crate::tree::Tree;
@@ -27,7 +27,7 @@ pub struct SymbolProvider {
     /// The version that it defines; null where it has none.
     #[serde(flatten)]
     pub version: Field<key::Version>,
-    /// Who refers to it: the server first, then by path.
+    /// Who refers to it: the server first, then by path; nobody where a definition is all there is.
     pub users: Vec<SymbolUser>,
     /// Other definitions in the same processes, in the order they were met.
     pub passed_over: Vec<OtherDefinition>,
@@ -101,6 +101,9 @@ pub(super) fn providers(tree: &Tree, name: &Name) -> Vec<SymbolProvider> {
         ask(&mut answers, &load.process, &objects, name, (&file.shown, true));
     }
     why_dyld::symbols(tree, name, &mut answers);
+    if answers.is_empty() {
+        return definitions(tree, name);
+    }
     answers
         .into_iter()
         .map(|((path, version, passed_over), mut users)| {
@@ -115,6 +118,42 @@ pub(super) fn providers(tree: &Tree, name: &Name) -> Vec<SymbolProvider> {
             SymbolProvider { path, version, users, passed_over, exported_by }
         })
         .collect()
+}
+
+/// Who defines a symbol that nothing refers to: the files of the tree, the server, and what they load.
+fn definitions(tree: &Tree, name: &Name) -> Vec<SymbolProvider> {
+    let hashes = NameHash::of(name.as_bytes());
+    let mut found: BTreeSet<(PathBuf, Option<Name>)> = BTreeSet::new();
+    let mut add = |path: &Path, module: &Module| {
+        let symbols = module.symbols.get().into_iter();
+        found.extend(symbols.flat_map(|symbols| symbols.lookup(name.as_bytes(), hashes)).map(|symbol| {
+            let version = symbol.version().map(|version| version.name.clone());
+            (tree.shown(path), version)
+        }));
+    };
+    for file in tree.files() {
+        if let Ok(module) = &file.module {
+            add(&file.path, module);
+        }
+    }
+    if let Some(server) = tree.server() {
+        add(&server.installation.server, &server.module);
+    }
+    let mut seen = HashSet::new();
+    let loads = tree.files().iter().filter_map(|file| file.load.as_ref()).map(|load| &load.process);
+    for (_, object) in tree.process().into_iter().chain(loads).flat_map(Process::load_order) {
+        if seen.insert(object.id()) {
+            add(object.path(), object.module());
+        }
+    }
+    let nobody = |(path, version): (PathBuf, Option<Name>)| SymbolProvider {
+        path: Some(path.as_path()).into(),
+        version: version.as_ref().into(),
+        users: Vec::new(),
+        passed_over: Vec::new(),
+        exported_by: Vec::new(),
+    };
+    found.into_iter().map(nobody).collect()
 }
 
 fn file_id(file: &crate::tree::TreeFile) -> Option<crate::fs::FileId> {
@@ -192,7 +231,11 @@ impl SymbolProvider {
             }
             None => writeln!(out, "{name} is {} in the process", paint(palette.error, "NOT DEFINED"))?,
         }
-        writeln!(out, "  for {}:", count(self.users.len(), "reference"))?;
+        if self.users.is_empty() {
+            writeln!(out, "  no reference here: only dlsym finds it, as the server does for C functions")?;
+        } else {
+            writeln!(out, "  for {}:", count(self.users.len(), "reference"))?;
+        }
         for user in &self.users {
             let module = Name::from(path_bytes(short_path(bytes_as_path(user.module.as_bytes()), roots)));
             let library = bytes_as_path(user.requested_by.as_bytes()).file_name();
