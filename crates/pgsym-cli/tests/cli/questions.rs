@@ -269,7 +269,7 @@ fn what_is_no_server_is_refused() {
     let tree = sound_tree()
         .object("bin/other", &server_without_facts())
         .file("garbage", "garbage\n")
-        .file("cut.profile", "pgsym-profile 2\nmachine 62 64 little\nf palloc\n");
+        .file("cut.profile", "pgsym-profile 3\nmachine 62 64 little\nf palloc\n");
     let module = tree.path("lib/plpgsql.so");
     let module = module.to_str().unwrap();
     for (name, says) in [

@@ -235,6 +235,7 @@ pub(super) fn rule_words(via: &str, element: &Field<key::Element>) -> String {
         "cache" => "ld.so.cache",
         "default" => "default directory",
         "path" => "by its path",
+        "profile" => "the server's profile",
         "loaded" => "already loaded",
         "rpath-stack" => "LC_RPATH",
         "system" => "the system's",

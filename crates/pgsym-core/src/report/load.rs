@@ -236,7 +236,7 @@ fn causes(tree: &Tree, file: &TreeFile, load: &Load) -> Vec<Cause> {
         for edge in object.edges() {
             if let Err(error) = &edge.target
                 && edge.kind != crate::model::DependencyKind::Auxiliary
-                && error.kind != LoadErrorKind::NoSystem
+                && !matches!(error.kind, LoadErrorKind::NoSystem | LoadErrorKind::Elsewhere)
             {
                 let kind =
                     if error.kind == LoadErrorKind::NotFound { "missing-library" } else { "bad-library" };

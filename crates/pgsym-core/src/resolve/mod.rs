@@ -27,7 +27,7 @@ pub use bind::{Binding, Definition, PassedOver, Reference, accepts, dlsym};
 pub(crate) use bind::{Wanted, references};
 pub use cache::{LD_SO_CACHE, LdSoCache};
 pub use elements::{Meaning, SearchDirectory, SearchElement};
-pub use environment::{CpuLevel, LegacyNames, Libc, LoaderEnv, LoaderOptions, usual_interpreter};
+pub use environment::{CpuLevel, Described, LegacyNames, Libc, LoaderEnv, LoaderOptions, usual_interpreter};
 pub use process::{Attempt, MainObject, Object, ObjectId, Process};
 pub use store::FileStore;
 pub use trace::{Edge, LoadError, LoadErrorKind, Outcome, Probe, Refusal, Via};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::environment::{Libc, LoaderEnv};
 use super::glibc::{
-    Directory, OpenMode, Search, match_loaded, read_only_dynamic, refuse_to_map, split_search_path,
+    Directory, Hit, OpenMode, Search, match_loaded, read_only_dynamic, refuse_to_map, split_search_path,
 };
 use super::musl;
 use super::scope::{GlobalScope, Scope};
@@ -16,7 +16,7 @@ use super::search_list::SearchList;
 use super::settled::Settled;
 use super::store::{FileStore, Opened};
 use super::token::{Expanded, Tokens, expand};
-use super::trace::{Edge, LoadError, LoadErrorKind, Probe, Via};
+use super::trace::{Edge, LoadError, LoadErrorKind, Outcome, Probe, Via};
 use super::versions;
 use crate::fs::FileId;
 use crate::limits;
@@ -437,10 +437,11 @@ impl Process {
             self.list(id);
             return (Ok(id), Some(Via::Loaded), Vec::new());
         }
-        let (found, probes) = match self.env.libc {
+        let (mut found, mut probes) = match self.env.libc {
             Libc::Glibc(..) => Search::run(self, requester, name),
             Libc::Musl => musl::search(self, requester, name),
         };
+        self.ask_description(name, &mut found, &mut probes);
         let needed_by = requester.filter(|_| mapping != Mapping::Dlopen);
         match found {
             Err(mut error) => {
@@ -460,6 +461,24 @@ impl Process {
                 }
                 (mapped, Some(hit.via), probes)
             }
+        }
+    }
+
+    /// What the description of a program knows of a library that the search did not find: it was written where the program
+    /// lies, and may be read elsewhere.
+    fn ask_description(&self, name: &[u8], found: &mut Result<Hit, LoadError>, probes: &mut Vec<Probe>) {
+        let Err(error) = found else { return };
+        if !matches!(error.kind, LoadErrorKind::NotFound | LoadErrorKind::NoSystem) {
+            return;
+        }
+        let Some(path) = self.env.described_library(name).map(Path::to_owned) else { return };
+        let is_here = matches!(&*self.store.open(&path), Opened::File(_));
+        let outcome = if is_here { Outcome::Found } else { Outcome::Missing };
+        probes.push(Probe { via: Via::Profile, element: None, path: path.clone(), outcome });
+        if is_here {
+            *found = Ok(Hit { path, via: Via::Profile });
+        } else {
+            error.kind = LoadErrorKind::Elsewhere;
         }
     }
 
@@ -550,10 +569,14 @@ impl Process {
             self.failure.get_or_insert(fail(LoadErrorKind::Crash, format!("{}: {crash}", shown_path(&path))));
         }
         let id = ObjectId(self.objects.len() as u32);
+        let program = || match &self.env.described {
+            Some(described) => described.program.clone(),
+            None => Some(self.resolved(&absolute)),
+        };
         let origin = match (mapping, self.env.libc) {
-            (Mapping::Program, Libc::Musl) => Some(musl::origin(&self.resolved(&absolute))),
+            (Mapping::Program, Libc::Musl) => program().map(|path| musl::origin(&path)),
             (_, Libc::Musl) => Some(musl::origin(&path)),
-            (Mapping::Program, Libc::Glibc(..)) => origin(&self.resolved(&absolute)),
+            (Mapping::Program, Libc::Glibc(..)) => program().and_then(|path| origin(&path)),
             (_, Libc::Glibc(..)) => self.env.absolute(&path).and_then(|absolute| origin(&absolute)),
         };
         // musl gives a short name only to what a search found.

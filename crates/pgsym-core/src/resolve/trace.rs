@@ -25,6 +25,8 @@ pub enum Via {
     Cache,
     /// A directory built into the loader (musl: or of its path file).
     Default,
+    /// The server's profile, which says where its loader found the library.
+    Profile,
 }
 
 impl Via {
@@ -38,6 +40,7 @@ impl Via {
             Self::Runpath => "runpath",
             Self::Cache => "cache",
             Self::Default => "default",
+            Self::Profile => "profile",
         }
     }
 }
@@ -163,6 +166,8 @@ pub enum LoadErrorKind {
     NotFound,
     /// No candidate exists in what there is, and the system of the file's machine is not there.
     NoSystem,
+    /// No candidate exists here, and the server's profile says that the server has one.
+    Elsewhere,
     /// A candidate exists and stops the search.
     Refused,
     /// A version that an object needs is not defined by the library chosen.
@@ -186,6 +191,14 @@ pub enum LoadErrorKind {
 impl LoadErrorKind {
     /// Whether a whole file is missing or unusable, rather than something inside one.
     pub fn is_of_a_file(self) -> bool {
-        matches!(self, Self::NotFound | Self::NoSystem | Self::Refused | Self::Unreadable | Self::Limit)
+        matches!(
+            self,
+            Self::NotFound
+                | Self::NoSystem
+                | Self::Elsewhere
+                | Self::Refused
+                | Self::Unreadable
+                | Self::Limit
+        )
     }
 }

@@ -43,6 +43,7 @@ pub(crate) fn probe_line(process: &Process, probe: &Probe) -> String {
         Via::Runpath => "DT_RUNPATH".to_owned(),
         Via::Cache => "ld.so.cache".to_owned(),
         Via::Default => "default".to_owned(),
+        Via::Profile => "the server's profile".to_owned(),
     };
     match &probe.outcome {
         Outcome::NoEntry | Outcome::Skipped(_) => format!("{rule}: {}", probe.outcome),

@@ -74,7 +74,9 @@ fn load_files(
     let mut envs = Environments { fs: store.fs(), settings, known: Vec::new() };
     if let Some(process) = process {
         let interpreter = server.and_then(|server| interpreter_of(&server.module));
-        envs.known.push((process.env().target, interpreter, Arc::new(process.env().clone())));
+        // What is known of the server's own file is of no other program's.
+        let env = LoaderEnv { described: None, ..process.env().clone() };
+        envs.known.push((env.target, interpreter, Arc::new(env)));
     }
     let env_of: Vec<Option<Arc<LoaderEnv>>> = files
         .iter()

@@ -14,7 +14,7 @@ use crate::model::{Module, Target};
 use crate::name::{Name, shown_path};
 use crate::parse::{Facets, parse};
 use crate::postgres::{Profile, ServerFacts, profile, verdict};
-use crate::resolve::{Attempt, FileStore, Libc, LoadErrorKind, LoaderEnv, MainObject, Process};
+use crate::resolve::{Attempt, Described, FileStore, Libc, LoadErrorKind, LoaderEnv, MainObject, Process};
 use crate::source::read_range;
 
 /// The server of a tree.
@@ -28,6 +28,8 @@ pub struct Server {
     pub facts: ServerFacts,
     /// Where all that was read.
     pub source: ServerSource,
+    /// What a profile knows beside that.
+    pub(crate) described: Option<Described>,
 }
 
 /// Where a server's facts come from.
@@ -273,7 +275,7 @@ fn read_server(store: &FileStore, installation: Installation) -> Result<Server, 
     }
     let module = Arc::new(module);
     store.insert(&path, metadata, &*source, Ok(Arc::clone(&module)));
-    Ok(Server { installation, module, facts, source: ServerSource::Binary })
+    Ok(Server { installation, module, facts, source: ServerSource::Binary, described: None })
 }
 
 /// Starts the server and loads what it preloads.
@@ -283,7 +285,8 @@ pub(super) fn start_server(
     settings: &Settings,
 ) -> Result<(Process, Option<String>), Error> {
     let interpreter = server.module.elf().and_then(|elf| elf.interpreter.get()).map(Name::as_path);
-    let env = Arc::new(LoaderEnv::read(store.fs(), server.module.target, interpreter, &settings.loader));
+    let env = LoaderEnv::read(store.fs(), server.module.target, interpreter, &settings.loader);
+    let env = Arc::new(LoaderEnv { described: server.described.clone(), ..env });
     let path = &server.installation.server;
     let mut process =
         Process::start(Arc::clone(store), env, path, MainObject::Program).map_err(|error| Error::Path {
@@ -318,4 +321,80 @@ fn start_refused(process: &Process, path: &Path) -> Option<String> {
         _ if process.env().libc == Libc::Musl => error.message,
         _ => format!("{path}: error while loading shared libraries: {}", error.message),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use pgsym_testkit::{Kind, Magic, SharedObject};
+
+    use crate::postgres::Profile;
+    use crate::resolve::Via;
+    use crate::rules::testing::{Case, library, module};
+    use crate::tree::{ServerChoice, Tree};
+
+    /// A relocatable server, as wheels bring one, and a module that needs a library which comes with it.
+    fn bundle() -> Case {
+        let server = SharedObject::new()
+            .kind(Kind::PieExecutable)
+            .interp("/lib64/ld-linux-x86-64.so.2")
+            .needed("libc.so.6")
+            .needed("libown.so.1")
+            .runpath("$ORIGIN/../lib")
+            .dynamic_string(0x6fff_f000, "postgres (PostgreSQL) 15.8")
+            .magic(Magic::pg(15));
+        Case::new()
+            .object("/pg/bin/postgres", &server)
+            .object("/pg/lib/libown.so.1", &library("libown.so.1"))
+            .object("uses.so", &module().needed("libown.so.1"))
+    }
+
+    fn profile(case: &Case) -> String {
+        let tree = case.tree();
+        let mut text = Vec::new();
+        Profile::of(tree.server().unwrap(), tree.process().unwrap()).write(&mut text).unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
+    fn under(case: &Case, profile: String) -> Tree {
+        let at = |settings: &mut crate::tree::Settings| {
+            settings.server = ServerChoice::At("/ci/deep/x.profile".into());
+        };
+        case.clone().file("/ci/deep/x.profile", profile).settings(at).tree()
+    }
+
+    /// What became of the server's own library, and whether the module loads.
+    fn found(tree: &Tree) -> (Option<Via>, bool) {
+        let main = tree.process().unwrap().main().unwrap();
+        let edge = main.edges().iter().find(|edge| edge.name == "libown.so.1").unwrap();
+        let module = tree.files().iter().find(|file| file.path.ends_with("uses.so")).unwrap();
+        (edge.via, module.load.as_ref().unwrap().failure.is_none())
+    }
+
+    #[test]
+    fn origin_of_a_profile_is_where_the_server_lies() {
+        let case = bundle();
+        assert_eq!(found(&under(&case, profile(&case))), (Some(Via::Runpath), true));
+    }
+
+    #[test]
+    fn a_library_that_the_search_does_not_find_is_where_the_profile_has_it() {
+        let case = bundle();
+        // The formats before 3 did not say where the server lies.
+        let old: Vec<String> =
+            profile(&case).lines().filter(|line| !line.starts_with("server ")).map(str::to_owned).collect();
+        let old = old.join("\n").replace("pgsym-profile 3", "pgsym-profile 2");
+        let (lines, _) = old.rsplit_once('\n').unwrap();
+        let old = format!("{lines}\nend {}\n", lines.lines().count());
+        assert_eq!(found(&under(&case, old)), (Some(Via::Profile), true));
+    }
+
+    #[test]
+    fn a_profile_of_a_profile_is_the_same() {
+        let case = bundle();
+        let text = profile(&case);
+        let tree = under(&case, text.clone());
+        let mut again = Vec::new();
+        Profile::of(tree.server().unwrap(), tree.process().unwrap()).write(&mut again).unwrap();
+        assert_eq!(String::from_utf8(again).unwrap(), text);
+    }
 }

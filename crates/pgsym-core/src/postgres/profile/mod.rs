@@ -13,7 +13,7 @@ use crate::model::{
     SymbolTable, Table, Target,
 };
 use crate::name::Name;
-use crate::resolve::Process;
+use crate::resolve::{Described, Process};
 use crate::tree::{Server, ServerSource};
 
 /// How the first line of every profile begins.
@@ -28,6 +28,8 @@ pub struct Profile {
     pub target: Target,
     /// PT_INTERP.
     pub interpreter: Option<Name>,
+    /// The binary, every link resolved; none in the formats before 3.
+    pub server: Option<PathBuf>,
     /// `$libdir`.
     pub pkglibdir: Option<PathBuf>,
     /// The shared directory.
@@ -38,8 +40,8 @@ pub struct Profile {
     pub needed: Vec<Name>,
     /// DT_RPATH or DT_RUNPATH.
     pub search_paths: Vec<(SearchPathKind, Name)>,
-    /// Where its libraries were found when the profile was written: for the reader, not for the model, which searches the
-    /// tree that it is asked about.
+    /// Where its libraries were found when the profile was written. The model searches the tree that it is asked about, and
+    /// looks here for what that does not find.
     pub libraries: Vec<(Name, PathBuf)>,
     /// What it exports.
     pub exports: Vec<(Name, SymbolKind)>,
@@ -64,6 +66,14 @@ impl Profile {
             version: server.facts.version.clone(),
             target: module.target,
             interpreter: module.elf().and_then(|elf| elf.interpreter.get()).cloned(),
+            server: match &server.described {
+                Some(described) => described.program.clone(),
+                // `$ORIGIN` is that of the resolved path.
+                None => {
+                    let path = &server.installation.server;
+                    Some(process.store().fs().canonicalize(path).unwrap_or_else(|_| path.clone()))
+                }
+            },
             pkglibdir: Some(server.installation.pkglibdir.clone()),
             sharedir: server.installation.sharedir.clone(),
             magic: server.facts.magic.clone(),
@@ -82,6 +92,7 @@ impl Profile {
             version: Some(version),
             target,
             interpreter: None,
+            server: None,
             pkglibdir: None,
             sharedir: None,
             magic: Some(MagicBlock::standard(major, target.class)),
@@ -137,6 +148,7 @@ impl Profile {
             module: module.into(),
             facts: ServerFacts { version: self.version, magic: self.magic, guards_operator_links: None },
             source: ServerSource::Profile,
+            described: Some(Described { program: self.server, libraries: self.libraries }),
         }
     }
 }

@@ -1,20 +1,24 @@
 //! The text of a profile.
 //!
 //! ```text
-//! pgsym-profile 2
+//! pgsym-profile 3
 //! version 15.18
 //! machine 62 64 little
 //! interpreter /lib64/ld-linux-x86-64.so.2
+//! server /usr/lib/postgresql/15/bin/postgres
 //! pkglibdir /usr/lib/postgresql/15/lib
 //! magic 56 1500 100 32 64 1 506f737467726553514c0000…
 //! needed libssl.so.3
 //! library libssl.so.3 /lib/x86_64-linux-gnu/libssl.so.3
 //! f palloc
 //! d CurrentMemoryContext
-//! end 11
+//! end 12
 //! ```
 //!
-//! The last line counts those before it, so that a part of a profile is none. Format 1 had no last line.
+//! `server` is where the binary lies: what `$ORIGIN` in its search paths starts from, wherever the profile is read. A library
+//! that the search does not find then is taken from where its `library` line has it. The last line counts those before it, so
+//! that a part of a profile is none. Format 2 had no line `server`, so `$ORIGIN` of its servers is not known; format 1 had no
+//! last line either.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -28,10 +32,13 @@ use crate::name::{Name, Shown, path_bytes, path_from_bytes};
 use crate::postgres::{MagicBlock, MagicEvidence};
 
 /// The first line of a profile of today's format.
-const MARK: &str = "pgsym-profile 2";
+const MARK: &str = "pgsym-profile 3";
+
+/// The first line of the format without the server's path.
+const MARK_2: &str = "pgsym-profile 2";
 
 /// The first line of the format without a last line.
-const OLD_MARK: &str = "pgsym-profile 1";
+const MARK_1: &str = "pgsym-profile 1";
 
 impl Profile {
     /// Writes the profile as text.
@@ -54,7 +61,8 @@ impl Profile {
         if let Some(interpreter) = &self.interpreter {
             line(out, "interpreter", interpreter.as_bytes())?;
         }
-        for (key, path) in [("pkglibdir", &self.pkglibdir), ("sharedir", &self.sharedir)] {
+        let paths = [("server", &self.server), ("pkglibdir", &self.pkglibdir), ("sharedir", &self.sharedir)];
+        for (key, path) in paths {
             if let Some(path) = path {
                 line(out, key, path_bytes(path))?;
             }
@@ -99,8 +107,8 @@ impl Profile {
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
         let mut lines = bytes.split(|&byte| byte == b'\n').enumerate();
         let first = lines.next().map(|(_, line)| line.trim_ascii_end()).unwrap_or_default();
-        let is_old = first == OLD_MARK.as_bytes();
-        if !is_old && first != MARK.as_bytes() {
+        let is_old = first == MARK_1.as_bytes();
+        if !is_old && first != MARK_2.as_bytes() && first != MARK.as_bytes() {
             return Err(format!("the first line is not \"{MARK}\""));
         }
         // Of the old format, at least the last line is whole.
@@ -110,6 +118,7 @@ impl Profile {
             version: None,
             target: Target::X86_64,
             interpreter: None,
+            server: None,
             pkglibdir: None,
             sharedir: None,
             magic: None,
@@ -145,6 +154,7 @@ impl Profile {
                     );
                 }
                 b"interpreter" => profile.interpreter = Some(Name::from(value)),
+                b"server" => profile.server = Some(path_from_bytes(value.to_vec())),
                 b"pkglibdir" => profile.pkglibdir = Some(path_from_bytes(value.to_vec())),
                 b"sharedir" => profile.sharedir = Some(path_from_bytes(value.to_vec())),
                 b"magic" => {
@@ -252,6 +262,7 @@ mod tests {
     fn profile() -> Profile {
         Profile {
             interpreter: Some(Name::from("/lib64/ld-linux-x86-64.so.2")),
+            server: Some(PathBuf::from("/usr/lib/postgresql/15/bin/postgres")),
             pkglibdir: Some(PathBuf::from("/usr/lib/postgresql/15/lib")),
             search_paths: vec![(SearchPathKind::Rpath, Name::from("$ORIGIN/../lib"))],
             libraries: vec![(Name::from("libz.so.1"), PathBuf::from("/lib/libz.so.1"))],
@@ -269,14 +280,14 @@ mod tests {
     #[test]
     fn a_wrong_line_is_named() {
         let parse = |text: &str| Profile::parse(text.as_bytes()).unwrap_err();
-        assert_eq!(parse("hello"), "the first line is not \"pgsym-profile 2\"");
-        assert_eq!(parse("pgsym-profile 9\n"), "the first line is not \"pgsym-profile 2\"");
+        assert_eq!(parse("hello"), "the first line is not \"pgsym-profile 3\"");
+        assert_eq!(parse("pgsym-profile 9\n"), "the first line is not \"pgsym-profile 3\"");
         assert_eq!(
-            parse("pgsym-profile 2\nmachine x"),
+            parse("pgsym-profile 3\nmachine x"),
             "line 2: the machine is not \"NUMBER 32|64 little|big\""
         );
-        assert_eq!(parse("pgsym-profile 2\nfoo bar"), "line 2: there is no key foo");
-        assert_eq!(parse("pgsym-profile 2\nf palloc\nend 2"), "there is no line \"machine\"");
+        assert_eq!(parse("pgsym-profile 3\nfoo bar"), "line 2: there is no key foo");
+        assert_eq!(parse("pgsym-profile 3\nf palloc\nend 2"), "there is no line \"machine\"");
     }
 
     #[test]
@@ -302,5 +313,12 @@ mod tests {
         let old = "pgsym-profile 1\nmachine 62 64 little\nf palloc\n";
         assert_eq!(Profile::parse(old.as_bytes()).unwrap().exports.len(), 1);
         assert!(Profile::parse(old.trim_end().as_bytes()).is_err());
+    }
+
+    #[test]
+    fn the_format_without_the_servers_path_is_read() {
+        let old = "pgsym-profile 2\nmachine 62 64 little\nrunpath $ORIGIN/../lib\nf palloc\nend 4\n";
+        let profile = Profile::parse(old.as_bytes()).unwrap();
+        assert_eq!((profile.server, profile.search_paths.len()), (None, 1));
     }
 }

@@ -83,6 +83,18 @@ pub struct LoaderEnv {
     /// builds of glibc do so, for their directories may hold libraries of several machines; others refuse a file of the other
     /// byte order for good (seen with 2.36-9+deb12u14: EI_DATA, EI_OSABI and padding do not matter there).
     pub skips_foreign_machines_first: bool,
+    /// What is known of the program where its own file is not at hand.
+    pub described: Option<Described>,
+}
+
+/// A program of which there is a description instead of the file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Described {
+    /// Where the program lies, every link resolved: what its `$ORIGIN` starts from. Where that is not known, neither is
+    /// `$ORIGIN`.
+    pub program: Option<PathBuf>,
+    /// Where its loader found libraries, by name.
+    pub libraries: Vec<(Name, PathBuf)>,
 }
 
 /// What decides a [`LoaderEnv`] beside the files.
@@ -152,6 +164,7 @@ impl LoaderEnv {
             loader: interpreter.map(Path::to_owned),
             has_system,
             skips_foreign_machines_first: facts.is_multiarch_build,
+            described: None,
         }
     }
 
@@ -184,6 +197,7 @@ impl LoaderEnv {
             has_system: fs.metadata(&loader).is_ok(),
             loader: Some(loader),
             skips_foreign_machines_first: false,
+            described: None,
         }
     }
 
@@ -209,6 +223,10 @@ impl LoaderEnv {
                 self.system_words(),
                 error.message.split(':').next().unwrap_or_default()
             )),
+            LoadErrorKind::Elsewhere => Some(format!(
+                "{}: the server has the library, says its profile, and it is not here (--root)",
+                error.message
+            )),
             LoadErrorKind::LaterMinor => Some(format!(
                 "{}: no server that is built in has it, and what minor releases after theirs added is not known \
                  (--server)",
@@ -216,6 +234,12 @@ impl LoaderEnv {
             )),
             _ => None,
         }
+    }
+
+    /// Where the description of the program has a library.
+    pub(super) fn described_library(&self, name: &[u8]) -> Option<&Path> {
+        let libraries = &self.described.as_ref()?.libraries;
+        libraries.iter().find(|(known, _)| known.as_bytes() == name).map(|(_, path)| &**path)
     }
 
     /// The directories below a `--root` or elsewhere that the loader would search without being told.

@@ -15,6 +15,7 @@ declare_rule! {
     /// Whether the dynamic loader that files of a machine and C library name is in the tree: `/lib/ld-linux-aarch64.so.1`
     /// for aarch64 and glibc. Where it is not, a library that the tree itself does not have may be in the system that the files
     /// are for, and nobody knows. One finding for each loader, which lists the libraries.
+    /// And whether a library that the server has, as its profile says, is here.
     ///
     /// ## Why it matters
     ///
@@ -23,7 +24,8 @@ declare_rule! {
     ///
     /// ## When it fires
     ///
-    /// A package for aarch64 is audited on an x86_64 machine; one for Alpine on Debian.
+    /// A package for aarch64 is audited on an x86_64 machine; one for Alpine on Debian. A module asks for a library that comes
+    /// with the server, and `--server` names a profile that was written elsewhere.
     ///
     /// ## How to fix
     ///
@@ -47,6 +49,42 @@ declare_rule! {
 }
 
 fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
+    systems(cx, sink);
+    servers_own(cx, sink);
+}
+
+/// The libraries that the server has elsewhere.
+fn servers_own(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
+    let tree = cx.tree();
+    let mut names = BTreeSet::new();
+    let mut files: BTreeSet<&Path> = BTreeSet::new();
+    for failed in failed_edges(
+        tree,
+        |edge| matches!(&edge.target, Err(error) if error.kind == LoadErrorKind::Elsewhere),
+    ) {
+        names.insert(failed.name().to_string());
+        files.extend(failed.files.iter().map(|file| file.path.as_path()));
+    }
+    let Some(server) = tree.server().filter(|_| !names.is_empty()) else { return };
+    let message = format!(
+        "The server has {} that {} of the tree {}, says its profile, and {} not here: what {} is not known.",
+        count_libraries(names.len()),
+        count(files.len(), "file"),
+        if files.len() == 1 { "needs" } else { "need" },
+        if names.len() == 1 { "it is" } else { "they are" },
+        if names.len() == 1 { "it has" } else { "they have" },
+    );
+    let finding = sink.finding(&server.installation.server, "libraries", message);
+    let finding = finding.evidence("libraries", listed(&names));
+    let finding = finding.evidence("files", listed(files.iter().map(|path| base_name(path))));
+    sink.report(finding.help("name the system that has the server: --root DIR"));
+}
+
+fn count_libraries(number: usize) -> String {
+    format!("{number} {}", if number == 1 { "library" } else { "libraries" })
+}
+
+fn systems(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     let tree = cx.tree();
     let mut systems: BTreeMap<String, (BTreeSet<String>, BTreeSet<&Path>)> = BTreeMap::new();
     for failed in failed_edges(tree, |edge| {
@@ -59,11 +97,10 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     }
     let about = tree.roots().paths().first().map_or(Path::new("/"), |root| root);
     for (system, (names, files)) in systems {
-        let library = if names.len() == 1 { "library" } else { "libraries" };
         let message = format!(
-            "No system for {system} is here: whether it has the {} {library} that {} of the tree need and the tree has not \
-             is not known.",
-            names.len(),
+            "No system for {system} is here: whether it has the {} that {} of the tree need and the tree has not is not \
+             known.",
+            count_libraries(names.len()),
             count(files.len(), "file"),
         );
         let finding = sink.finding(about, &system, message).evidence("libraries", listed(&names));
@@ -76,7 +113,9 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
 pub(crate) mod tests {
     use super::*;
     use crate::check::Selection;
-    use crate::rules::testing::Case;
+    use crate::postgres::Verdict;
+    use crate::rules::loader::missing_dependency::MISSING_DEPENDENCY;
+    use crate::rules::testing::{Case, module};
     use crate::tree::ServerChoice;
     use pgsym_testkit::{Machine, SharedObject};
 
@@ -119,5 +158,34 @@ pub(crate) mod tests {
         let findings = crate::check::check(&silent().tree(), &Selection::default());
         let codes: Vec<&str> = findings.iter().map(|finding| finding.rule.code).collect();
         assert!(codes.contains(&"PGS101") && !codes.contains(&"PGS107"), "{codes:?}");
+    }
+
+    #[test]
+    fn a_library_that_the_server_has_elsewhere_is_no_missing_one() {
+        let case = |library: &str| {
+            let profile = format!(
+                "pgsym-profile 3\nmachine 62 64 little\nserver /opt/pg/bin/postgres\nneeded libc.so.6\n\
+                 needed libown.so.1\nrunpath $ORIGIN/../lib\n{library}end {}\n",
+                6 + library.lines().count()
+            );
+            Case::new()
+                .file("/ci/x.profile", profile)
+                .object("uses.so", &module().needed("libown.so.1"))
+                .settings(|settings| settings.server = ServerChoice::At("/ci/x.profile".into()))
+        };
+        let told = case("library libown.so.1 /opt/pg/lib/libown.so.1\n");
+        let finding = told.one(&ABSENT_SYSTEM);
+        assert_eq!(
+            finding.message,
+            "The server has 1 library that 1 file of the tree needs, says its profile, and it is not here: what it has is \
+             not known."
+        );
+        assert!(told.run(&MISSING_DEPENDENCY).is_empty());
+        let tree = told.tree();
+        let load = tree.files().iter().find(|file| file.path.ends_with("uses.so")).unwrap().load.as_ref();
+        assert!(matches!(load.unwrap().verdict, Some(Verdict::Unknown(_))));
+        // Of a library that the profile does not name, nothing is known but that it is nowhere.
+        assert!(case("").run(&ABSENT_SYSTEM).is_empty());
+        assert_eq!(case("").run(&MISSING_DEPENDENCY).len(), 1);
     }
 }
