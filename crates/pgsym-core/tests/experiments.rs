@@ -177,7 +177,10 @@ fn an_exported_static_copy_is_not_even_used_by_its_own_module() {
     assert_eq!(lab.agreed(&[&module]), "system");
     let tree = lab.tree();
     let capture = &collisions(&tree).captures[0];
-    assert_eq!((capture.cause, capture.judgement()), (Cause::Server, Judgement::Harmful));
+    assert_eq!(
+        (capture.cause, capture.judgement(&collisions(&tree).universe)),
+        (Cause::Server, Judgement::Harmful)
+    );
     assert_eq!(capture.victim, capture.meant);
 }
 
@@ -193,7 +196,7 @@ fn an_exported_static_copy_takes_versioned_calls_of_later_modules() {
     let found = collisions(&tree);
     let capture =
         found.captures.iter().find(|capture| capture.is_unversioned()).expect("a capture across versions");
-    assert_eq!(capture.judgement(), Judgement::OrderDependent);
+    assert_eq!(capture.judgement(&found.universe), Judgement::OrderDependent);
     assert!(found.universe.get(capture.captor).path.ends_with("static.so"));
 }
 

@@ -13,7 +13,7 @@ use crate::output::Output;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Every order of loading is judged: what the server has comes first, modules may come in any \
-    order. Exit status 1: something is not harmless."
+    order. Exit status 1: something is harmful or depends on the order."
 )]
 pub(crate) struct Args {
     /// Modules, directories or an installation prefix

@@ -52,12 +52,24 @@ pub struct CapturedSymbol {
     pub uses: u32,
 }
 
+impl Cause {
+    /// How bad it is where the two definitions are known to differ.
+    pub fn judgement(self) -> Judgement {
+        match self {
+            Self::Server => Judgement::Harmful,
+            Self::Module => Judgement::OrderDependent,
+        }
+    }
+}
+
 impl Capture {
-    /// How bad it is.
-    pub fn judgement(&self) -> Judgement {
+    /// How bad it is: what the server takes from a module that means itself is never called; what it takes from a library
+    /// is often the same, as with libpq, and in any case nothing that a module's author decides.
+    pub fn judgement(&self, universe: &Universe) -> Judgement {
+        let is_own = self.victim == self.meant && universe.get(self.victim).file.is_some();
         match self.cause {
-            Cause::Server => Judgement::Harmful,
-            Cause::Module => Judgement::OrderDependent,
+            Cause::Server if !is_own => Judgement::Noted,
+            cause => cause.judgement(),
         }
     }
 

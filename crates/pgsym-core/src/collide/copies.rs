@@ -127,7 +127,8 @@ fn judge(
             || (capture.captor == second && capture.meant == first)
     };
     let crossing: Vec<&Capture> = captures.iter().filter(between).collect();
-    let judgement = crossing.iter().map(|capture| capture.judgement()).max().unwrap_or(Judgement::Harmless);
+    let judgement =
+        crossing.iter().map(|capture| capture.cause.judgement()).max().unwrap_or(Judgement::Harmless);
     Some(Copies {
         first,
         second,

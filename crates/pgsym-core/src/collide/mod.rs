@@ -25,9 +25,12 @@ use crate::tree::Tree;
 pub enum Judgement {
     /// Nothing crosses; the reason is given.
     Harmless,
+    /// It happens in every order, and among libraries of which none is a module of the tree: their distribution's choice, good
+    /// to know.
+    Noted,
     /// It depends on which module is loaded first.
     OrderDependent,
-    /// It happens in every order.
+    /// It happens in every order, to a module's own definitions or to a copy of a library.
     Harmful,
 }
 
@@ -36,6 +39,7 @@ impl Judgement {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Harmless => "harmless",
+            Self::Noted => "noted",
             Self::OrderDependent => "order-dependent",
             Self::Harmful => "harmful",
         }

@@ -88,6 +88,8 @@ impl NameCollision {
     pub fn judgement(&self) -> Judgement {
         match (self.is_server, self.lacking.is_empty()) {
             (true, false) => Judgement::Harmful,
+            // Nobody shipped the second for these modules.
+            (true, true) if self.loser_is == Whose::Others => Judgement::Noted,
             _ => Judgement::OrderDependent,
         }
     }

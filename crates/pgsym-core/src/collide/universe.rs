@@ -35,6 +35,8 @@ pub struct Member {
     pub module: Arc<Module>,
     /// Whether the server has it before any module, preloaded ones included.
     pub is_server: bool,
+    /// Whether the server has it only because of what it preloads.
+    pub is_preloaded: bool,
     /// The files of the tree that bring it, as indices into [`Tree::files`], in path order; empty for the server's own.
     pub brought_by: Vec<usize>,
     /// Its file in the tree, where it is one.
@@ -58,9 +60,11 @@ pub struct Universe {
 impl Universe {
     pub(super) fn build(tree: &Tree, server: &Process) -> Self {
         let mut universe = Self::default();
-        for (_, object) in server.load_order() {
+        for (object_id, object) in server.load_order() {
             let id = universe.member(object.path().to_owned(), object.module());
-            universe.members[id.0 as usize].is_server = true;
+            let is_own = server.started().contains(&object_id) || server.interpreter() == Some(object_id);
+            let member = &mut universe.members[id.0 as usize];
+            (member.is_server, member.is_preloaded) = (true, !is_own);
         }
         for (index, file) in tree.files().iter().enumerate() {
             let Some(load) = file.load.as_ref().filter(|_| file.role == Role::Module) else { continue };
@@ -83,10 +87,12 @@ impl Universe {
     /// The same for Mach-O. What only the shared cache has is no file.
     pub(super) fn of_dyld(tree: &Tree, server: &DyldProcess) -> Self {
         let mut universe = Self::default();
-        for (_, image) in server.images() {
+        let own = server.main().map(|main| server.closure(main)).unwrap_or_default();
+        for (image_id, image) in server.images() {
             if let Some(module) = image.module() {
                 let id = universe.member(image.path().to_owned(), module);
-                universe.members[id.0 as usize].is_server = true;
+                let member = &mut universe.members[id.0 as usize];
+                (member.is_server, member.is_preloaded) = (true, !own.contains(&image_id));
             }
         }
         for (index, process, new) in dyld_loads(tree, server) {
@@ -161,6 +167,7 @@ impl Universe {
             path,
             module,
             is_server: false,
+            is_preloaded: false,
             brought_by: Vec::new(),
             file: None,
             versions: None,

@@ -73,9 +73,11 @@ pub struct SymbolCollision {
     pub meant: Side,
     /// The file whose definitions they take.
     pub taken: Side,
-    /// "server": in every order. "module": when the taker is loaded first.
+    /// "server": in every order. "preload": in every order, because the taker comes with what is preloaded. "module": when
+    /// the taker is loaded first.
     pub cause: &'static str,
-    /// How bad it is.
+    /// "harmful": in every order. "order-dependent": who is loaded first decides. "noted": in every order, among libraries
+    /// that are no modules of the tree.
     pub verdict: &'static str,
     /// The symbols.
     pub symbols: Vec<CollidingSymbol>,
@@ -112,11 +114,13 @@ impl CollisionReport {
         Self { libraries, symbols, has_server: true, modules }
     }
 
-    /// Whether anything is worse than harmless.
+    /// Whether anything is harmful or depends on the order.
     pub fn has_harm(&self) -> bool {
-        let harmless = Judgement::Harmless.as_str();
-        self.libraries.iter().any(|library| library.verdict != harmless)
-            || self.symbols.iter().any(|symbol| symbol.verdict != harmless)
+        let is_harm = |verdict| {
+            [Judgement::OrderDependent, Judgement::Harmful].map(Judgement::as_str).contains(&verdict)
+        };
+        self.libraries.iter().any(|library| is_harm(library.verdict))
+            || self.symbols.iter().any(|symbol| is_harm(symbol.verdict))
     }
 
     /// Whether there was a server to meet in.
@@ -219,10 +223,11 @@ impl View<'_> {
             meant: self.side(capture.meant),
             taken: self.side(capture.captor),
             cause: match capture.cause {
+                Cause::Server if self.collisions.universe.get(capture.captor).is_preloaded => "preload",
                 Cause::Server => "server",
                 Cause::Module => "module",
             },
-            verdict: capture.judgement().as_str(),
+            verdict: capture.judgement(&self.collisions.universe).as_str(),
             symbols: capture
                 .symbols
                 .iter()
@@ -307,6 +312,9 @@ impl SymbolCollision {
         )?;
         let order = match self.cause {
             "server" => "always: the server is searched first".to_owned(),
+            "preload" => {
+                format!("always: {} is preloaded, and searched before any other module", base(&self.taken))
+            }
             _ => format!("when {} is loaded first", self.taken.words()),
         };
         write_labelled(out, palette, 4, "when", &order)?;

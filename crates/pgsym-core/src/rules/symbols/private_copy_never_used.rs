@@ -1,5 +1,5 @@
 use crate::check::{Finding, Severity, Sink, TreeCx, declare_rule};
-use crate::collide::{Collisions, NameCollision, Outvoted, Whose};
+use crate::collide::{Collisions, Judgement, NameCollision, Outvoted, Whose};
 use crate::name::shown_path;
 use crate::rules::evidence::{base_name, listed};
 use crate::rules::meeting::{rename, who};
@@ -103,7 +103,7 @@ fn of_others(
     let asker = name.requesters.first().map(|&id| who(tree, collisions, id)).unwrap_or_default();
     let (loser, name_of) = (shown_path(&name.loser), &name.name);
     let given = format!("{asker} would find {name_of} at {loser}, and is given the server's {winner}");
-    if name.lacking.is_empty() {
+    if name.judgement() == Judgement::Noted {
         start(format!("{given}, which has every version and symbol that it asks for."))
             .severity(Severity::Info)
     } else {
@@ -135,6 +135,7 @@ pub(crate) mod tests {
     use pgsym_testkit::{From, Kind, MachImage, Magic, SharedObject};
 
     use super::*;
+    use crate::report::CollisionReport;
     use crate::rules::testing::{CPU, Case, bundle, library, module};
 
     fn server() -> SharedObject {
@@ -200,9 +201,10 @@ pub(crate) mod tests {
 
     #[test]
     fn a_library_of_the_system_is_no_private_copy() {
-        let finding =
-            relocatable(&library("libfoo.so.1").export("foo"), &bar()).one(&PRIVATE_COPY_NEVER_USED);
+        let case = relocatable(&library("libfoo.so.1").export("foo"), &bar());
+        let finding = case.one(&PRIVATE_COPY_NEVER_USED);
         assert_eq!((finding.severity, &*finding.help), (Severity::Info, ""));
+        assert!(!CollisionReport::new(&case.tree()).has_harm());
         assert_eq!(
             finding.message,
             "libbar.so.1 (brought by x.so) would find libfoo.so.1 at /lib/x86_64-linux-gnu/libfoo.so.1, and is given the \

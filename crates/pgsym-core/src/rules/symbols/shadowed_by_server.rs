@@ -1,5 +1,5 @@
 use crate::check::{Severity, Sink, TreeCx, declare_rule};
-use crate::collide::Cause;
+use crate::collide::{Cause, Judgement};
 use crate::rules::meeting::{home, keep_private, who, with_symbols};
 
 declare_rule! {
@@ -8,7 +8,7 @@ declare_rule! {
     /// ## What it checks
     ///
     /// References of the module, and of libraries that it brings, to names that they or a library which they name define,
-    /// and that the server's binary or one of its libraries defines as well.
+    /// and that the server's binary, one of its libraries, or what it preloads defines as well.
     ///
     /// ## Why it matters
     ///
@@ -49,17 +49,23 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
         let captor = who(tree, collisions, capture.captor);
         let (name, whose) = (who(tree, collisions, capture.victim), who(tree, collisions, capture.meant));
         let whose = if capture.victim == capture.meant { "itself".to_owned() } else { whose };
-        // What a library of the system does among others is its distribution's choice.
-        let is_own = victim.file.is_some() && capture.victim == capture.meant;
+        let is_own = capture.judgement(&collisions.universe) == Judgement::Harmful;
         let severity = if is_own { Severity::Warning } else { Severity::Info };
         let count = capture.symbols.len();
         let first = capture.symbols.first().map(|symbol| symbol.name.to_string()).unwrap_or_default();
         let names = if count == 1 { first.clone() } else { format!("{first} and {} more", count - 1) };
+        let why = if collisions.universe.get(capture.captor).is_preloaded {
+            "what is preloaded comes before every other module"
+        } else {
+            "the server is first"
+        };
         let finding = sink
             .finding(
                 home(tree, victim),
                 format!("{first} {name}"),
-                format!("{name} means {whose} with {names}, and {captor} takes it: the server is first in the global scope."),
+                format!(
+                    "{name} means {whose} with {names}, and {captor} takes it: {why} in the global scope."
+                ),
             )
             .severity(severity);
         let help = if is_own { keep_private(collisions, capture) } else { "" };
@@ -74,6 +80,7 @@ pub(crate) mod tests {
     use pgsym_testkit::From;
 
     use super::*;
+    use crate::report::CollisionReport;
     use crate::rules::testing::bundle;
     use crate::rules::testing::{Case, library, module};
 
@@ -116,5 +123,30 @@ pub(crate) mod tests {
         let finding = own(From::Flat).one(&SHADOWED_BY_SERVER);
         assert!(finding.message.contains("postgres takes it"), "{}", finding.message);
         assert!(own(From::SelfImage).run(&SHADOWED_BY_SERVER).is_empty());
+    }
+
+    #[test]
+    fn the_command_and_the_audit_have_one_verdict() {
+        let harm = |case: &Case| CollisionReport::new(&case.tree()).has_harm();
+        assert!(!harm(&firing()));
+        let own = with("hash_create").object("a.so", &module().export("hash_create").import("hash_create"));
+        assert_eq!(own.one(&SHADOWED_BY_SERVER).severity, Severity::Warning);
+        assert!(harm(&own));
+    }
+
+    #[test]
+    fn what_only_preloading_brings_is_not_called_the_server() {
+        let case = with("other")
+            .object("first.so", &module().export("copied"))
+            .settings(|settings| settings.preload = vec!["first".to_owned()]);
+        let finding = case.one(&SHADOWED_BY_SERVER);
+        assert!(
+            finding.message.ends_with(
+                "first.so takes it: what is preloaded comes before every other module in the global scope."
+            ),
+            "{}",
+            finding.message
+        );
+        assert_eq!(CollisionReport::new(&case.tree()).symbols[0].cause, "preload");
     }
 }
