@@ -8,6 +8,7 @@ pub(crate) mod command;
 pub(crate) mod evidence;
 pub(crate) mod file;
 pub(crate) mod hardening;
+pub(crate) mod lead;
 pub(crate) mod loader;
 pub(crate) mod macho;
 pub(crate) mod meeting;

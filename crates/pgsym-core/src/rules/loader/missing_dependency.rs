@@ -1,11 +1,10 @@
-use std::path::Path;
-
 use crate::check::{Sink, TreeCx, declare_rule};
 use crate::model::DependencyKind;
-use crate::name::{Name, shown_path};
+use crate::name::shown_path;
 use crate::resolve::{Edge, LoadErrorKind};
-use crate::rules::command::{add_to_search_path, file_word, origin_path, path_word, search_path_of};
+use crate::rules::command::{add_to_search_path, file_word, search_path_of};
 use crate::rules::evidence::{consequence, listed, told_if_first};
+use crate::rules::lead::{self, Place, directory_of, is_called, named};
 use crate::rules::reach::{Failed, failed_edges};
 use crate::tree::{Role, Tree, TreeFile};
 
@@ -68,7 +67,13 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
         finding = failed.searched(failed.evidence(tree, finding));
         let here = providers(tree, &failed);
         if !here.is_empty() {
-            finding = finding.evidence("in the tree", listed(here.iter().map(|file| shown_path(&file.path))));
+            finding = finding.evidence(
+                "in the tree",
+                listed(here.iter().map(|file| {
+                    // By the name that is asked for, where a link has it.
+                    shown_path(&named(tree, file, name).unwrap_or_else(|| file.path.clone())).to_string()
+                })),
+            );
         }
         if let Err(error) = &failed.first().target {
             finding = told_if_first(finding, tree, file, &error.message);
@@ -94,26 +99,13 @@ pub(super) fn is_missing(edge: &Edge) -> bool {
         && !super::wrong_architecture::met_another_machine(edge)
 }
 
-/// The commands that lead the requester to a file of the tree: a link where its name is another one, an element of the
-/// search path where its directory is not searched.
+/// The commands that lead the requester to a file of the tree.
 fn lead_to(tree: &Tree, failed: &Failed<'_>, provider: &TreeFile) -> Option<String> {
     let requester = tree.files().iter().find(|file| file.path == failed.path(tree))?;
-    let name = failed.name();
-    let directory_of = |path: &Path| tree.store().fs().canonicalize(path.parent()?).ok();
-    let (from, to) = (directory_of(&requester.path)?, directory_of(&provider.path)?);
+    let to = directory_of(tree, &provider.path)?;
     let is_searched =
-        failed.first().searched.iter().any(|probe| directory_of(&probe.path).as_ref() == Some(&to));
-    let mut commands = Vec::new();
-    if !is_called(provider, name) {
-        let link = provider.path.with_file_name(name.as_path());
-        commands.push(format!("ln -s {} {}", file_word(&provider.path), path_word(&link)));
-    }
-    if !is_searched {
-        let element = origin_path(&from, &to)?;
-        let module = requester.module.as_ref().ok()?;
-        commands.push(add_to_search_path(module, element, &path_word(&requester.path)));
-    }
-    (!commands.is_empty()).then(|| commands.join(" && "))
+        failed.first().searched.iter().any(|probe| directory_of(tree, &probe.path).as_ref() == Some(&to));
+    lead::lead_to(tree, requester, failed.name(), provider, (!is_searched).then_some(Place::Last))
 }
 
 /// What to do about a library that the tree does not have.
@@ -130,10 +122,6 @@ fn install(tree: &Tree, failed: &Failed<'_>) -> String {
         }
         _ => ship,
     }
-}
-
-fn is_called(file: &TreeFile, name: &Name) -> bool {
-    file.path.file_name().is_some_and(|last| last == name.as_path())
 }
 
 /// Files of the tree that would do, were they searched for: those of the name, then those of the DT_SONAME.
@@ -207,6 +195,27 @@ pub(crate) mod tests {
         assert_eq!(
             case.one(&MISSING_DEPENDENCY).help,
             "ln -s libgeos_c.so.1.17.1 /pg/lib/deps/libgeos_c.so.1"
+        );
+    }
+
+    #[test]
+    fn a_link_that_is_there_is_not_made_again() {
+        let case = firing()
+            .object("lib/libgeos_c.so.1.17.1", &library("libgeos_c.so.1"))
+            .symlink("/pg/lib/lib/libgeos_c.so.1", "libgeos_c.so.1.17.1");
+        let finding = case.one(&MISSING_DEPENDENCY);
+        assert_eq!(finding.texts("in the tree"), ["/pg/lib/lib/libgeos_c.so.1"]);
+        assert_eq!(finding.help, "patchelf --set-rpath '$ORIGIN/deps:$ORIGIN/lib' /pg/lib/geo.so");
+    }
+
+    #[test]
+    fn a_link_that_leads_elsewhere_is_replaced() {
+        let case = firing()
+            .object("deps/libgeos_c.so.1.17.1", &library("libgeos_c.so.1"))
+            .symlink("/pg/lib/deps/libgeos_c.so.1", "gone");
+        assert_eq!(
+            case.one(&MISSING_DEPENDENCY).help,
+            "ln -sf libgeos_c.so.1.17.1 /pg/lib/deps/libgeos_c.so.1"
         );
     }
 

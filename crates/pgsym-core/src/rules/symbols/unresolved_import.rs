@@ -2,11 +2,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::check::{Severity, Sink, TreeCx, declare_rule};
+use crate::model::Symbol;
 use crate::name::{Shown, shown_path};
 use crate::postgres::Verdict;
-use crate::resolve::{LoadErrorKind, Process};
+use crate::resolve::{Edge, LoadErrorKind, Object, ObjectId, Process, Via, accepts};
 use crate::rules::evidence::{base_name, count, listed};
-use crate::tree::{Role, Tree, TreeFile};
+use crate::rules::lead::{Place, lead_to, named};
+use crate::tree::{Load, Role, Tree, TreeFile};
 
 declare_rule! {
     /// A symbol that the module imports is defined neither by the server nor by what the module brings.
@@ -31,7 +33,8 @@ declare_rule! {
     ///
     /// ## How to fix
     ///
-    /// Where another module of the tree defines the symbol, load that one first: it stands in the finding. Else link the
+    /// Where the tree has another file of a library that the module needs, and that one defines the symbol, lead the module there:
+    /// the finding has the command. Where another module of the tree defines the symbol, load that one first: it stands in the finding. Else link the
     /// library that defines it (`-lfoo` behind the objects), or build for the server's major version.
     ///
     /// ## What it cannot see
@@ -61,8 +64,60 @@ struct Unresolved {
     files: Vec<usize>,
     /// What the server says of the first of them.
     said: Option<String>,
+    /// A library that the object needs, as it is found and as the tree has it with the symbols.
+    other: Option<Other>,
     /// Whether a later minor release of the server may have them all.
     is_in_doubt: bool,
+}
+
+/// Another file of a library: what is found lacks the symbols, the tree's has them.
+struct Other {
+    found: PathBuf,
+    has_them: PathBuf,
+    /// What leads there.
+    commands: Option<String>,
+}
+
+/// The file of the tree that has all symbols which an object lacks, under a name that the object needs and that leads to
+/// another file.
+fn other_file(tree: &Tree, load: &Load, id: ObjectId) -> Option<Other> {
+    let (process, object) = (&load.process, load.process.object(id)?);
+    let target = process.env().target;
+    let libc = process.env().libc;
+    let bindings = process.bindings(id);
+    let lacking: Vec<Symbol<'_>> = bindings
+        .iter()
+        .filter(|binding| binding.is_unresolved())
+        .map(|binding| binding.reference.symbol)
+        .collect();
+    object.edges().iter().find_map(|edge| {
+        let found = process.object(*edge.target.as_ref().ok()?)?;
+        let fits = |file: &&TreeFile| {
+            let Ok(module) = &file.module else { return false };
+            let is_of_name =
+                || module.soname.as_ref() == Some(&edge.name) || named(tree, file, &edge.name).is_some();
+            module.id != found.id()
+                && module.target.same_machine(target)
+                && lacking.iter().all(|symbol| accepts(module, *symbol, libc).is_some())
+                && is_of_name()
+        };
+        let other = tree.files().iter().find(fits)?;
+        // Who searched for it, which need not be the one who lacks the symbols.
+        let searching = process.load_order().find_map(|(id, object)| {
+            let is_search = |edge: &&Edge| {
+                edge.via != Some(Via::Loaded)
+                    && edge.target.as_ref().ok().and_then(|&id| process.object(id)).map(Object::id)
+                        == Some(found.id())
+            };
+            object.edges().iter().find(is_search).map(|edge| (id, edge))
+        });
+        let commands = searching.and_then(|(id, edge)| {
+            let requester = tree.find(process.object(id)?.id())?;
+            lead_to(tree, requester, &edge.name, other, Some(Place::First))
+        });
+        let has_them = named(tree, other, &edge.name).unwrap_or_else(|| other.path.clone());
+        Some(Other { found: found.path().to_owned(), has_them, commands })
+    })
 }
 
 fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
@@ -92,6 +147,7 @@ fn unresolved_objects(tree: &Tree, server: &Process) -> BTreeMap<PathBuf, Unreso
                     providers: BTreeSet::new(),
                     files: Vec::new(),
                     said: None,
+                    other: other_file(tree, load, id),
                     is_in_doubt: true,
                 });
                 entry.is_in_doubt &= failure.kind == LoadErrorKind::LaterMinor;
@@ -116,7 +172,7 @@ fn unresolved_objects(tree: &Tree, server: &Process) -> BTreeMap<PathBuf, Unreso
 }
 
 fn report(tree: &Tree, path: &Path, unresolved: &Unresolved, sink: &mut Sink<'_>) {
-    let Unresolved { symbols, providers, said, is_in_doubt, .. } = unresolved;
+    let Unresolved { symbols, providers, said, other, is_in_doubt, .. } = unresolved;
     let files: Vec<&TreeFile> =
         unresolved.files.iter().filter_map(|&index| tree.files().get(index)).collect();
     let (Some(first), Some(subject)) = (files.first(), symbols.first()) else { return };
@@ -148,6 +204,14 @@ fn report(tree: &Tree, path: &Path, unresolved: &Unresolved, sink: &mut Sink<'_>
     if let Some(said) = said {
         finding = finding.evidence("the server", said.clone());
     }
+    if let Some(other) = other {
+        finding = finding
+            .evidence("takes", shown_path(&other.found).to_string())
+            .evidence("defined by", format!("{}, which is not found", shown_path(&other.has_them)));
+        if let Some(commands) = &other.commands {
+            return sink.report(finding.help(commands.clone()));
+        }
+    }
     let help = match providers.first() {
         Some(provider) => {
             finding = finding.evidence(
@@ -178,7 +242,7 @@ fn report(tree: &Tree, path: &Path, unresolved: &Unresolved, sink: &mut Sink<'_>
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::rules::testing::{Case, module};
+    use crate::rules::testing::{Case, library, module};
 
     pub(crate) fn firing() -> Case {
         Case::new().object("x.so", &module().import("nobody_has_this"))
@@ -241,5 +305,34 @@ pub(crate) mod tests {
             .object("a.so", &module().export("nobody_has_this"))
             .settings(|settings| settings.preload = vec!["a".to_owned()]);
         assert_eq!(case.run(&UNRESOLVED_IMPORT), []);
+    }
+
+    /// A module whose search path is that of another machine takes the system's library, which is older than its own.
+    fn with_older_library() -> Case {
+        let old = library("libpq.so.5").export("PQold");
+        Case::new()
+            .object("/lib/x86_64-linux-gnu/libpq.so.5", &old)
+            .object("libpq.so.5.18", &old.clone().export("PQcancelCreate"))
+            .symlink("/pg/lib/libpq.so.5", "libpq.so.5.18")
+            .object(
+                "x.so",
+                &module().needed("libpq.so.5").runpath("/opt/gone").import("PQold").import("PQcancelCreate"),
+            )
+    }
+
+    #[test]
+    fn a_file_of_the_tree_that_has_the_symbol_is_led_to() {
+        let finding = with_older_library().one(&UNRESOLVED_IMPORT);
+        assert_eq!(finding.texts("takes"), ["/lib/x86_64-linux-gnu/libpq.so.5"]);
+        assert_eq!(finding.texts("defined by"), ["/pg/lib/libpq.so.5, which is not found"]);
+        assert_eq!(finding.help, "patchelf --set-rpath '$ORIGIN:/opt/gone' /pg/lib/x.so");
+    }
+
+    #[test]
+    fn a_file_of_the_tree_that_lacks_it_too_is_no_way_out() {
+        let finding =
+            with_older_library().object("libpq.so.5.18", &library("libpq.so.5")).one(&UNRESOLVED_IMPORT);
+        assert!(finding.texts("takes").is_empty());
+        assert!(finding.help.starts_with("link the library"), "{}", finding.help);
     }
 }
