@@ -45,13 +45,21 @@ const READER: &str = "goblin";
 ///
 /// An error means that no child could be started; whatever the child does is part of the opinion.
 pub(crate) fn ask(fs: &dyn Fs, path: &Path, own: Option<&Module>) -> anyhow::Result<SecondOpinion> {
-    let own = own.map(Opinion::of);
+    // goblin does not decode the chained fixups that today's linkers write: it would differ from every such file.
+    let unsupported = own
+        .is_some_and(|module| module.macho().is_some())
+        .then(|| format!("none: {READER} is asked about ELF files only, and this is a Mach-O file"));
+    let own = own.filter(|_| unsupported.is_none()).map(Opinion::of);
     let mut opinion = SecondOpinion {
         reader: READER.to_owned(),
         failure: None,
+        unsupported,
         compared: own.as_ref().map_or(0, Opinion::len),
         disagreements: Vec::new(),
     };
+    if opinion.unsupported.is_some() {
+        return Ok(opinion);
+    }
     let bytes = match fs.read_small(path, FILE_BYTES) {
         Ok(bytes) => bytes,
         Err(error) => {

@@ -17,7 +17,7 @@ pub(crate) struct Args {
     /// Binaries, or directories of them
     #[arg(required = true, value_name = "FILE")]
     paths: Vec<PathBuf>,
-    /// Let goblin read the file too, in a child process under limits, and show where the two readers differ
+    /// Let goblin read each ELF file too, in a child process under limits, and show where the two readers differ
     #[arg(long)]
     second_opinion: bool,
     #[command(flatten)]

@@ -1,7 +1,7 @@
 //! `inspect --second-opinion`: two readers agree on sound files, and a reader in trouble is reported, never
 //! ours to share.
 
-use pgsym_testkit::TreeBuilder;
+use pgsym_testkit::{MachCpu, MachImage, TreeBuilder};
 
 use super::support::{module, pgsym, server};
 
@@ -36,4 +36,17 @@ fn the_child_lives_under_limits() {
     assert_eq!(run.status, 0, "{}", run.stderr);
     let answer: Result<serde_json::Value, String> = serde_json::from_str(&run.stdout).unwrap();
     assert!(answer.is_err(), "no bytes are no file: {answer:?}");
+}
+
+#[test]
+fn of_a_mach_o_file_nobody_else_is_asked() {
+    let image = MachImage::bundle(MachCpu::X86_64).library("/usr/lib/libSystem.B.dylib").magic(15);
+    let tree = TreeBuilder::new().file("x.dylib", image.build());
+    let path = tree.path("x.dylib");
+    let run = pgsym(["inspect", path.to_str().unwrap(), "--second-opinion"]);
+    assert_eq!(run.status, 0, "{}{}", run.stdout, run.stderr);
+    assert!(run.stdout.contains("none: goblin is asked about ELF files only"), "{}", run.stdout);
+    let run = pgsym(["inspect", path.to_str().unwrap(), "--second-opinion", "--format", "json"]);
+    let opinion = &run.json()["files"][0]["second_opinion"];
+    assert_eq!((opinion["compared"].as_u64(), opinion["failure"].is_null()), (Some(0), true), "{opinion}");
 }

@@ -14,6 +14,8 @@ pub struct SecondOpinion {
     pub reader: String,
     /// Why it has no opinion: it refused the file, ran into a limit, or crashed; null where it has one.
     pub failure: Option<String>,
+    /// Why nobody was asked: the reader knows ELF alone; null where it was.
+    pub unsupported: Option<String>,
     /// Facts that were compared.
     pub compared: usize,
     /// Where the two differ.

@@ -242,6 +242,9 @@ impl ElfFacts {
 
 impl SecondOpinion {
     fn write_text(&self, lines: &mut Lines<'_>) -> io::Result<()> {
+        if let Some(unsupported) = &self.unsupported {
+            return lines.fact("second", unsupported);
+        }
         if let Some(failure) = &self.failure {
             return lines.fact("second", &format!("{}: {failure}", self.reader));
         }
