@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use cc::{BuildMessage, BuildMessageKind, BuildMessageLogger};
 
+use crate::env::Env;
 use crate::error::{Error, ErrorKind};
 use crate::pg_config::PgConfig;
 
@@ -31,7 +32,12 @@ pub(crate) struct Compiled {
 }
 
 /// Compiles what `builds` name into `lib<name>.a`. Several builds are several languages of one module.
-pub(crate) fn compile(mut builds: Vec<cc::Build>, name: &str, pg: &PgConfig) -> Result<Compiled, Error> {
+pub(crate) fn compile(
+    mut builds: Vec<cc::Build>,
+    name: &str,
+    pg: &PgConfig,
+    env: &Env,
+) -> Result<Compiled, Error> {
     let words = Arc::new(CompilerWords::default());
     let mut objects = Vec::new();
     let mut sources = BTreeMap::new();
@@ -41,7 +47,7 @@ pub(crate) fn compile(mut builds: Vec<cc::Build>, name: &str, pg: &PgConfig) -> 
         build.message_logger(Some(words.clone())).cargo_warnings(false);
         let files: Vec<PathBuf> = build.get_files().map(Path::to_path_buf).collect();
         inputs.extend(files.iter().cloned());
-        let compiled = build.try_compile_intermediates().map_err(|error| words.error(&error))?;
+        let compiled = build.try_compile_intermediates().map_err(|error| words.error(&error, env))?;
         for (object, source) in compiled.iter().zip(&files) {
             if let Some(member) = object.file_name() {
                 sources.insert(member.to_string_lossy().into_owned(), source.display().to_string());
@@ -54,7 +60,7 @@ pub(crate) fn compile(mut builds: Vec<cc::Build>, name: &str, pg: &PgConfig) -> 
     let Some(linking) = builds.pop() else {
         return Err(Error::new(ErrorKind::Compile, "there is nothing to compile"));
     };
-    let archive = linking.try_create_archive(name, &objects).map_err(|error| words.error(&error))?;
+    let archive = linking.try_create_archive(name, &objects).map_err(|error| words.error(&error, env))?;
     inputs.sort();
     inputs.dedup();
     let warnings = words.take();
@@ -112,6 +118,11 @@ fn dependencies(rule: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// The system's sentence without the number that Rust puts behind it.
+fn without_number(text: &str) -> &str {
+    text.split_once(" (os error ").map_or(text, |(sentence, _)| sentence)
+}
+
 /// What the compiler writes to stderr, kept to be shown as a warning or inside an error.
 #[derive(Debug, Default)]
 struct CompilerWords(Mutex<Vec<String>>);
@@ -129,13 +140,30 @@ impl CompilerWords {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn error(&self, error: &cc::Error) -> Error {
-        let mut text = String::from("cannot compile the C part of the module:\n");
-        for line in self.take() {
-            text.push_str(&line);
-            text.push('\n');
-        }
-        text.push_str(&error.to_string());
+    /// Where there is no compiler, one sentence with the way out; else what the compiler said, and only where it said nothing
+    /// what came of its command.
+    fn error(&self, error: &cc::Error, env: &Env) -> Error {
+        const WHAT: &str = "cannot compile the C part of the module";
+        let error = error.to_string();
+        // cc's Display begins with the name of its kind, which it does not give otherwise.
+        let (kind, text) = error.split_once(": ").unwrap_or(("", &error));
+        let text = if kind == "ToolNotFound" {
+            let (target, host) = (env.text("TARGET").unwrap_or_default(), env.text("HOST"));
+            let (whose, suffix) = match host {
+                Some(host) if host == target => (String::new(), String::new()),
+                _ => (format!(" for {target}"), format!("_{}", target.replace(['-', '.'], "_"))),
+            };
+            let text = without_number(text);
+            format!(
+                "{WHAT}: {text}; install a compiler{whose}, or name the one to take with CC{suffix} (for C++ with \
+                 CXX{suffix})"
+            )
+        } else {
+            // What cc tries before it compiles is no word of the compiler's.
+            let is_said = |line: &String| !line.starts_with("Compiler family detection failed");
+            let said: Vec<String> = self.take().into_iter().filter(is_said).collect();
+            if said.is_empty() { format!("{WHAT}: {text}") } else { format!("{WHAT}:\n{}", said.join("\n")) }
+        };
         Error::new(ErrorKind::Compile, text)
     }
 }

@@ -69,7 +69,7 @@ impl Extension {
             pg_config: None,
             linker: None,
             mac_undefined: MacUndefined::default(),
-            is_strict: false,
+            is_strict: true,
             is_part: false,
         }
     }
@@ -128,14 +128,15 @@ impl Extension {
     }
 
     /// Counts a symbol among the exports that Rust code defines with `#[unsafe(no_mangle)]` or
-    /// `#[unsafe(export_name)]`. rustc exports it by itself; here it completes a `PG_FUNCTION_INFO_V1` in C, a
-    /// declaration in SQL, and the list that the module is verified against.
+    /// `#[unsafe(export_name)]`, functions that only the C part calls among them. rustc exports it by itself, whatever a
+    /// linker is told; here it completes a `PG_FUNCTION_INFO_V1` in C, a declaration in SQL, and the list that the module
+    /// is verified against.
     pub fn rust_export(&mut self, name: &str) -> &mut Self {
         self.request.rust.insert(name.to_owned());
         self
     }
 
-    /// Keeps a symbol inside that would be exported.
+    /// Keeps a symbol inside that would be exported. A name that no object defines fails the build.
     pub fn hide(&mut self, name: &str) -> &mut Self {
         self.request.hide.insert(name.to_owned());
         self
@@ -190,8 +191,9 @@ impl Extension {
         self
     }
 
-    /// Makes [`testing::assert_exports`](crate::testing::assert_exports) fail on exports that were not meant: a static
-    /// OpenSSL, mangled names.
+    /// Whether [`testing::assert_exports`](crate::testing::assert_exports) fails on exports that were not meant, as `pgsym verify`
+    /// does: a static OpenSSL, mangled names, a `#[unsafe(no_mangle)]` that [`rust_export`](Self::rust_export) does not
+    /// name. It does; `false` is what `--allow-extra` is to `pgsym verify`.
     pub fn strict(&mut self, is_strict: bool) -> &mut Self {
         self.is_strict = is_strict;
         self
@@ -217,7 +219,8 @@ impl Extension {
         let mut output = CargoOutput::default();
         let has_sources = !self.files.is_empty() || self.given_build.is_some();
         let pg = has_sources.then(|| PgConfig::find(&env, self.pg_config.as_deref())).transpose()?;
-        let compiled = pg.as_ref().map(|pg| compile::compile(self.builds(), &self.name, pg)).transpose()?;
+        let compiled =
+            pg.as_ref().map(|pg| compile::compile(self.builds(), &self.name, pg, &env)).transpose()?;
         let objects = self.read_objects(compiled.as_ref(), &target, &mut output)?;
         let exports = self.plan(&env, &objects, &mut output)?;
         let maps = map::write(&env.out_dir()?, &exports, target.format)?;
@@ -354,10 +357,6 @@ impl Extension {
             let sentences: Vec<String> = problems.iter().map(Problem::to_string).collect();
             Error::new(kind, sentences.join("\n"))
         })?;
-        let is_known = |name: &String| objects.iter().any(|object| object.symbol(name).is_some());
-        for name in request.hide.iter().filter(|name| !is_known(name)) {
-            output.warning(&format!("{name} is to be hidden, but no compiled object defines it"));
-        }
         Ok(exports)
     }
 

@@ -10,12 +10,12 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use pgsym_core::exports::{ListFormat, ModuleExports};
+use pgsym_core::exports::{Difference, ListFormat, ModuleExports};
 
 /// The variable, for tests and while they run, that holds the path of the list of exports.
 pub(crate) const MAP_VARIABLE: &str = "PGSYM_EXPORTS_MAP";
 
-/// The variable that is `1` when the build script asked for [`strict`](crate::Extension::strict).
+/// The variable that is `1` unless the build script said [`strict(false)`](crate::Extension::strict).
 pub(crate) const STRICT_VARIABLE: &str = "PGSYM_EXPORTS_STRICT";
 
 /// The path of this package's cdylib, by the name of the library target.
@@ -44,8 +44,8 @@ pub fn cdylib(name: &str) -> PathBuf {
 
 /// Asserts that a module exports what the build script meant it to.
 ///
-/// A name that is missing or carries a version fails; one that is exported without having been meant to fails when
-/// the build script asked for [`strict`](crate::Extension::strict).
+/// A name that is missing or carries a version fails; so does one that is exported without having been meant to, unless the
+/// build script said [`strict(false)`](crate::Extension::strict): the answer is that of `pgsym verify` with the same list.
 ///
 /// # Panics
 ///
@@ -79,7 +79,15 @@ pub fn check_exports(module: &Path, map: &Path, is_strict: bool) -> Result<(), S
     if failures.is_empty() {
         return Ok(());
     }
+    let is_extra = |difference: &Difference| matches!(difference, Difference::Extra { .. });
+    let advice = if verdict.failures(is_strict).any(is_extra) {
+        "What Rust code exports with #[unsafe(no_mangle)] is declared with rust_export in build.rs; strict(false) allows \
+         whatever else there is.\n"
+    } else {
+        ""
+    };
     let count = failures.len();
     let (module, map) = (module.display(), map.display());
-    Err(format!("{module} differs from {map} in {count} exports:\n{}", failures.concat()))
+    let exports = if count == 1 { "export" } else { "exports" };
+    Err(format!("{module} differs from {map} in {count} {exports}:\n{}{advice}", failures.concat()))
 }

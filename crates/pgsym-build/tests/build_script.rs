@@ -23,11 +23,12 @@ fn the_build_script() {
     extension.file("shim.c");
     match script.as_str() {
         "plain" => {}
-        "strict" => _ = extension.strict(true).rust_export("in_rust"),
+        "strict" => _ = extension.rust_export("in_rust"),
         "map" => _ = extension.map_path("pg_exports.map"),
         "map-nowhere" => _ = extension.map_path("no/such/directory/pg_exports.map"),
         "typing-error" => _ = extension.export("Helper"),
-        "helper" => _ = extension.export("helper").hide("no_such"),
+        "helper" => _ = extension.export("helper").strict(false),
+        "hide" => _ = extension.hide("no_such"),
         "sql" => _ = extension.sql_dir("extension"),
         "part" => _ = extension.part_of_module(true),
         "dependency" => _ = extension.dependency("other-part"),
@@ -93,11 +94,17 @@ fn rust_names_are_in_the_list_and_not_forced() {
 }
 
 #[test]
-fn requested_names_are_exported_and_a_needless_hide_is_told() {
+fn requested_names_are_exported() {
     let package = package("helper");
-    let warnings = package.lines("helper", "warning");
-    assert_eq!(warnings, ["no_such is to be hidden, but no compiled object defines it"]);
+    let variables = package.lines("helper", "rustc-env");
+    assert!(variables.contains(&"PGSYM_EXPORTS_STRICT=0".to_owned()), "{variables:?}");
     assert_says(&package.read("out/pg_exports.map"), &["    helper;\n"]);
+}
+
+#[test]
+fn hiding_what_nothing_defines_is_an_error() {
+    let words = package("hide").fail("hide");
+    assert_says(&words, &["no_such is to be hidden, but no compiled object defines it"]);
 }
 
 #[test]
@@ -194,7 +201,29 @@ fn missing_headers_name_the_package_to_install() {
 fn the_compilers_words_are_shown() {
     let package = package("c-error");
     package.file("shim.c", "int f(void) { return no_such_name; }\n");
-    assert_says(&package.fail("plain"), &["cannot compile the C part", "shim.c:1:", "no_such_name"]);
+    let words = package.fail("plain");
+    assert_says(&words, &["cannot compile the C part", "shim.c:1:", "no_such_name"]);
+    assert!(!words.contains("ToolExecError"), "{words}");
+}
+
+#[test]
+fn a_compiler_that_is_not_there_is_one_sentence_with_the_way_out() {
+    let mut package = package("no-compiler");
+    package.set("CC", "/nonexistent/cc");
+    let words = package.fail("plain");
+    assert_says(
+        &words,
+        &[
+            "pgsym-build: cannot compile the C part of the module: failed to find tool \"/nonexistent/cc\": No such file or \
+             directory; install a compiler, or name the one to take with CC (for C++ with CXX)\n",
+        ],
+    );
+    assert_eq!(words.matches("nonexistent").count(), 1, "{words}");
+    package.set("TARGET", "aarch64-unknown-linux-gnu").set("CARGO_CFG_TARGET_ARCH", "aarch64");
+    assert_says(
+        &package.fail("plain"),
+        &["for aarch64-unknown-linux-gnu, or name the one to take with CC_aarch64_unknown_linux_gnu"],
+    );
 }
 
 #[test]

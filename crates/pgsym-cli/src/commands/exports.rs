@@ -84,17 +84,6 @@ impl Args {
             needs_magic: !self.part,
             ..Request::default()
         };
-        let is_defined = |name: &String| {
-            found.iter().flat_map(|object| &object.symbols).any(|symbol| symbol.name == **name)
-        };
-        for name in &request.hide {
-            if request.add.contains(name) || request.rust.contains(name) {
-                bail!("cannot list the exports: {name} is to be hidden and to be exported; say one of them");
-            }
-            if !is_defined(name) {
-                bail!("cannot list the exports: {name} is to be hidden, but no compiled object defines it");
-            }
-        }
         match ExportSet::plan(&found, &request) {
             Ok(set) => output.write(&ExportList::new(&set, self.form.format(&found)))?,
             Err(problems) => {

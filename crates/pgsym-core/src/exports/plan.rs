@@ -73,6 +73,7 @@ impl ExportSet {
     /// Every [`Problem`], in a stable order; the list is not empty.
     pub fn plan(objects: &[ObjectFile], request: &Request) -> Result<Self, Vec<Problem>> {
         let mut planner = Planner::new(objects, request);
+        planner.check_hidden();
         planner.select_from_objects();
         planner.add_requested();
         planner.check_finfo_records();
@@ -145,6 +146,19 @@ impl<'a> Planner<'a> {
         }
         let (set, problems, reported) = (ExportSet::default(), Vec::new(), BTreeSet::new());
         Self { objects, request, definitions, set, problems, reported }
+    }
+
+    /// A name that is hidden by mistake stays exported under its right one.
+    fn check_hidden(&mut self) {
+        let request = self.request;
+        for name in &request.hide {
+            if request.add.contains(name) || request.rust.contains(name) {
+                self.report(name, Problem::HiddenAndExported { name: name.clone() });
+            } else if self.defining(name).is_none() && !request.dependencies.contains_key(name) {
+                let similar = self.similar_to(name);
+                self.report(name, Problem::HidesNothing { name: name.clone(), similar });
+            }
+        }
     }
 
     /// Takes from the objects what PostgreSQL knows by name: magic, entry points, records and their functions.
@@ -389,6 +403,25 @@ mod tests {
             Request { add: set_of(&["worker_main"]), hide: set_of(&["f", "pg_finfo_f"]), ..module() };
         let set = ExportSet::plan(&objects, &request).unwrap();
         assert_eq!(set.names().collect::<Vec<_>>(), ["Pg_magic_func", "worker_main"]);
+    }
+
+    #[test]
+    fn hiding_what_nothing_defines_or_what_is_exported_is_a_mistake() {
+        let objects = [object("a.o", &["Pg_magic_func", "worker_main"])];
+        let request = Request {
+            add: set_of(&["worker_main"]),
+            hide: set_of(&["worker_main", "workermain"]),
+            ..module()
+        };
+        let problems = ExportSet::plan(&objects, &request).unwrap_err();
+        let texts: Vec<String> = problems.iter().map(Problem::to_string).collect();
+        assert_eq!(
+            texts,
+            [
+                "worker_main is to be hidden and to be exported; say one of them",
+                "workermain is to be hidden, but no compiled object defines it (there is worker_main)"
+            ]
+        );
     }
 
     #[test]

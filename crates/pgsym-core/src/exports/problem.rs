@@ -15,6 +15,18 @@ pub enum Problem {
         /// A defined name that differs little from it.
         similar: Option<String>,
     },
+    /// A name is to be hidden that nothing defines.
+    HidesNothing {
+        /// The name.
+        name: String,
+        /// A defined name that differs little from it.
+        similar: Option<String>,
+    },
+    /// A name is to be hidden and to be exported.
+    HiddenAndExported {
+        /// The name.
+        name: String,
+    },
     /// A name is defined with hidden visibility, so no linker exports it.
     Hidden {
         /// The name.
@@ -65,6 +77,16 @@ impl fmt::Display for Problem {
                     write!(f, " (there is {similar})")?;
                 }
                 write!(f, "; if Rust code defines it with #[unsafe(no_mangle)], declare it with rust_export")
+            }
+            Self::HidesNothing { name, similar } => {
+                write!(f, "{name} is to be hidden, but no compiled object defines it")?;
+                match similar {
+                    Some(similar) => write!(f, " (there is {similar})"),
+                    None => Ok(()),
+                }
+            }
+            Self::HiddenAndExported { name } => {
+                write!(f, "{name} is to be hidden and to be exported; say one of them")
             }
             Self::Hidden { name, object } => write!(
                 f,
