@@ -73,7 +73,7 @@ impl<'a> Output<'a> {
                 let palette = terminal::palette_for_file(self.common.color);
                 let mut text = Vec::new();
                 self.render(document, &palette, &mut text)?;
-                write_file(path, &text).with_context(|| format!("cannot write {}", path.display()))
+                replace(path, &text)
             }
         }
     }
@@ -108,8 +108,16 @@ pub(crate) fn write_stdout(text: &[u8]) -> anyhow::Result<()> {
         .context("cannot write to standard output")
 }
 
+/// Writes the file that somebody named, or says in one sentence why not.
+pub(crate) fn replace(path: &Path, text: &[u8]) -> anyhow::Result<()> {
+    // A FileError has the system's sentence without the number that Rust puts behind it.
+    write_file(path, text)
+        .map_err(FileError::from)
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
 /// Replaces a file as a whole, so that nobody reads half an answer. A device or FIFO is written to as it is.
-pub(crate) fn write_file(path: &Path, text: &[u8]) -> io::Result<()> {
+fn write_file(path: &Path, text: &[u8]) -> io::Result<()> {
     if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         return forgive_closed_pipe(std::fs::OpenOptions::new().write(true).open(path)?.write_all(text));
     }

@@ -32,6 +32,14 @@ impl Args {
         let tree = output.load(&self.process, &self.paths, settings)?;
         let report = CollisionReport::new(&tree);
         if !report.has_server() {
+            if let [first, ..] = tree.other_servers() {
+                anyhow::bail!(
+                    "{} PostgreSQL servers belong to these paths, such as {}, and none is taken, so there is no process to \
+                     meet in; name one with --server",
+                    tree.other_servers().len(),
+                    first.display()
+                );
+            }
             anyhow::bail!(
                 "no PostgreSQL server belongs to these paths, so there is no process to meet in; name one with --server"
             );

@@ -2,13 +2,12 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use pgsym_core::postgres::Profile;
 use pgsym_core::tree::{ServerChoice, Settings, Tree};
 
 use super::Status;
 use crate::args::Root;
-use crate::output::{write_file, write_stdout};
+use crate::output::{replace, write_stdout};
 
 /// Options of `pgsym profile`.
 #[derive(Debug, clap::Args)]
@@ -47,9 +46,7 @@ impl Args {
         Profile::of(server, process).write(&mut text)?;
         match &self.output {
             None => write_stdout(&text)?,
-            Some(path) => {
-                write_file(path, &text).with_context(|| format!("cannot write {}", path.display()))?;
-            }
+            Some(path) => replace(path, &text)?,
         }
         Ok(Status::Clean)
     }

@@ -67,6 +67,12 @@ fn the_server_below_the_paths_is_taken_and_others_are_told() {
     assert!(said.starts_with(&words), "{said}");
     let load = pgsym(["load", path]);
     assert!(load.stdout.starts_with(&words), "{}", load.stdout);
+    let collisions = pgsym(["collisions", path]);
+    assert_eq!(collisions.status, 2);
+    let words = format!(
+        "2 PostgreSQL servers belong to these paths, such as {path}/bare/bin/postgres, and none is taken"
+    );
+    assert!(collisions.stderr.contains(&words), "{}", collisions.stderr);
 }
 
 #[test]

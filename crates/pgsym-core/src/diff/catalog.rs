@@ -192,7 +192,12 @@ fn change(
         change = change.evidence("declared", more);
     }
     if let Some((function, status)) = lost.first()
-        && let Some(said) = library.refusal(status, &function.prosrc)
+        && let Some(said) = match status {
+            // pg_upgrade asks by LOAD, which keeps the name as the catalog has it (`load_file`,
+            // src/backend/utils/fmgr/dfmgr.c).
+            Status::ModuleNotFound if sides.is_upgrade() => Some(not_accessible(&library.name)),
+            _ => library.refusal(status, &function.prosrc),
+        }
     {
         change = change.server_says(&said);
     }

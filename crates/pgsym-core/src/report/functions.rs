@@ -325,7 +325,11 @@ impl Document for Functions {
         }
         let bad = self.functions.iter().filter(|function| function.status != "ok").count();
         let summary = count(self.functions.len(), "C function");
-        let failures = if bad == 0 { "all of them backed".to_owned() } else { format!("{bad} not backed") };
+        let failures = match (bad, self.functions.len()) {
+            (0, 1) => "backed".to_owned(),
+            (0, _) => "all of them backed".to_owned(),
+            _ => format!("{bad} not backed"),
+        };
         let passing = match self.passing.len() {
             0 => String::new(),
             more => format!("; {} on the way not backed", count(more, "function")),

@@ -63,7 +63,7 @@ pub struct Cause {
 
 /// Imports that say that a module hooks into the start of the server, with what follows from them: the linker is
 /// content, and `_PG_init` may still refuse.
-const START_UP: [(&str, &str); 5] = [
+const START_UP: [(&str, &str); 6] = [
     (
         "process_shared_preload_libraries_in_progress",
         "its code asks whether it is loaded by shared_preload_libraries",
@@ -78,6 +78,8 @@ const START_UP: [(&str, &str); 5] = [
     ),
     ("RequestNamedLWLockTranche", "it asks for locks, which are granted during the start of the server only"),
     ("shmem_request_hook", "it asks for shared memory, which is granted during the start of the server only"),
+    // The last: sepgsql refuses in a backend (`_PG_init`, contrib/sepgsql/hooks.c), others only ask where they run.
+    ("IsUnderPostmaster", "its code asks whether it runs in a backend or in the server's first process"),
 ];
 
 impl Loads {
@@ -345,5 +347,30 @@ impl LoadedModule {
             write_labelled(out, palette, 4, "note", note)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::testing::{Case, module};
+
+    #[test]
+    fn the_first_sign_of_a_start_of_the_server_is_noted() {
+        let note = |imports: &[&str]| {
+            let server = imports.iter().fold(module(), |server, import| server.export(*import));
+            let object = imports.iter().fold(module(), |object, import| object.import(*import));
+            // What the server would export, a preloaded module does here.
+            let case = Case::new().object("first.so", &server).object("x.so", &object);
+            let tree = case.settings(|settings| settings.preload = vec!["first".to_owned()]).tree();
+            let loads = Loads::new(&tree);
+            let module =
+                loads.modules.iter().find(|module| module.path.to_string().ends_with("x.so")).unwrap();
+            module.notes.iter().find(|note| note.contains("_PG_init refuses")).cloned().unwrap_or_default()
+        };
+        // sepgsql asks for nothing else.
+        assert!(note(&["IsUnderPostmaster"]).starts_with("IsUnderPostmaster: its code asks"));
+        assert!(note(&["IsUnderPostmaster", "RegisterBackgroundWorker"]).starts_with("RegisterBackgroundW"));
+        assert_eq!(note(&["palloc"]), "");
     }
 }

@@ -100,6 +100,19 @@ fn a_module_that_is_gone_cannot_be_accessed() {
 }
 
 #[test]
+fn pg_upgrade_asks_for_the_name_that_the_catalog_has() {
+    // CREATE FUNCTION of 18 leaves `$libdir/` out, LOAD does not.
+    let under_18 = |settings: &mut crate::tree::Settings| settings.server = ServerChoice::Version(18);
+    let found = compared(extension("1.0", &["f"]), declaring("1.0", &["f"]).settings(under_18));
+    let change = of_kind(&found, ChangeKind::CatalogFunction);
+    assert!(change.message.contains("pg_upgrade"), "{}", change.message);
+    assert_eq!(
+        change.texts("the server"),
+        ["ERROR:  could not access file \"$libdir/x\": No such file or directory"]
+    );
+}
+
+#[test]
 fn a_module_under_a_new_name_is_compared_and_missed_under_the_old_one() {
     let script = function("f", "MODULE_PATHNAME");
     let of = |version: &str| {

@@ -88,6 +88,12 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn the_directory_of_cibuildwheel_is_one() {
+        let case = Case::new().object("x.so", &module().runpath("/project/pginstall/lib"));
+        assert!(case.one(&BUILD_PATH_IN_SEARCH_PATH).message.contains("/project/pginstall/lib"));
+    }
+
+    #[test]
     fn a_home_directory_is_told() {
         assert_eq!(
             firing().one(&BUILD_PATH_IN_SEARCH_PATH).message,

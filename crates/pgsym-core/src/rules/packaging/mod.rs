@@ -118,7 +118,7 @@ fn danger(cx: &ModuleCx<'_>, directory: &SearchDirectory) -> Option<Danger> {
 /// package may lie in such a place while it is audited. What starts at `$ORIGIN` moves with its file, wherever that
 /// was built; an installation that lies in such a place itself is no build.
 fn is_build_path(cx: &ModuleCx<'_>, element: &SearchElement, directory: &SearchDirectory) -> bool {
-    const PLACES: [&str; 14] = [
+    const PLACES: [&str; 15] = [
         "/home",
         "/root",
         "/tmp",
@@ -131,6 +131,8 @@ fn is_build_path(cx: &ModuleCx<'_>, element: &SearchElement, directory: &SearchD
         "/github",
         "/__w",
         "/io",
+        // Where cibuildwheel mounts the sources.
+        "/project",
         "/Users",
         "/var/lib/jenkins",
     ];
