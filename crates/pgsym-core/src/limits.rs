@@ -139,6 +139,13 @@ pub const CONTROL_INCLUDES: usize = 1_000;
 /// Extensions that wait for each other while one of them is created. The longest chain of Debian's tree has four.
 pub const REQUIRES_DEPTH: usize = 10_000;
 
+/// Versions of one extension whose way to the default version is looked for. Of the extensions in Debian the one with most
+/// has some 120.
+pub const UPDATE_STARTS: usize = 4_096;
+
+/// Update scripts on all these ways together, each counted as often as a way has it.
+pub const UPDATE_STEPS: usize = 1 << 20;
+
 /// Bytes of one extension script. The largest real one, PostGIS' 3.3 upgrade, has 8 MB.
 pub const SCRIPT_BYTES: u64 = 64 << 20;
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use pgsym_core::check::{Selection, Selector, Severity};
+use pgsym_core::extension::Reading;
 use pgsym_core::report::Audit;
 use pgsym_core::tree::ServerChoice;
 
@@ -35,6 +36,10 @@ pub(crate) struct Args {
     /// Report a rule at another severity: unused-dependency=error
     #[arg(long, value_name = "RULE=SEVERITY", value_delimiter = ',', value_parser = parse_severity)]
     severity: Vec<(Selector, Severity)>,
+    /// Judge the scripts that installing the default versions does not run, too: what ALTER EXTENSION UPDATE, and CREATE
+    /// EXTENSION with a VERSION, run
+    #[arg(long)]
+    all_scripts: bool,
     #[command(flatten)]
     process: Process,
     #[command(flatten)]
@@ -56,10 +61,13 @@ impl Args {
     pub(crate) fn run(self) -> anyhow::Result<Status> {
         let output = Output::new(&self.common)?;
         let selection = Selection { only: self.only, allow: self.allow, severities: self.severity };
-        let settings = pgsym_core::tree::Settings {
+        let mut settings = pgsym_core::tree::Settings {
             max_glibc: self.max_glibc,
             ..self.process.settings(ServerChoice::Detect)?
         };
+        if self.all_scripts {
+            settings.extensions.reading = Reading::All;
+        }
         let tree = output.load(&self.process, &self.paths, settings)?;
         let mut audit = Audit::new(&tree, &selection);
         audit.shown_from = match (self.show, self.fail_on) {

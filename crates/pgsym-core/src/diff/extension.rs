@@ -77,7 +77,7 @@ fn default_version(record: &ExtensionRecord) -> Option<&[u8]> {
 
 /// The parameters in force when the default version is installed: those of the last script of the chain.
 fn control(record: &ExtensionRecord) -> Option<&Control> {
-    let last = record.scripts.iter().rfind(|script| script.is_reachable);
+    let last = record.scripts.iter().rfind(|script| script.is_reachable());
     last.and_then(|script| script.control.as_ref().ok()).or(record.extension.control.as_ref().ok())
 }
 

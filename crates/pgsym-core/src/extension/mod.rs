@@ -33,7 +33,7 @@ pub use functions::{Library, NearExport, NearExports, Objects, Opened, Refusal, 
 #[cfg(feature = "audit")]
 pub use inventory::{
     Cycle, ExtensionKey, ExtensionRecord, ExtensionSettings, Function, Inventory, LoadStatement,
-    OperatorError, Reading, Required, ScriptRecord,
+    OperatorError, Reading, Required, Run, ScriptRecord,
 };
 #[cfg(feature = "audit")]
 pub(crate) use inventory::{Declarations, NEWEST_MAJOR, Surroundings};

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::name::{ScriptName, script_name};
+use crate::limits;
 
 /// The versions of one extension and the update scripts between them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -100,6 +101,24 @@ impl UpdateGraph {
     pub fn update_chain(&self, from: &[u8], to: &[u8]) -> Option<Vec<Step>> {
         let distances = self.distances_to(to, Through::Any);
         distances.contains_key(from).then(|| self.path(from, to, &distances))
+    }
+
+    /// The update scripts that `ALTER EXTENSION … UPDATE` runs, for each other version from which a chain leads to `to`, in
+    /// byte order. Ends at [`limits::UPDATE_STARTS`] and [`limits::UPDATE_STEPS`].
+    pub fn update_chains<'g>(&'g self, to: &'g [u8]) -> impl Iterator<Item = (&'g [u8], Vec<Step>)> {
+        let distances = self.distances_to(to, Through::Any);
+        let mut steps = 0;
+        let starts: Vec<&[u8]> = distances
+            .iter()
+            .filter(|(from, _)| **from != to)
+            .take(limits::UPDATE_STARTS)
+            .take_while(|(_, distance)| {
+                steps += *distance;
+                steps <= limits::UPDATE_STEPS
+            })
+            .map(|(from, _)| *from)
+            .collect();
+        starts.into_iter().map(move |from| (from, self.path(from, to, &distances)))
     }
 
     /// Versions at which update scripts start of which no chain reaches `target`, in byte order.

@@ -1,11 +1,12 @@
 //! What the scripts of an extension leave in the catalog, before anything is looked up in a binary.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::PathBuf;
 
 use bstr::ByteSlice as _;
 
-use super::{OperatorError, ScriptRecord};
+use super::{OperatorError, Run, ScriptRecord};
 use crate::extension::catalog::Catalog;
 use crate::extension::script::{Position, SCHEMA};
 use crate::extension::sql::{Declaration, Routine};
@@ -14,8 +15,16 @@ use crate::extension::tree::Extension;
 /// What an extension's scripts declare, before anything is looked up.
 pub(super) struct Declared {
     pub(super) functions: Vec<DeclaredFunction>,
-    pub(super) loads: Vec<(PathBuf, Position, Vec<u8>)>,
+    pub(super) loads: Vec<DeclaredLoad>,
     pub(super) operator_errors: Vec<OperatorError>,
+}
+
+/// A LOAD statement.
+pub(super) struct DeclaredLoad {
+    pub(super) script: PathBuf,
+    pub(super) position: Position,
+    pub(super) is_run: bool,
+    pub(super) file: Vec<u8>,
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -27,6 +36,8 @@ pub(super) struct DeclaredFunction {
     pub(super) version: Vec<u8>,
     pub(super) script: PathBuf,
     pub(super) position: Position,
+    /// Where installing the default version does not create it: other scripts that do.
+    pub(super) others: Vec<PathBuf>,
 }
 
 /// What becomes of a function when the default version is installed.
@@ -38,7 +49,11 @@ pub(super) enum Presence {
     /// validator of the language at once (src/backend/catalog/pg_proc.c, ProcedureCreate), and `fmgr_c_validator` does so
     /// even while check_function_bodies is off, as it is in CREATE EXTENSION.
     Passing,
-    /// Only a script that installing the default version does not run declares it.
+    /// Only scripts that installing the default version does not run declare it; updating to that version runs one.
+    Updating,
+    /// The same, and installing an older version that can be updated runs one.
+    InstallingOlder,
+    /// Only scripts that lead to other versions declare it.
     Unreachable,
 }
 
@@ -56,15 +71,17 @@ pub(super) fn declared(extension: &Extension, scripts: &[ScriptRecord]) -> Decla
             if let Declaration::Create(routine) = declaration {
                 found.functions.extend(created_function(routine, record, *position));
             }
-            if !record.is_reachable {
-                continue;
-            }
             if let Declaration::Load { file, .. } = declaration {
-                found.loads.push((record.path.clone(), *position, file.clone()));
+                let (script, file) = (record.path.clone(), file.clone());
+                let is_run = record.is_reachable();
+                found.loads.push(DeclaredLoad { script, position: *position, is_run, file });
+            }
+            if !record.is_reachable() {
+                continue;
             }
             catalog.apply(declaration, (index, *position));
         }
-        if record.is_reachable {
+        if record.is_reachable() {
             installed_version = record.step.version().to_vec();
         }
     }
@@ -91,16 +108,32 @@ pub(super) fn declared(extension: &Extension, scripts: &[ScriptRecord]) -> Decla
             version,
             script,
             position,
+            others: Vec::new(),
         });
     }
     // One entry per name, probin and prosrc: overloads share it, and the installation's entry stands for the
     // older scripts' too.
     found.functions.sort();
-    let mut seen = HashSet::new();
-    let is_first: Vec<bool> =
-        found.functions.iter().map(|f| seen.insert((&f.name, &f.probin, &f.prosrc))).collect();
-    let mut is_first = is_first.into_iter();
-    found.functions.retain(|_| is_first.next().unwrap_or(true));
+    let mut first: HashMap<[Vec<u8>; 3], usize> = HashMap::new();
+    let mut kept: Vec<DeclaredFunction> = Vec::new();
+    for function in std::mem::take(&mut found.functions) {
+        let key = [function.name.clone(), function.probin.clone(), function.prosrc.clone()];
+        match first.entry(key) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(kept.len());
+                kept.push(function);
+            }
+            Entry::Occupied(known) => {
+                let Some(known) = kept.get_mut(*known.get()) else { continue };
+                let is_listed =
+                    known.script == function.script || known.others.last() == Some(&function.script);
+                if known.presence > Presence::Passing && !is_listed {
+                    known.others.push(function.script);
+                }
+            }
+        }
+    }
+    found.functions = kept;
     found
 }
 
@@ -115,12 +148,18 @@ fn created_function(
         return None; // what it stands for, the control file does not tell
     }
     Some(DeclaredFunction {
-        presence: if record.is_reachable { Presence::Passing } else { Presence::Unreachable },
+        presence: match &record.run {
+            Run::Asked => Presence::Passing,
+            Run::Update { .. } => Presence::Updating,
+            Run::InstallOlder => Presence::InstallingOlder,
+            Run::Named => Presence::Unreachable,
+        },
         name: routine.name.clone(),
         probin: probin.to_vec(),
         prosrc: prosrc.to_vec(),
         version: record.step.version().to_vec(),
         script: record.path.clone(),
         position,
+        others: Vec::new(),
     })
 }

@@ -1,18 +1,18 @@
 //! The binaries behind what scripts declare: each library is looked for once.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use bstr::ByteSlice;
 use rayon::prelude::*;
 
-use super::declared::{Declared, DeclaredFunction, Presence};
+use super::declared::{Declared, DeclaredFunction, DeclaredLoad, Presence};
 use super::{Function, LoadStatement, Open, Surroundings};
 use crate::extension::functions::{Library, find_library};
 use crate::extension::library_path::{LibrarySettings, Loader, dlsuffix};
 use crate::extension::places::Site;
-use crate::extension::script::{Position, read_script};
+use crate::extension::script::read_script;
 use crate::fs::Fs;
 
 /// Libraries that the server's own catalog names from the start, with the site of the server: encoding conversions in
@@ -63,7 +63,7 @@ pub(super) fn find_libraries(
             let functions =
                 declared.functions.iter().map(move |f| (site, LoaderKey::Function, f.probin.as_slice()));
             let loads = declared.loads.iter();
-            let loads = loads.map(move |(.., name)| (site, LoaderKey::File, name.as_slice()));
+            let loads = loads.map(move |load| (site, LoaderKey::File, load.file.as_slice()));
             functions.chain(loads)
         })
         .chain(own)
@@ -125,24 +125,21 @@ pub(super) fn functions(
                 prosrc: function.prosrc,
                 version: function.version,
                 is_installed: function.presence == Presence::Installed,
-                is_created: function.presence != Presence::Unreachable,
+                is_created: function.presence <= Presence::Passing,
                 script: function.script,
                 position: function.position,
+                others: function.others,
             })
         })
         .collect()
 }
 
-pub(super) fn loads(
-    declared: Vec<(PathBuf, Position, Vec<u8>)>,
-    site: usize,
-    libraries: &Libraries,
-) -> Vec<LoadStatement> {
+pub(super) fn loads(declared: Vec<DeclaredLoad>, site: usize, libraries: &Libraries) -> Vec<LoadStatement> {
     declared
         .into_iter()
-        .filter_map(|(script, position, name)| {
-            let library = Arc::clone(libraries.get(&(site, LoaderKey::File, name))?);
-            Some(LoadStatement { script, position, library })
+        .filter_map(|DeclaredLoad { script, position, is_run, file }| {
+            let library = Arc::clone(libraries.get(&(site, LoaderKey::File, file))?);
+            Some(LoadStatement { script, position, is_run, library })
         })
         .collect()
 }

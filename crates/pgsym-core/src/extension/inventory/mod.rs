@@ -5,6 +5,7 @@ mod declared;
 mod libraries;
 mod reopened;
 mod requires;
+mod run;
 mod scope;
 mod scripts;
 
@@ -17,6 +18,7 @@ use rayon::prelude::*;
 use self::declared::{Declared, declared};
 use self::libraries::{find_libraries, functions, library_at, loads, server_libraries};
 pub use self::requires::{Cycle, ExtensionKey, Required};
+pub use self::run::Run;
 use self::scope::{Scope, orphan_scripts};
 use self::scripts::{Job, jobs_of, read_scripts, reread_with_other_strings};
 use super::catalog::Guard;
@@ -82,7 +84,7 @@ pub struct ExtensionRecord {
     /// The C functions, by name, probin and prosrc; those that an installation leaves first, then those that it creates
     /// on the way.
     pub functions: Vec<Function>,
-    /// LOAD statements of the chain.
+    /// LOAD statements of the scripts that were read, those of the chain first.
     pub loads: Vec<LoadStatement>,
     /// The CREATE OPERATOR statements of the chain that servers refuse; [`Guard::Shell`] goes before.
     pub operator_errors: Vec<OperatorError>,
@@ -106,12 +108,19 @@ pub struct ScriptRecord {
     pub step: Step,
     /// Where it is.
     pub path: PathBuf,
-    /// Whether installing the default version runs it.
-    pub is_reachable: bool,
+    /// Who runs it.
+    pub run: Run,
     /// The control parameters in force.
     pub control: Result<Control, ControlError>,
     /// What it says.
     pub script: Result<Arc<Script>, FileError>,
+}
+
+impl ScriptRecord {
+    /// Whether the command that was asked about runs it: CREATE EXTENSION, which installs the default version.
+    pub fn is_reachable(&self) -> bool {
+        self.run == Run::Asked
+    }
 }
 
 /// A C function of an extension.
@@ -133,6 +142,8 @@ pub struct Function {
     pub script: PathBuf,
     /// Where in the script.
     pub position: Position,
+    /// Where installing the default version does not create it: the other scripts that declare it.
+    pub others: Vec<PathBuf>,
     /// The library.
     pub library: Arc<Library>,
     /// What backs it.
@@ -145,6 +156,8 @@ pub struct LoadStatement {
     pub script: PathBuf,
     /// Where in the script.
     pub position: Position,
+    /// Whether installing the default version runs it.
+    pub is_run: bool,
     /// The library.
     pub library: Arc<Library>,
 }

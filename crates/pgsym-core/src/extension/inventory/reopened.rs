@@ -58,13 +58,23 @@ impl Inventory {
         {
             opened.verdict = None; // what it requires may load the module that has them
         }
+        let replace = |library: &Arc<Library>, opened| {
+            (Arc::as_ptr(library), Arc::new(Library { opened, ..Library::clone(library) }))
+        };
         let lacking = own.into_iter().filter(|library| library.opened.lacks_symbols);
-        lacking
-            .filter_map(|library| {
-                let opened = opened.get(library.path()?)?.clone();
-                Some((Arc::as_ptr(library), Arc::new(Library { opened, ..Library::clone(library) })))
-            })
-            .collect()
+        let mut replaced: Replaced = lacking
+            .filter_map(|library| Some(replace(library, opened.get(library.path()?)?.clone())))
+            .collect();
+        // What was loaded before another script runs, in its session or by it, nobody knows.
+        let of_others = record.functions.iter().filter(|function| !function.is_created);
+        let loads = record.loads.iter().filter(|load| !load.is_run).map(|load| &load.library);
+        for library in of_others.map(|function| &function.library).chain(loads) {
+            if library.opened.lacks_symbols && !replaced.contains_key(&Arc::as_ptr(library)) {
+                let unknown = Opened { verdict: None, ..library.opened.clone() };
+                replaced.extend([replace(library, unknown)]);
+            }
+        }
+        replaced
     }
 }
 
@@ -74,7 +84,8 @@ fn in_order(record: &ExtensionRecord) -> Vec<&Arc<Library>> {
         record.scripts.iter().enumerate().map(|(index, script)| (&script.path, index)).collect();
     let functions = record.functions.iter().filter(|function| function.is_created);
     let functions = functions.map(|function| (&function.script, function.position, &function.library));
-    let loads = record.loads.iter().map(|load| (&load.script, load.position, &load.library));
+    let loads = record.loads.iter().filter(|load| load.is_run);
+    let loads = loads.map(|load| (&load.script, load.position, &load.library));
     let mut places: Vec<_> = functions
         .chain(loads)
         .map(|(script, position, library)| ((order.get(script), position), library))

@@ -34,7 +34,7 @@ impl ExtensionRecord {
     /// do.
     pub fn required(&self) -> (Vec<&[u8]>, Vec<&[u8]>) {
         let (mut at_first, mut later) = (Vec::new(), Vec::new());
-        for script in self.scripts.iter().filter(|script| script.is_reachable) {
+        for script in self.scripts.iter().filter(|script| script.is_reachable()) {
             let list = if matches!(script.step, Step::Install(_)) { &mut at_first } else { &mut later };
             let names = script.control.iter().flat_map(|control| &control.requires);
             list.extend(names.map(Vec::as_slice));
@@ -44,7 +44,7 @@ impl ExtensionRecord {
 
     /// Whether it is known what creating the extension does.
     fn is_read(&self) -> bool {
-        let mut chain = self.scripts.iter().filter(|script| script.is_reachable).peekable();
+        let mut chain = self.scripts.iter().filter(|script| script.is_reachable()).peekable();
         self.in_scope && chain.peek().is_some() && chain.all(|script| script.control.is_ok())
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use super::run::{Run, Runs};
 use super::{Reading, ScriptRecord};
 use crate::error::FileError;
 use crate::extension::control::Control;
@@ -20,7 +21,7 @@ use crate::fs::{FileId, Fs};
 pub(super) struct Job<'a> {
     extension: usize,
     step: Step,
-    is_reachable: bool,
+    run: Run,
     of: &'a Extension,
 }
 
@@ -29,8 +30,8 @@ pub(super) fn jobs_of(index: usize, extension: &Extension, reading: Reading) -> 
         Plan::Chain(chain) => chain,
         _ => &[],
     };
-    let job = |step: Step, is_reachable| Job { extension: index, step, is_reachable, of: extension };
-    let mut jobs: Vec<Job<'_>> = chain.iter().map(|step| job(step.clone(), true)).collect();
+    let job = |step: Step, run| Job { extension: index, step, run, of: extension };
+    let mut jobs: Vec<Job<'_>> = chain.iter().map(|step| job(step.clone(), Run::Asked)).collect();
     if reading == Reading::All {
         let files = extension.files.as_deref().unwrap_or_default();
         let others = files.iter().filter_map(|file| match script_name(&extension.name, file)? {
@@ -38,7 +39,11 @@ pub(super) fn jobs_of(index: usize, extension: &Extension, reading: Reading) -> 
             ScriptName::Update(from, to) => Some(Step::Update(from.to_vec(), to.to_vec())),
             ScriptName::Ignored => None,
         });
-        jobs.extend(others.filter(|step| !chain.contains(step)).map(|step| job(step, false)));
+        let runs = Runs::new(extension);
+        jobs.extend(others.filter(|step| !chain.contains(step)).map(|step| {
+            let run = runs.of(&step);
+            job(step, run)
+        }));
     }
     jobs
 }
@@ -100,8 +105,7 @@ pub(super) fn read_scripts(
         .zip(source)
         .filter_map(|((job, path, control, ..), source)| {
             let script = read.get(&source)?.clone();
-            let record =
-                ScriptRecord { step: job.step, path, is_reachable: job.is_reachable, control, script };
+            let record = ScriptRecord { step: job.step, path, run: job.run, control, script };
             Some((job.extension, record))
         })
         .collect()
@@ -118,7 +122,7 @@ pub(super) fn reread_with_other_strings(
     known: Option<u32>,
 ) {
     let mut strings = StandardConformingStrings::On;
-    for record in scripts.iter_mut().filter(|record| record.is_reachable) {
+    for record in scripts.iter_mut().filter(|record| record.is_reachable()) {
         if strings == StandardConformingStrings::Off
             && let Ok(control) = &record.control
         {

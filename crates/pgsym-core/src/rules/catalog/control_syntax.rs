@@ -1,6 +1,7 @@
-use super::support::{control_errors, name_root, on_control, server_says, staged_root};
+use super::support::{control_errors, name_root, older_control_errors, on_control, server_says, staged_root};
 use crate::check::{Severity, Sink, TreeCx, declare_rule};
-use crate::extension::control::ControlErrorKind;
+use crate::extension::ExtensionRecord;
+use crate::extension::control::{ControlError, ControlErrorKind};
 use crate::name::shown_path;
 
 declare_rule! {
@@ -9,7 +10,8 @@ declare_rule! {
     /// ## What it checks
     ///
     /// The file, its include directives and, for the versions that an installation passes through, the
-    /// secondary control files, with the scanner of guc-file.l and the value rules of extension.c.
+    /// secondary control files, with the scanner of guc-file.l and the value rules of extension.c. With `--all-scripts` those
+    /// of the other versions, too: a warning where ALTER EXTENSION UPDATE passes through them.
     ///
     /// ## Why it matters
     ///
@@ -49,11 +51,7 @@ declare_rule! {
 fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     for record in cx.tree().inventory().in_scope() {
         for error in control_errors(record, |kind| kind != ControlErrorKind::UnknownKey) {
-            let place = error.place.as_ref().map_or_else(
-                || shown_path(&record.extension.control_path).to_string(),
-                |place| format!("{}:{}:{}", shown_path(&place.path), place.line, place.column),
-            );
-            let message = format!("{place} cannot be read: CREATE EXTENSION fails.");
+            let message = format!("{} cannot be read: CREATE EXTENSION fails.", place_of(record, error));
             let finding = server_says(on_control(sink, record, message), &error.message);
             let staged = staged_root(cx, &record.extension.control_path);
             let is_staged = error.kind == ControlErrorKind::Unreadable && staged.is_some();
@@ -61,7 +59,20 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
             let help = staged.filter(|_| is_staged).map(|root| name_root(&root));
             sink.report(finding.help(help.unwrap_or_else(|| help_with(error.kind).to_owned())));
         }
+        for older in older_control_errors(record, |kind| kind != ControlErrorKind::UnknownKey) {
+            let message = format!("{} cannot be read.", place_of(record, older.error));
+            let finding = older.weigh(record, on_control(sink, record, message));
+            let finding = server_says(finding, &older.error.message);
+            sink.report(finding.help(help_with(older.error.kind)));
+        }
     }
+}
+
+fn place_of(record: &ExtensionRecord, error: &ControlError) -> String {
+    error.place.as_ref().map_or_else(
+        || shown_path(&record.extension.control_path).to_string(),
+        |place| format!("{}:{}:{}", shown_path(&place.path), place.line, place.column),
+    )
 }
 
 fn help_with(kind: ControlErrorKind) -> &'static str {
@@ -112,6 +123,12 @@ pub(crate) mod tests {
         assert_eq!(server(&broken.run(&CONTROL_SYNTAX)[0]), "parameter \"trusted\" requires a Boolean value");
         let other = "/pg/share/extension/x--0.9.control";
         assert_eq!(case().extension("", "").file(other, "trusted = perhaps").run(&CONTROL_SYNTAX), []);
+        let older = case().extension("", "").file(other, "trusted = perhaps").all_scripts();
+        let older = older.file("/pg/share/extension/x--0.8--0.9.sql", "");
+        let older = older.file("/pg/share/extension/x--0.9--1.0.sql", "");
+        let finding = older.one(&CONTROL_SYNTAX);
+        assert_eq!(finding.severity, Severity::Warning);
+        assert_eq!(finding.texts("fails"), ["ALTER EXTENSION x UPDATE from version 0.8"]);
     }
 
     #[test]

@@ -41,7 +41,7 @@ declare_rule! {
 
 fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     for record in cx.tree().inventory().in_scope() {
-        for script in record.scripts.iter().filter(|script| script.is_reachable) {
+        for script in record.scripts.iter().filter(|script| script.is_reachable()) {
             let Ok(read) = &script.script else { continue };
             for (position, dynamic) in &read.dynamic {
                 let at = place(&script.path, *position);

@@ -12,6 +12,9 @@ declare_rule! {
     /// module or a library that it brings, whether it is a function, and whether its code returns a record of `api_version` 1,
     /// the only one there is.
     ///
+    /// With `--all-scripts` the other scripts as well: a warning where ALTER EXTENSION UPDATE from an older version, or CREATE
+    /// EXTENSION with its VERSION, fails, with the command; a note for scripts that no way to the default version uses.
+    ///
     /// ## Why it matters
     ///
     /// Without the record the server does not know the calling convention, and refuses the function when it

@@ -15,6 +15,9 @@ declare_rule! {
     /// whether `dlsym` on the handle of its module finds the link symbol, in the module or in any library
     /// that it brings.
     ///
+    /// With `--all-scripts` the other scripts as well: a warning where ALTER EXTENSION UPDATE from an older version, or CREATE
+    /// EXTENSION with its VERSION, fails, with the command; a note for scripts that no way to the default version uses.
+    ///
     /// ## Why it matters
     ///
     /// CREATE FUNCTION looks the symbol up at once, so CREATE EXTENSION fails, and an update script that drops the
@@ -203,14 +206,53 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn an_obsolete_script_is_a_note_when_asked_for() {
-        let case = || {
-            case()
-                .extension("", &function("f", "x"))
-                .file("/pg/share/extension/x--0.9--1.0.sql", function("old", "x"))
-                .functions("/pg/lib/x.so", &["f"])
+    fn what_update_scripts_lack_is_a_warning_when_asked_for() {
+        let case = |files: &[(&str, &str)]| {
+            let case = case().extension("", &function("f", "x")).functions("/pg/lib/x.so", &["f"]);
+            files.iter().fold(case, |case, (file, symbol)| {
+                case.file(&format!("/pg/share/extension/x--{file}.sql"), function(symbol, "x"))
+            })
         };
-        assert_eq!(case().run(&MISSING_FUNCTION), []);
-        assert_eq!(case().all_scripts().run(&MISSING_FUNCTION)[0].severity, Severity::Info);
+        let update = case(&[("0.9--1.0", "old")]);
+        assert_eq!(update.run(&MISSING_FUNCTION), []);
+        let finding = update.all_scripts().one(&MISSING_FUNCTION);
+        assert_eq!(finding.severity, Severity::Warning);
+        assert_eq!(finding.texts("fails"), ["ALTER EXTENSION x UPDATE from version 0.9"]);
+        assert!(finding.texts("declared")[0].starts_with("old at /pg/share/extension/x--0.9--1.0.sql:1:1"));
+        // One symbol is one cause, whoever lacks it.
+        let older = case(&[("0.8", "old"), ("0.8--0.9", "old"), ("0.9--1.0", "older"), ("0.7", "old")]);
+        let finding = older.all_scripts().one(&MISSING_FUNCTION);
+        assert_eq!(
+            finding.texts("fails"),
+            [
+                "ALTER EXTENSION x UPDATE from version 0.8",
+                "CREATE EXTENSION x VERSION '0.8'",
+                "ALTER EXTENSION x UPDATE from version 0.9 and 1 other"
+            ]
+        );
+    }
+
+    #[test]
+    fn scripts_that_no_way_to_the_default_version_uses_are_a_note() {
+        for (file, command) in [
+            ("0.8--0.9", "ALTER EXTENSION x UPDATE TO '0.9' from version 0.8"),
+            ("0.9", "CREATE EXTENSION x VERSION '0.9'"),
+        ] {
+            let case = case()
+                .extension("", &function("f", "x"))
+                .file(&format!("/pg/share/extension/x--{file}.sql"), function("old", "x"))
+                .functions("/pg/lib/x.so", &["f"]);
+            let finding = case.all_scripts().one(&MISSING_FUNCTION);
+            assert_eq!((finding.severity, finding.texts("fails")), (Severity::Info, vec![command]));
+        }
+    }
+
+    #[test]
+    fn what_an_installation_lacks_too_is_told_once() {
+        let case = case()
+            .extension("", &function("f", "x"))
+            .file("/pg/share/extension/x--0.9--1.0.sql", function("g", "x").replace("'x'", "'x', 'f'"))
+            .object("/pg/lib/x.so", &module());
+        assert_eq!(case.all_scripts().one(&MISSING_FUNCTION).severity, Severity::Error);
     }
 }

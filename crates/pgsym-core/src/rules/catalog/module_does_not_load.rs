@@ -1,9 +1,9 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::support::{names, on_functions, place};
+use super::support::{failing_loads, names, on_functions, place};
 use crate::check::{Finding, Sink, TreeCx, declare_rule};
-use crate::extension::{Library, Refusal};
+use crate::extension::{Library, LoadStatement, Refusal};
 use crate::fs::FileId;
 use crate::name::{Shown, shown_path};
 use crate::postgres::Magic;
@@ -18,6 +18,9 @@ declare_rule! {
     ///
     /// Each file behind AS and LOAD, loaded into the server as CREATE EXTENSION does: with everything that the scripts, and
     /// the extensions that they require, load before it.
+    ///
+    /// With `--all-scripts` the other scripts as well: a warning where ALTER EXTENSION UPDATE from an older version, or CREATE
+    /// EXTENSION with its VERSION, fails, with the command; a note for scripts that no way to the default version uses.
     ///
     /// ## Why it matters
     ///
@@ -35,7 +38,8 @@ declare_rule! {
     ///
     /// ## What it cannot see
     ///
-    /// What `_PG_init` does. Modules among the files of the question are left to the rules on modules, PGS1xx to PGS4xx and
+    /// What `_PG_init` does. Modules that lack symbols and are named only by scripts that installing the default version does
+    /// not run: what the session has loaded by then, nobody knows. Modules among the files of the question are left to the rules on modules, PGS1xx to PGS4xx and
     /// PGS901, which tell each cause once; a library without a magic block, which they take for no module, is told here.
     /// The functions of a library that does not load are looked for once it does: PGS611, PGS612 and PGS613 are silent on
     /// them.
@@ -83,13 +87,19 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
         for (finding, first) in findings {
             sink.report(with_words(finding, &first.library));
         }
-        let loads = record.loads.iter().filter(|load| is_hit(&load.library));
-        for load in loads.filter(|load| !load.library.path().is_some_and(|path| told.contains(path))) {
-            let name = Shown(&load.library.name);
-            let message = format!("LOAD '{name}' at {} fails.", place(&load.script, load.position));
+        let is_hit = |load: &LoadStatement| {
+            let path = load.library.path();
+            is_hit(&load.library) && !path.is_some_and(|path| told.contains(path))
+        };
+        for load in failing_loads(record, is_hit) {
+            let library = &load.first.library;
+            let name = Shown(&library.name);
+            let at = place(&load.first.script, load.first.position);
+            let message = format!("LOAD '{name}' at {at}{} fails.", load.others());
             let subject = format!("{} {name}", Shown(&record.extension.name));
-            let path = load.library.path().unwrap_or(&record.extension.control_path);
-            sink.report(with_words(sink.finding(path, subject, message), &load.library));
+            let path = library.path().unwrap_or(&record.extension.control_path);
+            let finding = load.weigh(record, sink.finding(path, subject, message));
+            sink.report(with_words(finding, library));
         }
     }
 }

@@ -1,6 +1,8 @@
-use super::support::{names, on_functions, place, server_says, staged_root};
-use crate::check::{Severity, Sink, TreeCx, declare_rule};
-use crate::extension::{Library, Site, Status};
+use std::collections::HashSet;
+
+use super::support::{LISTED, failing_loads, names, on_functions, place, server_says, staged_root};
+use crate::check::{Finding, Severity, Sink, TreeCx, declare_rule};
+use crate::extension::{ExtensionRecord, Library, LoadStatement, Site, Status};
 use crate::name::{Shown, shown_path};
 
 declare_rule! {
@@ -11,6 +13,9 @@ declare_rule! {
     /// Each file name behind AS, after `MODULE_PATHNAME` was replaced, and each LOAD statement, searched as
     /// the server would: `$libdir`, dynamic_library_path, then both again with `.so` (`.dylib` on macOS
     /// since 16).
+    ///
+    /// With `--all-scripts` the other scripts as well: a warning where ALTER EXTENSION UPDATE from an older version, or CREATE
+    /// EXTENSION with its VERSION, fails, with the command; a note for scripts that no way to the default version uses.
     ///
     /// ## Why it matters
     ///
@@ -66,30 +71,33 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
                 )
             },
         );
+        let told: HashSet<&[u8]> = findings.iter().map(|(_, first)| &*first.probin).collect();
         for (finding, first) in findings {
             if is_staged_link(cx, &first.library) {
                 continue; // unreadable-file tells of the link
             }
             let severity = severity(site, &first.library).min(finding.severity);
+            let finding = with_loads(finding, record, &first.library.name);
             let finding = with_search(finding, &first.library).severity(severity);
             sink.report(finding.help(match first.library.expansion {
                 Err(_) => "correct the setting that the server names",
                 Ok(_) => "ship the module, or correct module_pathname in the control file",
             }));
         }
-        for load in record.loads.iter().filter(|load| {
-            load.library.path().is_none()
-                && !is_everywhere(&load.library)
-                && !is_staged_link(cx, &load.library)
-        }) {
-            let name = Shown(&load.library.name);
-            let message = format!("LOAD '{name}' at {} finds no file.", place(&load.script, load.position));
+        let is_hit = |load: &LoadStatement| {
+            let library = &load.library;
+            let is_told = !load.is_run && told.contains(&*library.name);
+            library.path().is_none() && !is_everywhere(library) && !is_staged_link(cx, library) && !is_told
+        };
+        for load in failing_loads(record, is_hit) {
+            let name = Shown(&load.first.library.name);
+            let at = place(&load.first.script, load.first.position);
+            let message = format!("LOAD '{name}' at {at}{} finds no file.", load.others());
             let subject = format!("{} {name}", Shown(&record.extension.name));
             let finding = sink.finding(&record.extension.control_path, subject, message);
-            let finding = finding.severity(severity(site, &load.library));
-            sink.report(
-                with_search(finding, &load.library).help("ship the module, or correct the statement"),
-            );
+            let finding = load.weigh(record, finding.severity(severity(site, &load.first.library)));
+            let finding = with_search(finding, &load.first.library);
+            sink.report(finding.help("ship the module, or correct the statement"));
         }
     }
 }
@@ -111,7 +119,26 @@ fn severity(site: &Site, library: &Library) -> Severity {
     if is_no_name || site.has_all_modules { Severity::Error } else { Severity::Warning }
 }
 
-fn with_search(mut finding: crate::check::Finding, library: &Library) -> crate::check::Finding {
+/// A finding that names failing commands, with those that fail at a LOAD of the same library.
+fn with_loads(mut finding: Finding, record: &ExtensionRecord, name: &[u8]) -> Finding {
+    let told = finding.evidence.iter().filter(|evidence| evidence.label == "fails");
+    let mut told: Vec<String> = told.map(|evidence| evidence.text.clone()).collect();
+    if told.is_empty() {
+        return finding;
+    }
+    for load in record.loads.iter().filter(|load| load.library.name == name) {
+        let script = record.scripts.iter().find(|script| script.path == load.script);
+        let Some(script) = script else { continue };
+        let command = script.run.command(&record.extension.name, &script.step);
+        if told.len() < LISTED && !told.contains(&command) {
+            told.push(command.clone());
+            finding = finding.evidence("fails", command);
+        }
+    }
+    finding
+}
+
+fn with_search(mut finding: Finding, library: &Library) -> Finding {
     if let Ok(expansion) = &library.expansion {
         // Two directories of modules may lead to one name.
         let mut told = std::collections::BTreeSet::new();
@@ -177,6 +204,39 @@ pub(crate) mod tests {
         assert_eq!(case().extension("", "LOAD '$libdir/x';").run(&MODULE_NOT_FOUND).len(), 1);
         let case = case().extension("", "LOAD '$libdir/x';").functions("/pg/lib/x.so", &[]);
         assert_eq!(case.run(&MODULE_NOT_FOUND), []);
+    }
+
+    #[test]
+    fn what_update_scripts_ask_for_is_told_once_for_each_library() {
+        let case = case()
+            .extension("", &function("f", "x"))
+            .functions("/pg/lib/x.so", &["f"])
+            .file("/pg/share/extension/x--0.8--0.9.sql", "LOAD '$libdir/y'; LOAD 'z';")
+            .file("/pg/share/extension/x--0.9--1.0.sql", function("g", "$libdir/y") + "LOAD '$libdir/y';");
+        assert_eq!(case.run(&MODULE_NOT_FOUND), []);
+        let findings = case.all_scripts().run(&MODULE_NOT_FOUND);
+        let told: Vec<_> = findings
+            .iter()
+            .map(|finding| (finding.severity, server(finding), finding.texts("fails")))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                (
+                    Severity::Warning,
+                    "could not access file \"$libdir/y\": No such file or directory",
+                    vec![
+                        "ALTER EXTENSION x UPDATE from version 0.9 and 1 other",
+                        "ALTER EXTENSION x UPDATE from version 0.8"
+                    ]
+                ),
+                (
+                    Severity::Warning,
+                    "could not access file \"z\": No such file or directory",
+                    vec!["ALTER EXTENSION x UPDATE from version 0.8"]
+                ),
+            ]
+        );
     }
 
     #[test]

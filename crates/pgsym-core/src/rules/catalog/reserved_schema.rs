@@ -45,7 +45,7 @@ declare_rule! {
 fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     for record in cx.tree().inventory().in_scope() {
         // Later files cannot move the extension any more: CREATE EXTENSION takes the schema of the first.
-        let first = record.scripts.iter().find(|script| script.is_reachable);
+        let first = record.scripts.iter().find(|script| script.is_reachable());
         let control = first.and_then(|script| script.control.as_ref().ok());
         let Some(schema) = control.and_then(|control| control.schema.as_deref()) else { continue };
         if !schema.starts_with(b"pg_") || matches!(schema, b"pg_catalog" | b"pg_toast") {

@@ -1,4 +1,7 @@
-use super::support::{place, server_says};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::support::{Concern, Scripts, by_concern, place, server_says};
 use crate::check::{Finding, Severity, Sink, TreeCx, declare_rule};
 use crate::extension::preprocess::QUOTING_RELEVANT;
 use crate::extension::script::{Position, Script};
@@ -21,6 +24,9 @@ declare_rule! {
     /// options that exclude each other, or with parameters that cannot be: a name twice, VARIADIC before another, one
     /// without a default value behind one that has it. Where the server's major version is known, it counts: bodies in
     /// SQL are of 14 and later, MERGE is of 15, and `json` names no parameter since 17.
+    ///
+    /// With `--all-scripts` the other scripts as well: a warning where ALTER EXTENSION UPDATE from an older version, or CREATE
+    /// EXTENSION with its VERSION, fails, with the command; a note for scripts that no way to the default version uses.
     ///
     /// ## Why it matters
     ///
@@ -67,13 +73,23 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     let refuses_schemas = refuses_schemas(cx.tree().inventory().major, version);
     for record in cx.tree().inventory().in_scope() {
         let context = Context::new(cx, record);
-        for script in &record.scripts {
+        let scripts = Scripts::new(record);
+        let mut told = HashSet::new();
+        for script in by_concern(record) {
             let Ok(read) = &script.script else { continue };
+            let concern = Concern::of(script);
+            // One file may be the script of many versions.
+            if concern != Concern::Installation && !told.insert(Arc::as_ptr(read)) {
+                continue;
+            }
             let (failing, doubtful) = context.statements(script, read);
             let syntax = read.error.as_ref().map(|(position, error)| (*position, error.message.clone()));
             let report = |sink: &mut Sink<'_>, finding: Finding| {
-                // A script that nothing runs any more breaks nobody's installation.
-                sink.report(if script.is_reachable { finding } else { finding.severity(Severity::Info) });
+                let of = record.scripts.iter().filter(|other| {
+                    Concern::of(other) == concern
+                        && other.script.as_ref().is_ok_and(|other| Arc::ptr_eq(other, read))
+                });
+                sink.report(scripts.weigh(finding, concern, of.map(|script| &*script.path)));
             };
             let about = |sink: &Sink<'_>, position, what: &str| {
                 let message = format!("{} {what}", place(&script.path, position));
@@ -382,5 +398,18 @@ pub(crate) mod tests {
         assert_eq!(case().run(&SCRIPT_SYNTAX_ERROR), []);
         let findings = case().all_scripts().run(&SCRIPT_SYNTAX_ERROR);
         assert_eq!(findings[0].severity, Severity::Info);
+        let update = case().file("/pg/share/extension/x--0.9--1.0.sql", "");
+        let finding = update.all_scripts().one(&SCRIPT_SYNTAX_ERROR);
+        assert_eq!(finding.severity, Severity::Warning);
+        assert_eq!(finding.texts("fails"), ["ALTER EXTENSION x UPDATE from version 0.8"]);
+    }
+
+    #[test]
+    fn one_file_under_many_names_is_told_once() {
+        let case = case().extension("", "").file("/pg/share/extension/x--ANY--1.0.sql", "VACUUM");
+        let case = ["0.8", "0.9"].iter().fold(case, |case, from| {
+            case.fs(|fs| fs.symlink(format!("/pg/share/extension/x--{from}--1.0.sql"), "x--ANY--1.0.sql"))
+        });
+        assert_eq!(case.all_scripts().one(&SCRIPT_SYNTAX_ERROR).texts("fails").len(), 3);
     }
 }

@@ -1,4 +1,4 @@
-use super::support::{control_errors, on_control, server_says};
+use super::support::{control_errors, older_control_errors, on_control, server_says};
 use crate::check::{Sink, TreeCx, declare_rule};
 use crate::extension::control::ControlErrorKind;
 use crate::name::shown_path;
@@ -53,6 +53,18 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
                 cx.tree().inventory().major
             );
             let finding = server_says(on_control(sink, record, message), &error.message);
+            sink.report(finding.help("remove the line, or spell the parameter as the manual does"));
+        }
+        for older in older_control_errors(record, |kind| kind == ControlErrorKind::UnknownKey) {
+            let Some(place) = &older.error.place else { continue };
+            let message = format!(
+                "{}:{} sets a parameter that PostgreSQL {} does not take there.",
+                shown_path(&place.path),
+                place.line,
+                cx.tree().inventory().major
+            );
+            let finding = older.weigh(record, on_control(sink, record, message));
+            let finding = server_says(finding, &older.error.message);
             sink.report(finding.help("remove the line, or spell the parameter as the manual does"));
         }
     }

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-use super::support::{place, server_says};
+use super::support::{Concern, Scripts, by_concern, place, server_says};
 use crate::check::{Severity, Sink, TreeCx, declare_rule};
 use crate::extension::script::Position;
 use crate::extension::sql::Declaration;
@@ -16,6 +16,9 @@ declare_rule! {
     /// The LANGUAGE of each CREATE FUNCTION, CREATE PROCEDURE and DO. `c`, `internal` and `sql` are built in, `plpgsql` is in
     /// every new database; other languages come from the extension's own scripts, or from an extension that it
     /// requires.
+    ///
+    /// With `--all-scripts` the other scripts as well: a warning where ALTER EXTENSION UPDATE from an older version, or CREATE
+    /// EXTENSION with its VERSION, fails, with the command; a note for scripts that no way to the default version uses.
     ///
     /// ## Why it matters
     ///
@@ -57,8 +60,9 @@ const BUILT_IN: [&[u8]; 4] = [b"c", b"internal", b"plpgsql", b"sql"];
 struct Use<'a> {
     path: &'a Path,
     position: Position,
-    count: usize,
-    is_reachable: bool,
+    concern: Concern,
+    /// The scripts that ask for it and concern the same users, each as often as it does.
+    scripts: Vec<&'a Path>,
 }
 
 fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
@@ -75,7 +79,7 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
             if made.contains(language) || (required.is_partly_unknown && !is_other_spelling) {
                 continue;
             }
-            let others = match first.count - 1 {
+            let others = match first.scripts.len() - 1 {
                 0 => String::new(),
                 more => format!(", and {more} more statements,"),
             };
@@ -84,12 +88,10 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
                 format!("{}{others} asks for the language {language}.", place(first.path, first.position));
             let finding = sink.finding(first.path, Shown(&record.extension.name), message);
             let finding = server_says(finding, &format!("language \"{language}\" does not exist"));
-            let severity = match (first.is_reachable, is_other_spelling) {
-                (false, _) => Severity::Info,
-                (true, true) => Severity::Error,
-                (true, false) => Severity::Warning,
-            };
-            sink.report(finding.severity(severity).help(if is_other_spelling {
+            let severity = if is_other_spelling { Severity::Error } else { Severity::Warning };
+            let scripts = first.scripts.iter().copied();
+            let finding = Scripts::new(record).weigh(finding.severity(severity), first.concern, scripts);
+            sink.report(finding.help(if is_other_spelling {
                 "write the name of the language in lower case: in quotes it is not folded"
             } else {
                 "name the extension that makes the language in requires"
@@ -98,10 +100,11 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     }
 }
 
-/// The languages that are not built in, each with its first use; one that an installation runs goes before.
+/// The languages that are not built in, each with its first use; one that concerns more users goes before.
 fn uses(record: &ExtensionRecord) -> BTreeMap<&[u8], Use<'_>> {
     let mut uses: BTreeMap<&[u8], Use<'_>> = BTreeMap::new();
-    for script in &record.scripts {
+    for script in by_concern(record) {
+        let concern = Concern::of(script);
         for (position, declaration) in script.script.iter().flat_map(|script| &script.declarations) {
             let language = match declaration {
                 Declaration::Create(routine) => routine.language.as_deref(),
@@ -109,14 +112,15 @@ fn uses(record: &ExtensionRecord) -> BTreeMap<&[u8], Use<'_>> {
                 _ => None,
             };
             let Some(language) = language.filter(|language| !BUILT_IN.contains(language)) else { continue };
-            let is_reachable = script.is_reachable;
             let used = uses.entry(language).or_insert(Use {
                 path: &script.path,
                 position: *position,
-                count: 0,
-                is_reachable,
+                concern,
+                scripts: Vec::new(),
             });
-            used.count += usize::from(used.is_reachable == is_reachable);
+            if used.concern == concern {
+                used.scripts.push(&script.path);
+            }
         }
     }
     uses
@@ -166,6 +170,16 @@ pub(crate) mod tests {
         }
         assert_eq!(severities("", "DO LANGUAGE 'C' ''"), [Severity::Error]);
         assert_eq!(server(&firing().one(&UNKNOWN_LANGUAGE)), "language \"C\" does not exist");
+    }
+
+    #[test]
+    fn an_update_script_is_a_warning_when_asked_for() {
+        let case = case().extension("", "").file("/pg/share/extension/x--0.9--1.0.sql", in_language("'C'"));
+        let case = case.file("/pg/share/extension/x--0.5.sql", in_language("'C'"));
+        assert_eq!(case.run(&UNKNOWN_LANGUAGE), []);
+        let finding = case.all_scripts().one(&UNKNOWN_LANGUAGE);
+        assert_eq!(finding.severity, Severity::Warning);
+        assert_eq!(finding.texts("fails"), ["ALTER EXTENSION x UPDATE from version 0.9"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 use std::io::ErrorKind;
 
-use super::support::{name_root, place, server_says, staged_root};
+use super::support::{Concern, Scripts, by_concern, name_root, place, server_says, staged_root};
 use crate::check::{Severity, Sink, TreeCx, declare_rule};
 use crate::error::FileErrorKind;
 use crate::name::{Shown, shown_path};
@@ -13,6 +13,9 @@ declare_rule! {
     /// The files of the chain: symbolic links that lead nowhere, directories in the place of scripts, and files
     /// without read permission. Files, and CREATE FUNCTION statements, over the bounds that pgsym sets itself are a
     /// warning: the server takes a script of up to 1 GB.
+    ///
+    /// With `--all-scripts` the other scripts as well: a warning where ALTER EXTENSION UPDATE from an older version, or CREATE
+    /// EXTENSION with its VERSION, fails, with the command; a note for scripts that no way to the default version uses.
     ///
     /// ## Why it matters
     ///
@@ -47,14 +50,17 @@ declare_rule! {
 
 fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     for record in cx.tree().inventory().in_scope() {
-        for script in &record.scripts {
+        let scripts = Scripts::new(record);
+        for script in by_concern(record) {
+            let concern = Concern::of(script);
+            let weigh = |finding| scripts.weigh(finding, concern, std::iter::once(&*script.path));
             let error = match &script.script {
                 Ok(read) => {
                     if let Some(position) = read.unread {
                         let at = place(&script.path, position);
                         let message = format!("{at} has more tokens than pgsym reads of one statement.");
                         let finding = sink.finding(&script.path, Shown(&record.extension.name), message);
-                        sink.report(finding.severity(Severity::Warning));
+                        sink.report(weigh(finding.severity(Severity::Warning)));
                     }
                     continue;
                 }
@@ -65,10 +71,9 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
             // What only pgsym's own bound keeps unread may be fine.
             let (severity, finding) = match error.kind {
                 FileErrorKind::Limit => (Severity::Warning, finding),
-                _ if !script.is_reachable => (Severity::Info, finding),
                 _ => {
                     if let Some(root) = staged_root(cx, &script.path) {
-                        sink.report(finding.severity(Severity::Warning).help(name_root(&root)));
+                        sink.report(weigh(finding.severity(Severity::Warning)).help(name_root(&root)));
                         continue;
                     }
                     let path = shown_path(&script.path);
@@ -78,7 +83,9 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
                         | FileErrorKind::LinkLoop => format!("stat file \"{path}\""),
                         FileErrorKind::Io(ErrorKind::IsADirectory) => format!("read file \"{path}\""),
                         FileErrorKind::NotRegular => {
-                            sink.report(finding.severity(Severity::Warning).help("ship a regular file"));
+                            sink.report(
+                                weigh(finding.severity(Severity::Warning)).help("ship a regular file"),
+                            );
                             continue;
                         }
                         _ => format!("open file \"{path}\" for reading"),
@@ -87,7 +94,7 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
                     (Severity::Error, server_says(finding, &said))
                 }
             };
-            sink.report(finding.severity(severity).help("ship the file, or what the link leads to"));
+            sink.report(weigh(finding.severity(severity)).help("ship the file, or what the link leads to"));
         }
     }
 }

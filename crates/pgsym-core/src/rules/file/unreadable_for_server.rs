@@ -137,7 +137,7 @@ fn opened(tree: &Tree) -> BTreeSet<(&Path, Use)> {
     let mut opened: BTreeSet<(&Path, Use)> = binaries.map(|file| (&*file.path, Use::Binary)).collect();
     for record in tree.inventory().in_scope() {
         opened.insert((&record.extension.control_path, Use::Control));
-        let scripts = record.scripts.iter().filter(|script| script.is_reachable);
+        let scripts = record.scripts.iter().filter(|script| script.is_reachable());
         opened.extend(scripts.map(|script| (&*script.path, Use::Script)));
     }
     opened.retain(|(path, _)| tree.contains(path));
