@@ -180,6 +180,8 @@ kinds! {
     Installable = "installable",
     /// Versions without a way to the new default version.
     UpdatePath = "update-path",
+    /// What updating from the old default version runs, and the server refuses.
+    UpdateFails = "update-fails",
     /// `default_version`.
     DefaultVersion = "default-version",
     /// Versions that CREATE EXTENSION takes no longer.

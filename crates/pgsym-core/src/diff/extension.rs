@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::change::{Change, ChangeKind};
-use super::{ExtensionChanges, Sides};
+use super::{ExtensionChanges, Sides, update};
 use crate::check::Severity;
 use crate::discover::Installation;
 use crate::extension::ExtensionRecord;
@@ -17,9 +17,14 @@ use crate::tree::Tree;
 /// The extensions with changes, by name.
 pub(super) fn compare(sides: &Sides<'_>) -> Vec<ExtensionChanges> {
     let mut found = Vec::new();
+    let mut updates = update::compare(sides);
     for &(before, after) in &sides.extensions {
         let changes = match (before, after) {
-            (Some(before), Some(after)) => both(before, after),
+            (Some(before), Some(after)) => {
+                let mut changes = both(before, after);
+                changes.extend(updates.remove(&after.key()));
+                changes
+            }
             (Some(before), None) if is_asked(sides, sides.old, before) => vec![removed(sides, before)],
             (None, Some(after)) if is_asked(sides, sides.new, after) => {
                 vec![Change::new(ChangeKind::ExtensionAdded, Severity::Info, "The extension is new.")]
@@ -71,7 +76,7 @@ fn removed(sides: &Sides<'_>, record: &ExtensionRecord) -> Change {
     change(Severity::Error, message).server_says(&said)
 }
 
-fn default_version(record: &ExtensionRecord) -> Option<&[u8]> {
+pub(super) fn default_version(record: &ExtensionRecord) -> Option<&[u8]> {
     record.extension.control.as_ref().ok()?.default_version.as_deref()
 }
 

@@ -20,6 +20,7 @@ mod module;
 mod pair;
 #[cfg(test)]
 mod tests;
+mod update;
 mod versions;
 
 pub use change::{Change, ChangeKind};

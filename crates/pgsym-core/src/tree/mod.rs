@@ -27,6 +27,8 @@ use crate::collide::Collisions;
 use crate::discover::{Candidate, Discovery, Format, Roots, WindowsBinaries, discover};
 use crate::error::Error;
 use crate::extension::library_path::Expansion;
+use crate::extension::tree::Extension;
+use crate::extension::update_graph::Step;
 use crate::extension::{
     Declarations, ExtensionSettings, Inventory, Library, Opened, Reading as Scripts, Surroundings,
 };
@@ -190,6 +192,12 @@ impl Tree {
         let settings = &self.settings.extensions;
         let settings = ExtensionSettings { reading: Scripts::All, ..settings.clone() };
         self.backed(Declarations::read(&self.surroundings(), &settings))
+    }
+
+    /// The extensions with the scripts of these chains alone, in place of those that installing their default versions runs;
+    /// read at each call.
+    pub(crate) fn inventory_of_chains(&self, chain: &dyn Fn(&Extension) -> Vec<Step>) -> Inventory {
+        self.backed(Declarations::of_chains(&self.surroundings(), &self.settings.extensions.search, chain))
     }
 
     /// What the server makes of modules that SQL names, loaded one after the other into one process, up to the first that

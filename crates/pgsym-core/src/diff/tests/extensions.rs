@@ -2,8 +2,8 @@
 
 use super::{compared, lines, of_kind, one};
 use crate::check::Severity;
-use crate::diff::ChangeKind;
-use crate::rules::catalog::support::testing::case;
+use crate::diff::{Change, ChangeKind};
+use crate::rules::catalog::support::testing::{Extensions as _, case, function};
 use crate::rules::testing::Case;
 
 /// Extension `x` with a control file and empty scripts.
@@ -50,6 +50,37 @@ fn a_new_version_needs_a_way_from_the_old_one() {
     assert_eq!(change.help, "ship x--1.0--1.1.sql");
     let found = compared(old(), with("default_version = 1.1", &["x--1.0", "x--1.0--1.1"]));
     assert_eq!(lines(&found), ["x: default-version info", "x: versions-added info"]);
+}
+
+#[test]
+fn what_leads_from_the_old_default_version_to_the_new_one_must_run() {
+    let old = || with("default_version = 1.0", &["x--1.0"]);
+    let update = |script: &str| {
+        let new =
+            with("default_version = 1.2", &["x--1.0", "x--1.1", "x--1.1--1.2", "x--1.2", "x--0.9--1.0"]);
+        let new = new.functions("/pg/lib/x.so", &["f"]).file("/pg/share/extension/x--1.0--1.1.sql", script);
+        let found = compared(old(), new.file("/pg/share/extension/x--0.9--1.0.sql", "VACUUM"));
+        let fails = found.changes().filter(|change| change.kind == ChangeKind::UpdateFails);
+        let fails: Vec<&Change> = fails.collect();
+        assert!(fails.iter().all(|change| change.severity == Severity::Error));
+        fails.first().map(|change| change.texts("the server")[0].to_owned())
+    };
+    for (script, said) in [
+        ("SELECT 1; CREATE FUNCTION (;", "syntax error at or near \"(\""),
+        ("VACUUM", "VACUUM cannot be executed from a function"),
+        ("CREATE FUNCTION g() RETURNS int LANGUAGE 'C' AS 'x'", "language \"C\" does not exist"),
+        (&function("g", "x"), "could not find function \"g\" in file \"/pg/lib/x.so\""),
+        ("LOAD '$libdir/y'; VACUUM;", "could not access file \"$libdir/y\": No such file or directory"),
+        (
+            "CREATE FUNCTION f() RETURNS int LANGUAGE c AS '$libdir/y'",
+            "could not access file \"$libdir/y\": No such file or directory",
+        ),
+    ] {
+        assert_eq!(update(script).as_deref(), Some(&*format!("ERROR:  {said}")), "{script}");
+    }
+    for script in ["SELECT 1", "CREATE FUNCTION g() RETURNS int LANGUAGE plperl AS ''", &function("f", "x")] {
+        assert_eq!(update(script), None, "{script}");
+    }
 }
 
 #[test]

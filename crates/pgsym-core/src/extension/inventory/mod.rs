@@ -20,7 +20,7 @@ use self::libraries::{find_libraries, functions, library_at, loads, server_libra
 pub use self::requires::{Cycle, ExtensionKey, Required};
 pub use self::run::Run;
 use self::scope::{Scope, orphan_scripts};
-use self::scripts::{Job, jobs_of, read_scripts, reread_with_other_strings};
+use self::scripts::{Job, jobs_of, jobs_of_chain, read_scripts, reread_with_other_strings};
 use super::catalog::Guard;
 use super::control::{Control, ControlError};
 use super::functions::{Library, Opened, Status};
@@ -217,15 +217,7 @@ impl Declarations {
             .filter(|(_, extension)| scope.may_include(extension))
             .flat_map(|(index, extension)| jobs_of(index, extension, settings.reading))
             .collect();
-        let mut scripts: Vec<Vec<ScriptRecord>> = extensions.iter().map(|_| Vec::new()).collect();
-        for (index, script) in read_scripts(fs, &extensions, jobs, major, around.major) {
-            if let Some(scripts) = scripts.get_mut(index) {
-                scripts.push(script);
-            }
-        }
-        for (extension, scripts) in extensions.iter().zip(&mut scripts) {
-            reread_with_other_strings(fs, scripts, &extensions, extension.site, major, around.major);
-        }
+        let scripts = Self::read_all(around, &extensions, jobs, major);
         let declared = extensions
             .par_iter()
             .zip(&scripts)
@@ -233,6 +225,50 @@ impl Declarations {
             .collect();
         let own = server_libraries(fs, &places.sites);
         Self { places, error, scope, extensions, scripts, declared, own, major }
+    }
+
+    /// Reads these chains in place of those of an installation. Whatever the chains do not have is not read.
+    pub(crate) fn of_chains(
+        around: &Surroundings<'_>,
+        search: &SearchSettings,
+        chain: &dyn Fn(&Extension) -> Vec<Step>,
+    ) -> Self {
+        let major = around.major.unwrap_or(NEWEST_MAJOR);
+        let places = find_places(around, search, major);
+        let (extensions, error) = find_extensions(around.fs, &places.control, major);
+        let jobs: Vec<Job<'_>> = extensions
+            .iter()
+            .enumerate()
+            .flat_map(|(index, extension)| jobs_of_chain(index, extension, chain(extension)))
+            .collect();
+        let scripts = Self::read_all(around, &extensions, jobs, major);
+        let declared = extensions
+            .iter()
+            .zip(&scripts)
+            .map(|(extension, scripts)| declared(extension, scripts))
+            .collect();
+        let scope = Scope::new(around, search);
+        Self { places, error, scope, extensions, scripts, declared, own: Vec::new(), major }
+    }
+
+    /// The scripts of each extension.
+    fn read_all(
+        around: &Surroundings<'_>,
+        extensions: &[Extension],
+        jobs: Vec<Job<'_>>,
+        major: u32,
+    ) -> Vec<Vec<ScriptRecord>> {
+        let fs = around.fs;
+        let mut scripts: Vec<Vec<ScriptRecord>> = extensions.iter().map(|_| Vec::new()).collect();
+        for (index, script) in read_scripts(fs, extensions, jobs, major, around.major) {
+            if let Some(scripts) = scripts.get_mut(index) {
+                scripts.push(script);
+            }
+        }
+        for (extension, scripts) in extensions.iter().zip(&mut scripts) {
+            reread_with_other_strings(fs, scripts, extensions, extension.site, major, around.major);
+        }
+        scripts
     }
 
     /// Looks for the binaries behind what they declare.

@@ -30,8 +30,7 @@ pub(super) fn jobs_of(index: usize, extension: &Extension, reading: Reading) -> 
         Plan::Chain(chain) => chain,
         _ => &[],
     };
-    let job = |step: Step, run| Job { extension: index, step, run, of: extension };
-    let mut jobs: Vec<Job<'_>> = chain.iter().map(|step| job(step.clone(), Run::Asked)).collect();
+    let mut jobs = jobs_of_chain(index, extension, chain.to_vec());
     if reading == Reading::All {
         let files = extension.files.as_deref().unwrap_or_default();
         let others = files.iter().filter_map(|file| match script_name(&extension.name, file)? {
@@ -42,10 +41,16 @@ pub(super) fn jobs_of(index: usize, extension: &Extension, reading: Reading) -> 
         let runs = Runs::new(extension);
         jobs.extend(others.filter(|step| !chain.contains(step)).map(|step| {
             let run = runs.of(&step);
-            job(step, run)
+            Job { extension: index, step, run, of: extension }
         }));
     }
     jobs
+}
+
+/// The scripts that the command which was asked about runs.
+pub(super) fn jobs_of_chain(index: usize, extension: &Extension, chain: Vec<Step>) -> Vec<Job<'_>> {
+    let job = |step| Job { extension: index, step, run: Run::Asked, of: extension };
+    chain.into_iter().map(job).collect()
 }
 
 /// Reads the scripts in parallel, each file once: the same file under another name, with the same replacements,

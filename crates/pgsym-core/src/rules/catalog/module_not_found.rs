@@ -1,9 +1,10 @@
 use std::collections::HashSet;
 
-use super::support::{LISTED, failing_loads, names, on_functions, place, server_says, staged_root};
+use super::support::{LISTED, failing_loads, names, on_functions, place, server_says};
 use crate::check::{Finding, Severity, Sink, TreeCx, declare_rule};
 use crate::extension::{ExtensionRecord, Library, LoadStatement, Site, Status};
 use crate::name::{Shown, shown_path};
+use crate::tree::Tree;
 
 declare_rule! {
     /// The library that a C function or a LOAD statement names is not there.
@@ -73,7 +74,7 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
         );
         let told: HashSet<&[u8]> = findings.iter().map(|(_, first)| &*first.probin).collect();
         for (finding, first) in findings {
-            if is_staged_link(cx, &first.library) {
+            if is_staged_link(cx.tree(), &first.library) {
                 continue; // unreadable-file tells of the link
             }
             let severity = severity(site, &first.library).min(finding.severity);
@@ -87,7 +88,10 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
         let is_hit = |load: &LoadStatement| {
             let library = &load.library;
             let is_told = !load.is_run && told.contains(&*library.name);
-            library.path().is_none() && !is_everywhere(library) && !is_staged_link(cx, library) && !is_told
+            library.path().is_none()
+                && !is_everywhere(library)
+                && !is_staged_link(cx.tree(), library)
+                && !is_told
         };
         for load in failing_loads(record, is_hit) {
             let name = Shown(&load.first.library.name);
@@ -103,18 +107,18 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
 }
 
 /// Whether every installation has a library: initdb loads plpgsql in each.
-fn is_everywhere(library: &Library) -> bool {
+pub(crate) fn is_everywhere(library: &Library) -> bool {
     matches!(library.name.as_slice(), b"$libdir/plpgsql" | b"plpgsql")
 }
 
 /// Whether the search met a link that leads to the library once the tree is installed.
-fn is_staged_link(cx: &TreeCx<'_>, library: &Library) -> bool {
+pub(crate) fn is_staged_link(tree: &Tree, library: &Library) -> bool {
     let tried = library.expansion.iter().flat_map(|expansion| &expansion.tried);
-    tried.into_iter().any(|path| staged_root(cx, path).is_some())
+    tried.into_iter().any(|path| crate::discover::staged_root(tree.store().fs(), path).is_some())
 }
 
 /// An error where the server surely does not have the library: its name is none, or all that it has was read.
-fn severity(site: &Site, library: &Library) -> Severity {
+pub(crate) fn severity(site: &Site, library: &Library) -> Severity {
     let is_no_name = library.expansion.is_err() || library.name == b"MODULE_PATHNAME";
     if is_no_name || site.has_all_modules { Severity::Error } else { Severity::Warning }
 }

@@ -8,6 +8,7 @@ use crate::extension::script::{Position, Script};
 use crate::extension::sql::Declaration;
 use crate::extension::{ExtensionRecord, Required, ScriptRecord};
 use crate::name::Shown;
+use crate::tree::Tree;
 
 declare_rule! {
     /// A script that the server refuses before it runs a single statement of it, or at a statement that it never runs.
@@ -69,10 +70,8 @@ declare_rule! {
 }
 
 fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
-    let version = cx.tree().server().and_then(|server| server.facts.version.as_deref());
-    let refuses_schemas = refuses_schemas(cx.tree().inventory().major, version);
     for record in cx.tree().inventory().in_scope() {
-        let context = Context::new(cx, record);
+        let context = Context::new(cx.tree(), record);
         let scripts = Scripts::new(record);
         let mut told = HashSet::new();
         for script in by_concern(record) {
@@ -83,7 +82,6 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
                 continue;
             }
             let (failing, doubtful) = context.statements(script, read);
-            let syntax = read.error.as_ref().map(|(position, error)| (*position, error.message.clone()));
             let report = |sink: &mut Sink<'_>, finding: Finding| {
                 let of = record.scripts.iter().filter(|other| {
                     Concern::of(other) == concern
@@ -95,12 +93,7 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
                 let message = format!("{} {what}", place(&script.path, position));
                 sink.finding(&script.path, Shown(&record.extension.name), message)
             };
-            let schema = read.refused_schema.as_ref().filter(|_| refuses_schemas);
-            let schema = schema.map(|(position, required)| {
-                let of = required.as_deref().unwrap_or(&record.extension.name);
-                (*position, schema_message(of))
-            });
-            if let Some((position, message)) = schema.or(syntax).or(failing) {
+            if let Some((position, message)) = context.whole(record, read).or(failing) {
                 let finding = about(sink, position, "stops the script.");
                 report(sink, server_says(finding, &message));
             } else if let Some((position, message)) = doubtful {
@@ -161,24 +154,40 @@ fn refuses_schemas(major: u32, version: Option<&str>) -> bool {
 }
 
 /// What must be known of an extension before its statements are judged.
-struct Context<'a> {
+pub(crate) struct Context<'a> {
     extension: &'a [u8],
     required: Required<'a>,
     major: u32,
+    refuses_schemas: bool,
 }
 
 /// Where a statement stands and what the server says to it.
-type Failing = Option<(Position, String)>;
+pub(crate) type Failing = Option<(Position, String)>;
 
 impl<'a> Context<'a> {
-    fn new(cx: &TreeCx<'a>, record: &'a ExtensionRecord) -> Self {
-        let inventory = cx.tree().inventory();
-        let required = inventory.required_by(record);
-        Self { extension: &record.extension.name, required, major: inventory.major }
+    pub(crate) fn new(tree: &'a Tree, record: &'a ExtensionRecord) -> Self {
+        let inventory = tree.inventory();
+        let version = tree.server().and_then(|server| server.facts.version.as_deref());
+        Self {
+            extension: &record.extension.name,
+            required: inventory.required_by(record),
+            major: inventory.major,
+            refuses_schemas: refuses_schemas(inventory.major, version),
+        }
+    }
+
+    /// Why the server runs no statement of a script.
+    pub(crate) fn whole(&self, record: &ExtensionRecord, read: &Script) -> Failing {
+        let schema = read.refused_schema.as_ref().filter(|_| self.refuses_schemas);
+        let schema = schema.map(|(position, required)| {
+            (*position, schema_message(required.as_deref().unwrap_or(&record.extension.name)))
+        });
+        let syntax = read.error.as_ref();
+        schema.or_else(|| syntax.map(|(position, error)| (*position, error.message.clone())))
     }
 
     /// The first statement of a script that fails, and the first that fails unless an extension is there.
-    fn statements(&self, script: &ScriptRecord, read: &Script) -> (Failing, Failing) {
+    pub(crate) fn statements(&self, script: &ScriptRecord, read: &Script) -> (Failing, Failing) {
         let (mut failing, mut doubtful) = (None, None);
         for (position, declaration) in &read.declarations {
             let (message, is_certain) = match declaration {

@@ -75,7 +75,7 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
         let required = inventory.required_by(record);
         let made = made(&required);
         for (language, first) in uses {
-            let is_other_spelling = BUILT_IN.iter().any(|known| known.eq_ignore_ascii_case(language));
+            let is_other_spelling = is_other_spelling(language);
             if made.contains(language) || (required.is_partly_unknown && !is_other_spelling) {
                 continue;
             }
@@ -100,18 +100,28 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     }
 }
 
+/// The language that a statement asks for, where it is not built in.
+pub(crate) fn other_language(declaration: &Declaration) -> Option<&[u8]> {
+    let language = match declaration {
+        Declaration::Create(routine) => routine.language.as_deref(),
+        Declaration::Do { language, .. } => Some(language.as_slice()),
+        _ => None,
+    };
+    language.filter(|language| !BUILT_IN.contains(language))
+}
+
+/// Whether a language that is not there would be one, were it spelt otherwise.
+pub(crate) fn is_other_spelling(language: &[u8]) -> bool {
+    BUILT_IN.iter().any(|known| known.eq_ignore_ascii_case(language))
+}
+
 /// The languages that are not built in, each with its first use; one that concerns more users goes before.
 fn uses(record: &ExtensionRecord) -> BTreeMap<&[u8], Use<'_>> {
     let mut uses: BTreeMap<&[u8], Use<'_>> = BTreeMap::new();
     for script in by_concern(record) {
         let concern = Concern::of(script);
         for (position, declaration) in script.script.iter().flat_map(|script| &script.declarations) {
-            let language = match declaration {
-                Declaration::Create(routine) => routine.language.as_deref(),
-                Declaration::Do { language, .. } => Some(language.as_slice()),
-                _ => None,
-            };
-            let Some(language) = language.filter(|language| !BUILT_IN.contains(language)) else { continue };
+            let Some(language) = other_language(declaration) else { continue };
             let used = uses.entry(language).or_insert(Use {
                 path: &script.path,
                 position: *position,
@@ -127,7 +137,7 @@ fn uses(record: &ExtensionRecord) -> BTreeMap<&[u8], Use<'_>> {
 }
 
 /// The languages that the scripts of an extension and of those that it requires make.
-fn made<'a>(required: &Required<'a>) -> HashSet<&'a [u8]> {
+pub(crate) fn made<'a>(required: &Required<'a>) -> HashSet<&'a [u8]> {
     let scripts = required.known.iter().flat_map(|record| &record.scripts);
     let declarations = scripts.flat_map(|script| &script.script).flat_map(|script| &script.declarations);
     let made = declarations.filter_map(|(_, declaration)| match declaration {

@@ -3,6 +3,7 @@ use std::io::ErrorKind;
 use super::support::{Concern, Scripts, by_concern, name_root, place, server_says, staged_root};
 use crate::check::{Severity, Sink, TreeCx, declare_rule};
 use crate::error::FileErrorKind;
+use crate::extension::ScriptRecord;
 use crate::name::{Shown, shown_path};
 
 declare_rule! {
@@ -76,27 +77,32 @@ fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
                         sink.report(weigh(finding.severity(Severity::Warning)).help(name_root(&root)));
                         continue;
                     }
-                    let path = shown_path(&script.path);
-                    // stat, fopen, fread: the first that fails speaks. What other devices say is not known.
-                    let doing = match error.kind {
-                        FileErrorKind::Io(ErrorKind::NotFound | ErrorKind::NotADirectory)
-                        | FileErrorKind::LinkLoop => format!("stat file \"{path}\""),
-                        FileErrorKind::Io(ErrorKind::IsADirectory) => format!("read file \"{path}\""),
-                        FileErrorKind::NotRegular => {
-                            sink.report(
-                                weigh(finding.severity(Severity::Warning)).help("ship a regular file"),
-                            );
-                            continue;
-                        }
-                        _ => format!("open file \"{path}\" for reading"),
+                    let Some(said) = said(script) else {
+                        sink.report(weigh(finding.severity(Severity::Warning)).help("ship a regular file"));
+                        continue;
                     };
-                    let said = format!("could not {doing}: {}", error.message);
                     (Severity::Error, server_says(finding, &said))
                 }
             };
             sink.report(weigh(finding.severity(severity)).help("ship the file, or what the link leads to"));
         }
     }
+}
+
+/// What the server says of a script that it cannot read; nothing where it may read it.
+pub(crate) fn said(script: &ScriptRecord) -> Option<String> {
+    let error = script.script.as_ref().err()?;
+    let path = shown_path(&script.path);
+    // stat, fopen, fread: the first that fails speaks. What other devices say is not known.
+    let doing = match error.kind {
+        FileErrorKind::Limit | FileErrorKind::NotRegular => return None,
+        FileErrorKind::Io(ErrorKind::NotFound | ErrorKind::NotADirectory) | FileErrorKind::LinkLoop => {
+            format!("stat file \"{path}\"")
+        }
+        FileErrorKind::Io(ErrorKind::IsADirectory) => format!("read file \"{path}\""),
+        _ => format!("open file \"{path}\" for reading"),
+    };
+    Some(format!("could not {doing}: {}", error.message))
 }
 
 #[cfg(test)]
