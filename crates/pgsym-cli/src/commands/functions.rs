@@ -13,7 +13,10 @@ use crate::output::Output;
 
 /// Options of `pgsym functions`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Exit status 1: CREATE EXTENSION would fail at a function or a LOAD statement.")]
+#[command(
+    after_help = "Exit status 1: CREATE EXTENSION would fail at a function or a LOAD statement; with --all-scripts also ALTER \
+    EXTENSION UPDATE, or either with a version that is named."
+)]
 pub(crate) struct Args {
     /// Modules, directories (searched recursively) or installation prefixes
     #[arg(required = true, value_name = "PATH")]

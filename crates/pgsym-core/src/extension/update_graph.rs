@@ -36,12 +36,17 @@ impl Step {
         }
     }
 
+    /// The versions in the script's file name: 1.0, or 1.0--1.1.
+    pub fn versions(&self) -> Vec<u8> {
+        match self {
+            Step::Install(version) => version.clone(),
+            Step::Update(from, to) => [from, b"--".as_slice(), to].concat(),
+        }
+    }
+
     /// The script's file name.
     pub fn file_name(&self, extension: &[u8]) -> Vec<u8> {
-        match self {
-            Step::Install(version) => [extension, b"--", version, b".sql"].concat(),
-            Step::Update(from, to) => [extension, b"--", from, b"--", to, b".sql"].concat(),
-        }
+        [extension, b"--", &*self.versions(), b".sql"].concat()
     }
 }
 

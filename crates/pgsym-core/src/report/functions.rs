@@ -1,5 +1,6 @@
 //! `pgsym functions`: the C functions that extensions declare, and the binary behind each.
 
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -28,7 +29,7 @@ pub struct Functions {
     pub functions: Vec<FunctionEntry>,
     /// C functions that code in scripts may create, by extension and place.
     pub dynamic: Vec<DynamicFunction>,
-    /// LOAD statements of scripts that installing the default versions runs.
+    /// LOAD statements of the scripts that were read.
     pub loads: Vec<LoadedLibrary>,
     /// Extensions that cannot be installed, whose functions therefore are not known.
     pub uninstallable: Vec<Uninstallable>,
@@ -46,7 +47,8 @@ pub struct FunctionEntry {
     /// The extension.
     #[serde(flatten)]
     pub extension: Field<key::Extension>,
-    /// Its version.
+    /// Its default version; or the versions in the name of the script that has the function, such as 1.0--1.1, where
+    /// installing the default version does not create it.
     #[serde(flatten)]
     pub version: Field<key::ExtensionVersion>,
     /// The SQL name.
@@ -126,6 +128,9 @@ pub struct LoadedLibrary {
     pub script: Field<key::ScriptFile>,
     /// The statement's line, from 1.
     pub line: usize,
+    /// The versions in the script's name, where installing the default version does not run it.
+    #[serde(skip)]
+    only_in: Option<String>,
 }
 
 /// An extension that cannot be installed.
@@ -167,7 +172,12 @@ impl Functions {
         }
         let is_listed = |function: &&Function| function.is_installed || !function.is_created;
         let listed = record.functions.iter().filter(is_listed);
-        self.functions.extend(listed.map(|function| entry(tree, &extension, function)));
+        let steps: HashMap<&Path, Vec<u8>> =
+            record.scripts.iter().map(|script| (&*script.path, script.step.versions())).collect();
+        self.functions.extend(listed.map(|function| {
+            let step = steps.get(&*function.script).filter(|_| !function.is_created);
+            entry(tree, &extension, function, step.unwrap_or(&function.version))
+        }));
         let passing = record.functions.iter().filter(|function| !is_listed(function));
         let bad = passing.filter(|function| !is_backed(function.status.as_str()));
         self.passing.extend(bad.map(|function| {
@@ -211,13 +221,17 @@ impl Functions {
                 detail,
                 script: tree.shown(&load.script).as_path().into(),
                 line: load.position.line,
+                only_in: steps
+                    .get(&*load.script)
+                    .filter(|_| !load.is_run)
+                    .map(|step| Shown(step).to_string()),
             }
         }));
     }
 
-    /// Whether CREATE EXTENSION of some default version would fail at a function or a LOAD statement.
+    /// Whether one of the scripts that were read would fail at a function or a LOAD statement.
     pub fn has_failures(&self) -> bool {
-        let is_bad = |entry: &FunctionEntry| entry.installed && !is_backed(entry.status);
+        let is_bad = |entry: &FunctionEntry| !is_backed(entry.status);
         self.functions.iter().any(is_bad)
             || !self.passing.is_empty()
             || self.loads.iter().any(|load| load.status != Status::Ok.as_str())
@@ -245,7 +259,12 @@ fn shown(tree: &Tree, path: Option<&Path>) -> Field<key::ModuleFile> {
     path.map(|path| tree.shown(path)).as_deref().into()
 }
 
-fn entry(tree: &Tree, extension: &Field<key::Extension>, function: &Function) -> FunctionEntry {
+fn entry(
+    tree: &Tree,
+    extension: &Field<key::Extension>,
+    function: &Function,
+    version: &[u8],
+) -> FunctionEntry {
     let provider = match &function.status {
         Status::ThroughDependency { provider } => tree.shown(provider).as_path().into(),
         _ => Field::null(),
@@ -253,7 +272,7 @@ fn entry(tree: &Tree, extension: &Field<key::Extension>, function: &Function) ->
     let (error, detail) = said(&function.library);
     FunctionEntry {
         extension: extension.clone(),
-        version: function.version.as_slice().into(),
+        version: version.into(),
         function: function.name.as_slice().into(),
         probin: function.probin.as_slice().into(),
         prosrc: function.prosrc.as_slice().into(),
@@ -278,7 +297,12 @@ impl Document for Functions {
                 if extension.is_some() {
                     writeln!(out)?;
                 }
-                writeln!(out, "{} {}", paint(palette.heading, &function.extension), function.version)?;
+                let name = paint(palette.heading, &function.extension);
+                if function.installed {
+                    writeln!(out, "{name} {}", function.version)?;
+                } else {
+                    writeln!(out, "{name}")?;
+                }
                 extension = Some(&function.extension);
             }
             write_function(out, palette, function)?;
@@ -311,7 +335,9 @@ impl Document for Functions {
                 "module-does-not-load" => paint(palette.error, format!("  {}", load.status)).to_string(),
                 _ => String::new(),
             };
-            writeln!(out, "{}  LOAD '{}'  {file}{word}", load.extension, load.probin)?;
+            let only = load.only_in.iter().map(|step| format!("  only in {step}")).collect::<String>();
+            let only = paint(palette.dim, only);
+            writeln!(out, "{}  LOAD '{}'  {file}{word}{only}", load.extension, load.probin)?;
             write_said(out, palette, load.error.as_deref(), load.detail.as_deref())?;
         }
         for function in &self.passing {
@@ -382,4 +408,34 @@ fn write_function(out: &mut dyn Write, palette: &Palette, function: &FunctionEnt
         function.prosrc,
         paint(palette.dim, obsolete),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::catalog::support::testing::{Extensions as _, case, function};
+    use crate::rules::testing::Case;
+
+    fn answer(case: &Case) -> (String, bool) {
+        let functions = Functions::new(&case.tree(), &FunctionsOptions { extension: &|_| true });
+        let mut text = Vec::new();
+        functions.write_text(&mut text, &Palette::plain()).unwrap();
+        (String::from_utf8(text).unwrap(), functions.has_failures())
+    }
+
+    #[test]
+    fn what_only_older_scripts_do_is_named_by_the_script_and_counts() {
+        let case = |update: &str| {
+            let case = case().extension("", &function("f", "x")).functions("/pg/lib/x.so", &["f", "g"]);
+            case.file("/pg/share/extension/x--0.5--1.0.sql", update)
+        };
+        let gone = function("gone", "x");
+        let (text, fails) = answer(&case(&gone).all_scripts());
+        assert!(text.contains("x.so:gone  only in 0.5--1.0"), "{text}");
+        assert!(fails && !answer(&case(&gone)).1);
+        let (text, fails) = answer(&case("LOAD 'y';").all_scripts());
+        assert!(text.contains("LOAD 'y'  NOT FOUND  only in 0.5--1.0"), "{text}");
+        assert!(fails && !answer(&case("LOAD 'y';")).1);
+        assert!(!answer(&case(&function("g", "x")).all_scripts()).1);
+    }
 }
