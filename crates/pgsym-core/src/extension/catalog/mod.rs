@@ -6,6 +6,7 @@
 mod names;
 mod operators;
 
+pub(super) use names::is_built_in;
 use names::{Argument, NameId, Names, SchemaId, TypeId};
 pub use operators::Guard;
 use operators::{Operators, Shells};

@@ -184,6 +184,11 @@ static BUILT_IN_IDS: LazyLock<HashMap<Cow<'static, [u8]>, NameId>> = LazyLock::n
     names.zip((0..).map(NameId)).collect()
 });
 
+/// Whether pg_catalog has a type of this name, as [`TypeKey`] has it.
+pub(in crate::extension) fn is_built_in(name: &[u8]) -> bool {
+    BUILT_IN_IDS.contains_key(name)
+}
+
 /// Types of pg_catalog, which is searched before everything else (src/include/catalog/pg_type.dat); the row types
 /// of the system's tables are not here.
 const BUILT_IN: [&str; 107] = [

@@ -4,6 +4,7 @@
 //! interpret_AS_clause). 13 looks for the body and the language before the values of other options.
 
 use super::dialect::Dialect;
+use super::result::Refused;
 use super::routine::{Routine, RoutineKind};
 use crate::name::Shown;
 
@@ -35,6 +36,8 @@ pub(super) struct Attributes {
     of_value: Option<&'static str>,
     /// What interpret_function_parameter_list says.
     pub(super) of_parameters: Option<String>,
+    /// What is said of the result.
+    pub(super) of_result: Refused,
     /// RETURNS.
     pub(super) has_result: bool,
     /// RETURNS SETOF or TABLE.
@@ -76,7 +79,13 @@ impl Attributes {
             None if self.has_body => b"sql",
             None => return Some("no language specified".to_owned()),
         };
-        if let Some(message) = &self.of_parameters {
+        // The server looks it up now. One of another case does not exist, which is told of the language.
+        let built_in: [&[u8]; 4] = [b"c", b"internal", b"plpgsql", b"sql"];
+        if !built_in.contains(&language) && built_in.iter().any(|known| known.eq_ignore_ascii_case(language))
+        {
+            return None;
+        }
+        if let Some(message) = self.of_parameters.as_ref().or(self.of_result.of_result.as_ref()) {
             return Some(message.clone());
         }
         let is_function = routine.kind == RoutineKind::Function;
@@ -95,8 +104,9 @@ impl Attributes {
             _ => {}
         }
         let has_rows = self.seen & (1 << (Attribute::Rows as u16)) != 0;
-        (has_rows && !self.returns_set)
-            .then(|| "ROWS is not applicable when function does not return a set".to_owned())
+        let of_rows = (has_rows && !self.returns_set)
+            .then_some("ROWS is not applicable when function does not return a set");
+        of_rows.or(self.of_result.of_signature).map(str::to_owned)
     }
 }
 
@@ -144,6 +154,8 @@ mod tests {
     fn what_the_grammar_takes_and_no_server_creates_is_told_in_its_words() {
         let twice = "conflicting or redundant options";
         let procedure = "invalid attribute in procedure definition";
+        let internal = "unsafe use of pseudo-type \"internal\"";
+        let undetermined = "cannot determine result data type";
         for (rest, said) in [
             ("FUNCTION f() RETURNS int AS 'x'", "no language specified"),
             ("FUNCTION f() RETURNS int LANGUAGE c", "no function body specified"),
@@ -174,6 +186,25 @@ mod tests {
             (
                 "FUNCTION f() RETURNS int LANGUAGE plpgsql RETURN 1",
                 "inline SQL function body only valid for language SQL",
+            ),
+            ("FUNCTION f() RETURNS internal LANGUAGE c AS 'x'", internal),
+            ("FUNCTION f(a int, OUT b internal) LANGUAGE c AS 'x'", internal),
+            ("FUNCTION f() RETURNS anyelement LANGUAGE c AS 'x'", undetermined),
+            ("FUNCTION f(anyelement) RETURNS anyrange LANGUAGE c AS 'x'", undetermined),
+            ("FUNCTION f(anyelement) RETURNS anycompatible LANGUAGE c AS 'x'", undetermined),
+            ("FUNCTION f(a int, OUT b anyarray) LANGUAGE c AS 'x'", undetermined),
+            ("FUNCTION f() RETURNS TABLE(a int, b pg_catalog.anyarray) LANGUAGE c AS 'x'", undetermined),
+            (
+                "FUNCTION f(OUT a int) RETURNS text LANGUAGE c AS 'x'",
+                "function result type must be integer because of OUT parameters",
+            ),
+            (
+                "FUNCTION f(INOUT a timestamptz[], b int) RETURNS text LANGUAGE c AS 'x'",
+                "function result type must be timestamp with time zone[] because of OUT parameters",
+            ),
+            (
+                "FUNCTION f(OUT a int, OUT b x) RETURNS SETOF int LANGUAGE c AS 'x'",
+                "function result type must be record because of OUT parameters",
             ),
             ("PROCEDURE f() LANGUAGE c STRICT AS 'x'", procedure),
             ("PROCEDURE f() LANGUAGE c RETURNS NULL ON NULL INPUT AS 'x'", procedure),
@@ -276,6 +307,18 @@ mod tests {
             "FUNCTION f() RETURNS int LANGUAGE c SET a.b = 1 SET a.b = 2 COST +1 AS 'x'",
             "FUNCTION f(OUT int) LANGUAGE c AS 'x', 'y'",
             "FUNCTION f(INOUT int) LANGUAGE c AS 'x'",
+            "FUNCTION f(INOUT internal) LANGUAGE c AS 'x'",
+            "FUNCTION f(internal, int) RETURNS internal LANGUAGE c AS 'x'",
+            "FUNCTION f(anyrange) RETURNS anyelement LANGUAGE c AS 'x'",
+            "FUNCTION f(anymultirange) RETURNS anyrange LANGUAGE c AS 'x'",
+            "FUNCTION f(anyelement, OUT a anyarray, OUT b int) LANGUAGE c AS 'x'",
+            "FUNCTION f(VARIADIC anycompatiblearray) RETURNS anycompatible LANGUAGE c AS 'x'",
+            "FUNCTION f(pg_stats.histogram_bounds%TYPE) RETURNS anyelement LANGUAGE c AS 'x'",
+            "FUNCTION f() RETURNS public.anyelement LANGUAGE c AS 'x'",
+            "FUNCTION f(OUT a int) RETURNS SETOF integer LANGUAGE c AS 'x'",
+            "FUNCTION f(OUT a int, OUT b int) RETURNS record LANGUAGE c AS 'x'",
+            "FUNCTION f(OUT a int) RETURNS x LANGUAGE c AS 'x'",
+            "FUNCTION f() RETURNS int LANGUAGE 'C' AS 'x', 'y'",
             "FUNCTION f() RETURNS TABLE (a int) LANGUAGE c ROWS 0.5 AS 'x'",
             "FUNCTION f() RETURNS SETOF int LANGUAGE c ROWS 5 COST 1 WINDOW AS 'x'",
             "FUNCTION f() RETURNS int RETURN 1",

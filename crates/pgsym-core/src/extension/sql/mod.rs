@@ -17,6 +17,7 @@ mod options;
 mod parameters;
 mod placeholder;
 mod refused;
+mod result;
 mod routine;
 mod scan;
 mod split;

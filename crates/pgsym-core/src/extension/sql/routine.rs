@@ -9,6 +9,7 @@ use super::error::{Stop, SyntaxError, expect};
 use super::keywords::Category;
 use super::options::option;
 use super::parameters::refused_parameters;
+use super::result::refused_result;
 use super::split::{Statement, Statements};
 use super::types::{TypeKey, type_name};
 
@@ -164,6 +165,8 @@ fn clauses(cursor: &mut Cursor<'_>, routine: &mut Routine, attributes: &mut Attr
             routine.offset,
         ));
     }
+    let result = routine.result.first().filter(|_| !is_table);
+    attributes.of_result = refused_result(result, &parameters);
     attributes.of_parameters = refused_parameters(routine.kind, &parameters, cursor.dialect());
     Ok(())
 }

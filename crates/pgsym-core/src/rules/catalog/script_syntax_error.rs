@@ -23,7 +23,8 @@ declare_rule! {
     /// (VACUUM, CREATE INDEX CONCURRENTLY, CREATE DATABASE, ALTER SYSTEM …), CREATE EXTENSION and
     /// ALTER EXTENSION … UPDATE, schemas whose name begins with `pg_`, and CREATE FUNCTION without LANGUAGE or AS, with
     /// options that exclude each other, or with parameters that cannot be: a name twice, VARIADIC before another, one
-    /// without a default value behind one that has it. Where the server's major version is known, it counts: bodies in
+    /// without a default value behind one that has it. Or with a result that cannot be: another type than OUT parameters
+    /// say, `internal` or `anyelement` and its relatives where no argument says what they stand for. Where the server's major version is known, it counts: bodies in
     /// SQL are of 14 and later, MERGE is of 15, and `json` names no parameter since 17.
     ///
     /// With `--all-scripts` the other scripts as well: a warning where ALTER EXTENSION UPDATE from an older version, or CREATE
@@ -51,7 +52,8 @@ declare_rule! {
     ///
     /// ## What it cannot see
     ///
-    /// Other syntax errors inside statements other than CREATE and DROP of functions and procedures and DO, and most of what only
+    /// Functions that are created twice, or replaced with another result type or other parameter names: whether code in between
+    /// dropped them is not told. Other syntax errors inside statements other than CREATE and DROP of functions and procedures and DO, and most of what only
     /// shows when a statement runs. Of the four scripts of Debian's extensions that PostgreSQL 15 cannot parse,
     /// all for updates that no installation runs, it knows two.
     ///
