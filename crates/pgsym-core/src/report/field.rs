@@ -208,7 +208,7 @@ pub mod key {
         Abi = "abi", "abi_bytes", "`abi_extra` up to its NUL.";
         Function = "function", "bytes", "The function's name.";
         Extension = "extension", "extension_bytes", "The extension's name.";
-        ExtensionVersion = "version", "version_bytes", "The extension's version.";
+        ExtensionVersion = "version", "version_bytes", "The extension's version; 1.0--1.1 for what only that update script does.";
         Probin = "probin", "probin_bytes", "The library as SQL names it.";
         Prosrc = "prosrc", "prosrc_bytes", "The symbol.";
         ModuleFile = "module", "module_bytes", "The file that the server would load.";
