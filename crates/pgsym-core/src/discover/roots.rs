@@ -3,10 +3,10 @@
 //! file, and `..` behind a symbolic link is not the directory that the name says: none of them can work on a
 //! relative path, and the answer to a question does not depend on the directory that it was asked in.
 
-use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 
 use crate::fs::{FileKind, Fs};
+use crate::hash::HashMap;
 use crate::name::shown_path;
 
 /// The paths that were asked about.
@@ -22,7 +22,7 @@ impl Roots {
     /// Roots as a caller names them; the relative ones stand in `working_directory`.
     pub fn new(fs: &dyn Fs, given: &[PathBuf], working_directory: Option<&Path>) -> Self {
         let paths: Vec<PathBuf> = given.iter().map(|path| standing(fs, path, working_directory)).collect();
-        let mut at = HashMap::new();
+        let mut at = HashMap::default();
         for (index, path) in paths.iter().enumerate() {
             at.entry(path.clone()).or_insert(index);
         }

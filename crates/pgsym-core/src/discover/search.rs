@@ -1,7 +1,7 @@
 //! The search for binaries: the walk tells of each file by its first bytes, on as many threads as there are, and what is
 //! kept is put into an order that does not depend on them.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -14,6 +14,7 @@ use super::{Candidate, Discovery, Format, OpenFile, Roots, WindowsBinaries};
 use crate::error::{FileError, FileErrorKind};
 use crate::extension::name::{ControlName, control_name};
 use crate::fs::{FileId, FileKind, Fs, Met, Place, head_of};
+use crate::hash::HashSet;
 use crate::limits;
 use crate::name::{path_bytes, shown_path};
 
@@ -179,7 +180,7 @@ impl<'a> Search<'a> {
         // A file's own name goes before symbolic links to it, which then add nothing.
         let own = looked.iter().filter(|looked| !looked.is_link);
         let mut seen: HashSet<FileId> = own.filter_map(|looked| looked.id).collect();
-        let mut taken: HashSet<FileId> = HashSet::new();
+        let mut taken: HashSet<FileId> = HashSet::default();
         looked.retain_mut(|looked| {
             let is_new = match looked.id {
                 None => true,

@@ -1,6 +1,5 @@
 //! One file of a tree: what it is, what it says, what it is for.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,6 +10,7 @@ use super::{DyldLoad, Load, Reading, Settings};
 use crate::discover::{Candidate, Format};
 use crate::error::{FileError, FileErrorKind};
 use crate::fs::{FileId, Fs, Metadata};
+use crate::hash::HashSet;
 use crate::model::{Module, ObjectKind};
 use crate::name::Name;
 use crate::parse::{Facets, parse};

@@ -1,6 +1,5 @@
 //! What loading each file of a tree does: into the server's process, or as a process of its own.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,6 +9,7 @@ use rayon::prelude::*;
 use super::{Role, Settings, TreeFile};
 use crate::error::FileError;
 use crate::fs::{FileId, Fs};
+use crate::hash::HashSet;
 use crate::limits;
 use crate::model::{Module, Symbol, Target};
 use crate::name::Name;

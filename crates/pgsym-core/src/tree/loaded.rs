@@ -1,6 +1,5 @@
 //! The binaries of a tree: each parsed, then loaded into the server's process or as a process of its own.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -13,6 +12,7 @@ use super::settings::{Reading, Settings};
 use crate::discover::Candidate;
 use crate::error::Error;
 use crate::fs::FileId;
+use crate::hash::HashSet;
 use crate::model::Module;
 use crate::resolve::dyld::DyldProcess;
 use crate::resolve::{FileStore, LoaderEnv, Process, elements_of};
@@ -90,7 +90,7 @@ fn load_files(
         Reading::Everything => {
             files.iter().filter_map(|file| file.module.as_ref().ok()).map(|module| module.id).collect()
         }
-        Reading::Loading | Reading::Comparing | Reading::Links => HashSet::new(),
+        Reading::Loading | Reading::Comparing | Reading::Links => HashSet::default(),
     };
     let load = |file: &TreeFile, env: Arc<LoaderEnv>, module: &Module| {
         let elements = match settings.reading {

@@ -16,7 +16,7 @@ pub use server::{Server, ServerSource};
 pub use settings::{Reading, ServerChoice, Settings};
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -33,6 +33,7 @@ use crate::extension::{
     Declarations, ExtensionSettings, Inventory, Library, Opened, Reading as Scripts, Surroundings,
 };
 use crate::fs::{FileId, FileKind, Fs};
+use crate::hash::HashSet;
 use crate::model::{NameHash, Symbol};
 use crate::postgres::{MagicBlock, Verdict, dyld_verdict, load, verdict};
 use crate::resolve::dyld::{DyldProcess, Image, ImageId};

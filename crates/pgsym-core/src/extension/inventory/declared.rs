@@ -1,6 +1,5 @@
 //! What the scripts of an extension leave in the catalog, before anything is looked up in a binary.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::PathBuf;
 
@@ -11,6 +10,7 @@ use crate::extension::catalog::Catalog;
 use crate::extension::script::{Position, SCHEMA};
 use crate::extension::sql::{Declaration, Routine};
 use crate::extension::tree::Extension;
+use crate::hash::HashMap;
 
 /// What an extension's scripts declare, before anything is looked up.
 pub(super) struct Declared {
@@ -114,7 +114,7 @@ pub(super) fn declared(extension: &Extension, scripts: &[ScriptRecord]) -> Decla
     // One entry per name, probin and prosrc: overloads share it, and the installation's entry stands for the
     // older scripts' too.
     found.functions.sort();
-    let mut first: HashMap<[Vec<u8>; 3], usize> = HashMap::new();
+    let mut first: HashMap<[Vec<u8>; 3], usize> = HashMap::default();
     let mut kept: Vec<DeclaredFunction> = Vec::new();
     for function in std::mem::take(&mut found.functions) {
         let key = [function.name.clone(), function.probin.clone(), function.prosrc.clone()];

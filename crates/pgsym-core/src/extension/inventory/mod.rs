@@ -9,7 +9,7 @@ mod run;
 mod scope;
 mod scripts;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -32,6 +32,7 @@ use super::update_graph::Step;
 use crate::discover::Installation;
 use crate::error::FileError;
 use crate::fs::Fs;
+use crate::hash::HashSet;
 
 /// How much of the extensions is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -298,7 +299,7 @@ impl Declarations {
         }
         let orphan_scripts = orphan_scripts(around.fs, &places, &scope, &records);
         // Two sites that find the same for a name are one answer.
-        let mut answers = HashSet::new();
+        let mut answers = HashSet::default();
         let libraries = libraries.into_values().filter(|library| {
             let tried = library.expansion.as_ref().map(|found| (found.found, found.path.clone()));
             let (name, hidden) = (library.name.clone(), library.hidden.clone());

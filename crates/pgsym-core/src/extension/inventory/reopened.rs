@@ -2,12 +2,12 @@
 //! each library with RTLD_GLOBAL (src/backend/utils/fmgr/dfmgr.c, `internal_load_library`), so that one which a chain of
 //! scripts loads sees those that the chain, and the extensions that it requires, loaded before.
 
-use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{ExtensionRecord, Inventory, Open};
 use crate::extension::functions::{Library, Opened};
+use crate::hash::{HashMap, HashSet};
 
 /// A library by its address: one value stands behind all functions of a site that name it.
 type Place = *const Library;
@@ -40,12 +40,12 @@ impl Inventory {
         let mut named = of_functions.chain(record.loads.iter().map(|load| &load.library));
         // Hardly any does, and the order of thousands of functions is worth no look then.
         if !named.any(|library| library.opened.lacks_symbols) {
-            return Replaced::new();
+            return Replaced::default();
         }
         let own = in_order(record);
         let required = self.required_by(record);
         let others = required.known.iter().skip(1).rev().flat_map(|&record| in_order(record));
-        let mut known = HashSet::new();
+        let mut known = HashSet::default();
         let chain: Vec<PathBuf> = others
             .chain(own.iter().copied())
             .filter_map(|library| library.path())
@@ -91,7 +91,7 @@ fn in_order(record: &ExtensionRecord) -> Vec<&Arc<Library>> {
         .map(|(script, position, library)| ((order.get(script), position), library))
         .collect();
     places.sort_by_key(|(place, _)| *place);
-    let mut known = HashSet::new();
+    let mut known = HashSet::default();
     places
         .into_iter()
         .map(|(_, library)| library)

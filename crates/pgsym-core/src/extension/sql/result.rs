@@ -18,25 +18,27 @@ pub(super) struct Refused {
 
 /// `result` is the type behind RETURNS, where it is no TABLE.
 pub(super) fn refused_result(result: Option<&TypeKey>, parameters: &[Argument]) -> Refused {
-    let outputs: Vec<&TypeKey> =
-        parameters.iter().filter(|one| one.mode.is_output()).map(|one| &one.key).collect();
-    let inputs: Vec<&TypeKey> =
-        parameters.iter().filter(|one| one.mode.is_input()).map(|one| &one.key).collect();
-    Refused {
-        of_result: contradicted(result, &outputs),
-        of_signature: undetermined(result, &outputs, &inputs),
-    }
+    Refused { of_result: contradicted(result, parameters), of_signature: undetermined(result, parameters) }
+}
+
+fn outputs(parameters: &[Argument]) -> impl Iterator<Item = &TypeKey> {
+    parameters.iter().filter(|one| one.mode.is_output()).map(|one| &one.key)
+}
+
+fn inputs(parameters: &[Argument]) -> impl Iterator<Item = &TypeKey> {
+    parameters.iter().filter(|one| one.mode.is_input()).map(|one| &one.key)
 }
 
 /// The type of the one output, or a record of several, is the result. Types are compared where both are the system's.
-fn contradicted(result: Option<&TypeKey>, outputs: &[&TypeKey]) -> Option<String> {
+fn contradicted(result: Option<&TypeKey>, parameters: &[Argument]) -> Option<String> {
+    let mut outputs = outputs(parameters);
+    let first = outputs.next()?;
     let result = result.filter(|key| is_of_system(key))?;
-    let wanted = match outputs {
-        [] => return None,
-        [one] if is_of_system(one) && !result.is_same(one) => shown(one)?,
-        [_] => return None,
-        _ if &*result.name == b"record" && !result.is_array => return None,
-        _ => "record".to_owned(),
+    let wanted = match outputs.next() {
+        None if is_of_system(first) && !result.is_same(first) => shown(first)?,
+        None => return None,
+        Some(_) if &*result.name == b"record" && !result.is_array => return None,
+        Some(_) => "record".to_owned(),
     };
     Some(format!("function result type must be {wanted} because of OUT parameters"))
 }
@@ -98,21 +100,24 @@ fn pseudo(key: &TypeKey) -> Option<Pseudo> {
 }
 
 /// A range gives its element, but an element no range.
-fn undetermined(result: Option<&TypeKey>, outputs: &[&TypeKey], inputs: &[&TypeKey]) -> Option<&'static str> {
-    // A column may be of any type, anyarray among them; arrays of these types there are none.
-    if inputs.iter().any(|key| key.name.ends_with(b"%type") || key.is_array && key.name.starts_with(b"any")) {
-        return None;
-    }
-    let given: Vec<Pseudo> = inputs.iter().filter_map(|key| pseudo(key)).collect();
+fn undetermined(result: Option<&TypeKey>, parameters: &[Argument]) -> Option<&'static str> {
+    let given = || inputs(parameters).filter_map(pseudo);
     let is_determined = |wanted| {
-        given.iter().any(|&given| match (wanted, given) {
+        given().any(|given| match (wanted, given) {
             (Pseudo::Any { is_range }, Pseudo::Any { is_range: given })
             | (Pseudo::Compatible { is_range }, Pseudo::Compatible { is_range: given }) => given || !is_range,
             (wanted, given) => wanted == given,
         })
     };
-    let wanted = result.into_iter().chain(outputs.iter().copied()).filter_map(pseudo);
-    wanted.into_iter().find(|&wanted| !is_determined(wanted)).map(|wanted| match wanted {
+    let mut wanted = result.into_iter().chain(outputs(parameters)).filter_map(pseudo);
+    let lacking = wanted.find(|&wanted| !is_determined(wanted))?;
+    // A column may be of any type, anyarray among them; arrays of these types there are none.
+    let is_unknown =
+        |key: &TypeKey| key.name.ends_with(b"%type") || key.is_array && key.name.starts_with(b"any");
+    if inputs(parameters).any(is_unknown) {
+        return None;
+    }
+    Some(match lacking {
         Pseudo::Internal => "unsafe use of pseudo-type \"internal\"",
         _ => "cannot determine result data type",
     })

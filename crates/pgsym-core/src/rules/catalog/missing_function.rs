@@ -1,8 +1,7 @@
-use std::collections::HashMap;
-
 use super::support::{LISTED, names, on_functions, server_says};
 use crate::check::{Sink, TreeCx, declare_rule};
 use crate::extension::{Function, NearExport, Status};
+use crate::hash::HashMap;
 use crate::name::Shown;
 use crate::rules::evidence::count;
 
@@ -56,7 +55,7 @@ declare_rule! {
 
 fn check(cx: &TreeCx<'_>, sink: &mut Sink<'_>) {
     for record in cx.tree().inventory().in_scope() {
-        let mut declared: HashMap<&[u8], usize> = HashMap::new();
+        let mut declared: HashMap<&[u8], usize> = HashMap::default();
         for function in &record.functions {
             *declared.entry(&function.probin).or_default() += 1;
         }

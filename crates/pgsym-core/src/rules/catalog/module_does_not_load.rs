@@ -1,10 +1,10 @@
-use std::collections::HashSet;
 use std::path::Path;
 
 use super::support::{failing_loads, names, on_functions, place};
 use crate::check::{Finding, Sink, TreeCx, declare_rule};
 use crate::extension::{Library, LoadStatement, Refusal};
 use crate::fs::FileId;
+use crate::hash::HashSet;
 use crate::name::{Shown, shown_path};
 use crate::postgres::Magic;
 use crate::rules::command::path_word;

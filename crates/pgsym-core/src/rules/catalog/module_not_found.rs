@@ -1,8 +1,7 @@
-use std::collections::HashSet;
-
 use super::support::{LISTED, failing_loads, names, on_functions, place, server_says};
 use crate::check::{Finding, Severity, Sink, TreeCx, declare_rule};
 use crate::extension::{ExtensionRecord, Library, LoadStatement, Site, Status};
+use crate::hash::HashSet;
 use crate::name::{Shown, shown_path};
 use crate::tree::Tree;
 

@@ -1,13 +1,14 @@
 //! What the rules on extensions share: findings about a control file or a script, with the place and the server's
 //! words as evidence; and, for tests, a small installation in memory.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::check::{Finding, Severity, Sink, TreeCx};
 use crate::extension::control::{ControlError, ControlErrorKind};
 use crate::extension::script::Position;
 use crate::extension::{ExtensionRecord, Function, LoadStatement, Run, ScriptRecord, Status};
+use crate::hash::{HashMap, HashSet};
 use crate::name::{Shown, listed, shown_path};
 pub(super) use crate::rules::evidence::name_root;
 
@@ -104,7 +105,7 @@ pub(super) fn on_functions<'t>(
             if function.is_created { Concern::Installation } else { scripts.concern(&function.script) };
         groups.entry((concern, &function.probin)).or_default().push(function);
     }
-    let mut told: HashSet<(&[u8], Option<&[u8]>)> = HashSet::new();
+    let mut told: HashSet<(&[u8], Option<&[u8]>)> = HashSet::default();
     for ((concern, probin), mut of) in groups {
         // The same library, or the same symbol in it, is one cause.
         of.retain(|function| !told.contains(&(probin, cause(function))));
@@ -257,7 +258,7 @@ impl<'a> Scripts<'a> {
             return finding;
         }
         let severity = concern.severity(finding.severity);
-        let mut told = HashSet::new();
+        let mut told = HashSet::default();
         let paths = of.filter(|path| told.insert(*path));
         let commands: Vec<String> = paths
             .filter_map(|path| self.get(path))
