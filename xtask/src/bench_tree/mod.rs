@@ -23,7 +23,7 @@ use crate::support::{Outcome, debian, elf_files, workspace};
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Measured runs of each contender, after one that warms up
-    #[arg(long, default_value_t = 7)]
+    #[arg(long, default_value_t = 15)]
     runs: usize,
     /// The program to measure, instead of a release build of this checkout
     #[arg(long)]

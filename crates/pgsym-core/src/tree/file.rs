@@ -229,6 +229,15 @@ fn role(module: &Module) -> Role {
 
 /// A file without a magic block that some other file of the tree needs is a library, whatever it exports.
 pub(super) fn demote_needed_libraries(files: &mut [TreeFile]) {
+    let is_in_doubt = |file: &TreeFile| {
+        let Ok(module) = &file.module else { return false };
+        let has_magic = || module.postgres.get().is_some_and(|facts| !matches!(facts.magic, Magic::Absent));
+        file.role == Role::Module && !has_magic()
+    };
+    // Hardly any tree has one, and what thousands of files need is worth no look then.
+    if !files.iter().any(is_in_doubt) {
+        return;
+    }
     let mut needed: HashSet<FileId> = files
         .iter()
         .filter_map(|file| file.load.as_ref())
@@ -240,10 +249,8 @@ pub(super) fn demote_needed_libraries(files: &mut [TreeFile]) {
         let images = load.process.iter().flat_map(DyldProcess::images);
         needed.extend(images.filter(|(id, _)| Some(*id) != load.root).filter_map(|(_, image)| image.id()));
     }
-    for file in files.iter_mut().filter(|file| file.role == Role::Module) {
-        let Ok(module) = &file.module else { continue };
-        let has_magic = module.postgres.get().is_some_and(|facts| !matches!(facts.magic, Magic::Absent));
-        if !has_magic && needed.contains(&module.id) {
+    for file in files.iter_mut().filter(|file| is_in_doubt(file)) {
+        if file.module.as_ref().is_ok_and(|module| needed.contains(&module.id)) {
             file.role = Role::Library;
         }
     }
