@@ -1,5 +1,5 @@
 //! What the C library does with memory. glibc asks for it page by page and gives back what one file took, to ask for it
-//! again for the next one: half of the system's part of an audit.
+//! again for the next one.
 
 /// Sets the C library up, before there is a second thread; elsewhere than under glibc on 64 bits nothing is done.
 pub(crate) fn prepare() {
@@ -40,7 +40,7 @@ mod glibc {
 
     /// Asks the kernel for pages of two megabytes in the heap of this thread, as glibc's tunable `glibc.malloc.hugetlb`
     /// would, which only the environment can set and which reaches the heap of the first thread alone. Of the page faults
-    /// of an audit one in seven is left, and a sixth of its time goes.
+    /// of an audit one in ten is left, and an eighth of its time goes.
     pub(super) fn use_huge_pages() {
         /// More than is free in a heap that was made before [`keep_freed`], so that it is extended.
         const MORE_THAN_FREE: usize = 256 << 10;

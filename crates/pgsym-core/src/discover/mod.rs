@@ -44,7 +44,7 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// Opens the file, or hands it out as it was opened for its first bytes: that saves one in three system calls of a
+    /// Opens the file, or hands it out as it was opened for its first bytes: that saves one in six system calls of a
     /// short run. Fails as [`Fs::open_regular`] does.
     pub fn open(&self, fs: &dyn Fs) -> io::Result<(Arc<dyn Source>, Metadata)> {
         match &self.opened {
